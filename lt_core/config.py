@@ -1,0 +1,96 @@
+"""H, pruning, and the names of networks and data sets, as validated frozen types."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from lt_core.steps import Steps, StepsField
+
+ModelName = Literal["small_resnet", "resnet20", "resnet32", "resnet56"]
+DataSetName = Literal["digits"]
+
+
+class RuleErrors(ValueError):
+    """Keys that do not go together: for each problem the key to point at, and what is wrong."""
+
+    def __init__(self, problems: Sequence[tuple[tuple[str | int, ...], str]]) -> None:
+        super().__init__("; ".join(f"{'.'.join(map(str, at))} {text}" for at, text in problems))
+        self.problems = tuple(problems)
+
+
+class Config(BaseModel):
+    """Closed, strict and frozen: an unknown key or a value of another type is an error."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+
+class Recipe(Config):
+    """H: the hyperparameters of one training, SGD with momentum on cross-entropy."""
+
+    lr: float = Field(gt=0)
+    """Learning rate after warmup and before the first milestone."""
+
+    batch_size: int = Field(ge=1)
+    """Images per optimizer step; the last, smaller batch of an epoch is left out."""
+
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Times the weight, added to its gradient; biases and batch norm included."""
+
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+
+    duration: StepsField
+    """How long a training is: `160ep` or `5000it`."""
+
+    warmup: StepsField = Steps(0, "ep")
+    """The learning rate rises linearly over this long; its first step is not 0."""
+
+    milestones: tuple[StepsField, ...] = ()
+    """The learning rate is multiplied by `gamma` at each."""
+
+    gamma: float = Field(default=0.1, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _in_order(self):
+        problems = []
+        if self.duration.count == 0:
+            problems.append((("duration",), f"must be at least one step, got {self.duration}"))
+        if _later(self.warmup, self.duration):
+            text = f"must end by `duration` ({self.duration}), got {self.warmup}"
+            problems.append((("warmup",), text))
+        for i, milestone in enumerate(self.milestones):
+            if milestone == self.duration or _later(milestone, self.duration):
+                text = f"must lie before the end of `duration` ({self.duration}), got {milestone}"
+                problems.append((("milestones", i), text))
+        for i, (before, after) in enumerate(itertools.pairwise(self.milestones)):
+            if before == after or _later(before, after):
+                problems.append((("milestones", i + 1), f"must rise, got {after} after {before}"))
+        if problems:
+            raise RuleErrors(problems)
+        return self
+
+
+def _later(a: Steps, b: Steps) -> bool:
+    """Whether a > b; where the units differ only the data set's size could tell."""
+    return a.unit == b.unit and a.count > b.count
+
+
+class Pruning(Config):
+    """What is removed after each round."""
+
+    strategy: Literal["global_magnitude"] = "global_magnitude"
+    """`global_magnitude`: the smallest weights of all layers together."""
+
+    fraction: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the weights still alive that each round removes."""
+
+    def sparsity(self, round: int) -> float:
+        """Nominal sparsity of a round; the exact one also rounds up to whole weights."""
+        return 1 - (1 - self.fraction) ** round

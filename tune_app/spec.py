@@ -1,0 +1,379 @@
+"""The sweep file, as types, and every mistake in it as one line with file, line and key."""
+
+import difflib
+import itertools
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+from pydantic.fields import FieldInfo
+
+from lt_core.config import Config, DataSetName, ModelName, Pruning, Recipe, RuleErrors
+from tune_app.yaml_source import Loc, SpecError, YamlSource, read_yaml
+
+MAX_POINTS = 100_000
+MAX_ROUNDS = 1000
+
+Baseline = Literal["global_random", "preserve_lpr"]
+Kind = Literal["lottery", Baseline]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Item = TypeVar("Item")
+
+
+def _no_repeats(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    repeats = [str(item) for i, item in enumerate(items) if item in items[:i]]
+    if repeats:
+        raise ValueError(f"each once, got {', '.join(repeats)} again")
+    return items
+
+
+Distinct = Annotated[tuple[Item, ...], AfterValidator(_no_repeats)]
+NonEmpty = Annotated[Distinct[Item], Field(min_length=1)]
+
+
+class Values(Config, Generic[Item]):
+    """One dimension of a search space."""
+
+    values: NonEmpty[Item]
+
+
+def _checked_type(field: FieldInfo) -> Any:
+    return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+
+
+# One optional dimension for each field of a recipe, its values checked as that field is.
+Space = create_model(
+    "Space",
+    __base__=Config,
+    __doc__="Which fields of `train` vary, and over what.",
+    **{
+        name: (Values[_checked_type(field)] | None, None)
+        for name, field in Recipe.model_fields.items()
+    },
+)
+
+
+class Prune(Pruning):
+    """How far and how fast to prune; exactly one of `rounds` and `final_sparsity`."""
+
+    rounds: int | None = Field(default=None, ge=1, le=MAX_ROUNDS)
+    """Prunings in a chain; round 0 is the dense network."""
+
+    final_sparsity: Fraction | None = None
+    """Prune until at least this fraction of the weights is gone."""
+
+    @model_validator(mode="after")
+    def _one_target(self):
+        if (self.rounds is None) == (self.final_sparsity is None):
+            raise RuleErrors([((), "needs exactly one of `rounds` and `final_sparsity`")])
+        if self.num_rounds > MAX_ROUNDS:
+            text = f"takes {self.num_rounds:,} rounds at this `fraction`; at most {MAX_ROUNDS}"
+            raise RuleErrors([(("final_sparsity",), text)])
+        return self
+
+    @property
+    def num_rounds(self) -> int:
+        if self.rounds is not None:
+            return self.rounds
+        rounds = math.log1p(-self.final_sparsity) / math.log1p(-self.fraction)
+        return max(1, math.ceil(rounds - 1e-9))
+
+
+class Find(Config):
+    parameters: Space = Space()
+    """H_find: one chain of rounds for each point and seed."""
+
+
+class Eval(Config):
+    parameters: Space = Space()
+    """H_eval: every ticket is trained at every point."""
+
+    at_sparsity: NonEmpty[Fraction] | None = None
+    """Which tickets are evaluated: the nearest rounds; all of them if not given."""
+
+
+class Resources(Config):
+    """What one trial is given."""
+
+    cpu: int = Field(default=1, ge=1)
+    """Cores, and so threads, of a training."""
+
+    gpu: float = Field(default=0.0, ge=0)
+    """GPUs; 0.25 packs four trials on one."""
+
+    @model_validator(mode="after")
+    def _whole_gpus(self):
+        if self.gpu > 1 and self.gpu != int(self.gpu):
+            raise RuleErrors([(("gpu",), f"must be whole above 1, got {self.gpu:g}")])
+        return self
+
+
+class Sweep(Config):
+    """One sweep file."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+    """Names the run directory and the MLflow experiment."""
+
+    description: str = ""
+    """The question, in one line."""
+
+    model: ModelName
+    dataset: DataSetName
+
+    seeds: NonEmpty[int]
+    """Replicates: each seeds initialization, data order and random masks."""
+
+    train: Recipe
+    """H; `find` and `eval` replace fields of it."""
+
+    prune: Prune
+    find: Find = Find()
+    eval: Eval = Eval()
+
+    baselines: Distinct[Baseline] = ()
+    """Random masks to compare with: of the same sparsity, or also of the same LPR."""
+
+    select_on: Literal["validation", "test"] = "validation"
+    """Which accuracy picks the best configurations; the paper's protocol is `test`."""
+
+    resources_per_trial: Resources = Resources()
+
+    max_failures: int = Field(default=2, ge=0)
+    """How often a trial is started again after its worker died."""
+
+    @model_validator(mode="after")
+    def _every_point_is_a_recipe(self):
+        problems = [
+            *_bad_points(self.train, self.find.parameters, "find"),
+            *_bad_points(self.train, self.eval.parameters, "eval"),
+        ]
+        if problems:
+            raise RuleErrors(problems)
+        return self
+
+    @property
+    def find_recipes(self) -> tuple[Recipe, ...]:
+        return tuple(Recipe(**(dict(self.train) | point)) for point in points(self.find.parameters))
+
+    @property
+    def eval_recipes(self) -> tuple[Recipe, ...]:
+        return tuple(Recipe(**(dict(self.train) | point)) for point in points(self.eval.parameters))
+
+    @property
+    def eval_rounds(self) -> tuple[int, ...]:
+        """The rounds whose tickets are evaluated, rising; always with round 0, the dense one."""
+        rounds = range(self.prune.num_rounds + 1)
+        if self.eval.at_sparsity is None:
+            return tuple(rounds)
+        nearest = {self.nearest_round(sparsity) for sparsity in self.eval.at_sparsity}
+        return tuple(sorted({0} | nearest))
+
+    def nearest_round(self, sparsity: float) -> int:
+        """The round whose nominal sparsity is nearest; the earlier one if two are."""
+        rounds = range(self.prune.num_rounds + 1)
+        return min(rounds, key=lambda round: abs(self.prune.sparsity(round) - sparsity))
+
+
+def points(space: Space) -> Iterator[dict[str, Any]]:
+    """Every assignment of a search space, the last dimension fastest."""
+    dimensions = {name: domain.values for name, domain in space if domain is not None}
+    for values in itertools.product(*dimensions.values()):
+        yield dict(zip(dimensions, values, strict=True))
+
+
+def _bad_points(train: Recipe, space: Space, stage: str) -> Iterator[tuple[Loc, str]]:
+    """Points whose fields do not go together, such as a milestone after a shorter duration."""
+    size = math.prod(len(domain.values) for _, domain in space if domain is not None)
+    if size > MAX_POINTS:
+        yield (stage, "parameters"), f"must be at most {MAX_POINTS:,} points, got {size:,}"
+        return
+    seen = set()
+    for point in points(space):
+        try:
+            Recipe(**(dict(train) | point))
+        except ValidationError as error:
+            at = ", ".join(f"{name}={_words(value)}" for name, value in point.items())
+            for problem in error.errors()[0]["ctx"]["error"].problems:
+                if problem not in seen:
+                    seen.add(problem)
+                    (field, *_), text = problem
+                    yield (stage, "parameters"), f"at {at}, `{field}` {text}"
+
+
+def _words(value: Any) -> str:
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
+
+
+def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
+    """Read and check a sweep file.
+
+    Args:
+        path: the file.
+        overrides: `key.below=value` assignments that replace what the file says.
+
+    Raises:
+        SpecError: with one line per problem, all of them.
+    """
+    source = read_yaml(path)
+    for assignment in overrides:
+        source.override(assignment)
+    try:
+        # Strict JSON mode takes a list for a tuple but neither "1e-4" nor true for a number;
+        # what JSON has no type for (a date, bytes) counts as its text.
+        return Sweep.model_validate_json(json.dumps(source.data, default=str))
+    except ValidationError as error:
+        raise SpecError(_explain_all(source, error)) from None
+
+
+# What other tools call these keys; difflib alone cannot get from `learning_rate` to `lr`.
+_ALIASES = {
+    "learning_rate": "lr",
+    "wd": "weight_decay",
+    "bs": "batch_size",
+    "epochs": "duration",
+    "max_epochs": "duration",
+    "steps": "duration",
+    "seed": "seeds",
+    "replicates": "seeds",
+    "network": "model",
+    "arch": "model",
+    "data": "dataset",
+    "levels": "rounds",
+    "iterations": "rounds",
+    "pruning_fraction": "fraction",
+    "pruning": "prune",
+    "sparsity": "final_sparsity",
+    "sparsities": "at_sparsity",
+    "resources": "resources_per_trial",
+    "num_cpus": "cpu",
+    "num_gpus": "gpu",
+    "max_restarts": "max_failures",
+    "retries": "max_failures",
+    "params": "parameters",
+    "vals": "values",
+    "value": "values",
+    "grid": "values",
+}
+
+_PLAIN = {
+    "float_type": "must be a number",
+    "int_type": "must be an integer",
+    "int_from_float": "must be an integer",
+    "string_type": "must be text",
+    "tuple_type": "must be a list",
+    "model_type": "must be a mapping (`key: value`)",
+    "model_attributes_type": "must be a mapping (`key: value`)",
+    "too_short": "must not be empty",
+    "finite_number": "must be a finite number",
+}
+
+
+def _explain_all(source: YamlSource, error: ValidationError) -> list[str]:
+    """One line per mistake, in the order of the file."""
+    found: list[tuple[Loc, str]] = []
+    errors = [(_in_data(e, source.data), e) for e in error.errors()]
+    misspelt_in = {loc[:-1] for loc, e in errors if e["type"] == "extra_forbidden"}
+    for loc, e in errors:
+        deeper = any(other != loc and other[: len(loc)] == loc for other, _ in errors)
+        beside_misspelt = e["type"] == "missing" and loc[:-1] in misspelt_in
+        if beside_misspelt or (deeper and e["type"] != "value_error"):
+            continue  # the same mistake, said better there
+        found.extend(_explain(loc, e))
+    lines = [f"{source.origin(loc)}: {text}" for loc, text in found]
+    return list(dict.fromkeys(sorted(lines, key=_by_line)))
+
+
+def _by_line(message: str) -> tuple[str, int]:
+    where = re.match(r"(.*?):(\d+): ", message)
+    return (where[1], int(where[2])) if where else ("~", 0)  # the command line comes last
+
+
+def _in_data(error: dict, data: Any) -> Loc:
+    """Where the error is in the file: pydantic's `loc` without what the data does not have."""
+    loc: Loc = ()
+    for part in error["loc"]:
+        missing = error["type"] == "missing" and part == error["loc"][-1]
+        if missing or (isinstance(data, dict) and part in data):
+            loc, data = (*loc, part), None if missing else data[part]
+        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+            loc, data = (*loc, part), data[part]
+    return loc
+
+
+def _explain(loc: Loc, e: dict) -> Iterator[tuple[Loc, str]]:
+    key = _key(loc)
+    match e["type"]:
+        case "extra_forbidden":
+            yield loc, f"unknown key {key}; {_known_instead(loc)}"
+        case "missing":
+            yield loc, f"{key} is required"
+        case "literal_error":
+            options = re.findall(r"'([^']*)'", e["ctx"]["expected"])
+            near = difflib.get_close_matches(str(e["input"]), options, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            yield loc, f"{key} must be one of {', '.join(options)}, {_got(e)}{hint}"
+        case "value_error":
+            cause = e["ctx"]["error"]
+            if isinstance(cause, RuleErrors):
+                for below, text in cause.problems:
+                    yield (*loc, *below), f"{_key((*loc, *below))}: {text}"
+            else:
+                yield loc, f"{key}: {cause}"
+        case "string_pattern_mismatch":
+            yield (
+                loc,
+                (
+                    f"{key} must be letters, digits, `_`, `.` and `-`, at most 100, "
+                    f"and start with a letter or digit, {_got(e)}"
+                ),
+            )
+        case other:
+            rule = _PLAIN.get(other, e["msg"].replace("Input should", "must"))
+            yield loc, f"{key} {rule}, {_got(e)}"
+
+
+def _key(loc: Loc) -> str:
+    return f"`{'.'.join(map(str, loc))}`" if loc else "the file"
+
+
+def _got(error: dict) -> str:
+    text = json.dumps(error["input"], ensure_ascii=False, default=str)
+    return "got " + (text if len(text) <= 60 else text[:57] + "...")
+
+
+def _known_instead(loc: Loc) -> str:
+    known = _keys_at(Sweep, loc[:-1])
+    alias = _ALIASES.get(str(loc[-1]))
+    if alias in known:
+        return f"did you mean `{alias}`?"
+    near = difflib.get_close_matches(str(loc[-1]), known, n=1)
+    return f"did you mean `{near[0]}`?" if near else "known here: " + ", ".join(known)
+
+
+def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
+    models = [model]
+    for part in loc:
+        fields = [m.model_fields[part] for m in models if part in m.model_fields]
+        models = [
+            leaf
+            for field in fields
+            for leaf in _leaves(field.annotation)
+            if isinstance(leaf, type) and issubclass(leaf, BaseModel)
+        ]
+    return list(dict.fromkeys(name for m in models for name in m.model_fields))
+
+
+def _leaves(annotation: Any) -> list[Any]:
+    args = get_args(annotation)
+    return [leaf for arg in args for leaf in _leaves(arg)] if args else [annotation]
