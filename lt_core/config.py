@@ -59,9 +59,9 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _in_order(self):
-        problems = []
         if self.duration.count == 0:
-            problems.append((("duration",), f"must be at least one step, got {self.duration}"))
+            raise RuleErrors([(("duration",), f"must not be 0, got {self.duration}")])
+        problems = []
         if _later(self.warmup, self.duration):
             text = f"must end by `duration` ({self.duration}), got {self.warmup}"
             problems.append((("warmup",), text))

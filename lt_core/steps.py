@@ -1,12 +1,13 @@
 """Durations with units: `160ep` is epochs, `500it` is iterations (optimizer steps)."""
 
 import re
+import reprlib
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 
-PATTERN = r"\d+(ep|it)"
+PATTERN = r"\d{1,12}(ep|it)"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Steps:
             return value
         if not isinstance(value, str) or not re.fullmatch(PATTERN, value, re.ASCII):
             raise ValueError(
-                f"expected epochs or iterations, such as 160ep or 500it, got {value!r}"
+                f"expected epochs or iterations, such as 160ep or 500it, got {reprlib.repr(value)}"
             )
         return cls(int(value[:-2]), value[-2:])
 

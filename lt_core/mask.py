@@ -1,0 +1,112 @@
+"""Masks: which weights are alive. A mask maps a weight's name to a bool tensor of its shape."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+import torch
+from torch import Tensor, nn
+
+Mask = Mapping[str, Tensor]
+"""True is alive. The names are those of the prunable weights, in network order."""
+
+
+def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The weights of convolutions and linear layers, by layer name, in network order.
+
+    Biases and batch norm are never pruned.
+    """
+    return {
+        name: module.weight
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    }
+
+
+def dense(model: nn.Module) -> Mask:
+    """The mask of a network with nothing pruned."""
+    weights = prunable_weights(model)
+    return {name: torch.ones(w.shape, dtype=torch.bool) for name, w in weights.items()}
+
+
+def num_alive(mask: Mask) -> int:
+    return sum(int(layer.sum()) for layer in mask.values())
+
+
+def num_weights(mask: Mask) -> int:
+    return sum(layer.numel() for layer in mask.values())
+
+
+def sparsity(mask: Mask) -> float:
+    """Fraction of the prunable weights that is pruned."""
+    return 1 - num_alive(mask) / num_weights(mask)
+
+
+def flatten(tensors: Mapping[str, Tensor]) -> Tensor:
+    """All layers end to end, each in row-major order whatever its memory format."""
+    return torch.cat([tensor.reshape(-1) for tensor in tensors.values()])
+
+
+def unflatten(flat: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Undo `flatten`, with the names and shapes of `like`."""
+    parts = flat.split([tensor.numel() for tensor in like.values()])
+    return {
+        name: part.view(tensor.shape)
+        for (name, tensor), part in zip(like.items(), parts, strict=True)
+    }
+
+
+@dataclass(frozen=True)
+class PackedMask:
+    """A mask at one bit a weight: what is stored and sent."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    bits: np.ndarray
+    """uint8, eight weights a byte, in the order of `flatten`."""
+
+    def to_bytes(self) -> bytes:
+        """A safetensors file."""
+        return safetensors.numpy.save(
+            {"bits": self.bits}, metadata={"shapes": json.dumps(dict(self.shapes))}
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "PackedMask":
+        """Read what `to_bytes` wrote; executes no code.
+
+        Raises:
+            ValueError: when `data` is something else.
+        """
+        try:
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            shapes = json.loads(header["__metadata__"]["shapes"])
+            bits = safetensors.numpy.load(data)["bits"]
+        except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"not a packed mask: {error}") from None
+        packed = cls({name: tuple(shape) for name, shape in shapes.items()}, bits)
+        if bits.dtype != np.uint8 or bits.size != -(-packed.num_weights // 8):
+            raise ValueError(
+                f"not a packed mask: {bits.size} bytes for {packed.num_weights} weights"
+            )
+        return packed
+
+    @property
+    def num_weights(self) -> int:
+        return sum(map(math.prod, self.shapes.values()))
+
+
+def pack(mask: Mask) -> PackedMask:
+    """Pack a mask, eight weights a byte."""
+    shapes = {name: tuple(layer.shape) for name, layer in mask.items()}
+    return PackedMask(shapes, np.packbits(flatten(mask).cpu().numpy()))
+
+
+def unpack(packed: PackedMask) -> Mask:
+    """Undo `pack`."""
+    flat = np.unpackbits(packed.bits, count=packed.num_weights).view(np.bool_)
+    like = {name: torch.empty(shape, device="meta") for name, shape in packed.shapes.items()}
+    return unflatten(torch.from_numpy(flat), like)

@@ -1,0 +1,117 @@
+"""The training loop: SGD under a mask."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lt_core import seeds
+from lt_core.config import Recipe
+from lt_core.data.batches import Batches
+from lt_core.mask import Mask, prunable_weights
+from lt_core.schedule import learning_rate
+
+EVALUATION_BATCH = 1000
+
+
+class Diverged(ArithmeticError):
+    """A training whose loss or weights are no longer finite; says where and when."""
+
+
+def misfits(recipe: Recipe, num_images: int) -> list[str]:
+    """What of a recipe does not go with so many training images; a sentence each."""
+    per_epoch = num_images // recipe.batch_size
+    if per_epoch == 0:
+        return [
+            f"batch_size must be at most the {num_images:,} training images, "
+            f"got {recipe.batch_size:,}"
+        ]
+    num_steps = recipe.duration.iterations(per_epoch)
+    problems = []
+    if recipe.warmup.iterations(per_epoch) > num_steps:
+        problems.append(f"warmup {recipe.warmup} is longer than duration {recipe.duration}")
+    for milestone in recipe.milestones:
+        if milestone.iterations(per_epoch) >= num_steps:
+            problems.append(
+                f"milestone {milestone} is not before the end of duration {recipe.duration}"
+            )
+    return [f"{text} (an epoch is {per_epoch:,} iterations)" for text in problems]
+
+
+def train(model: nn.Module, mask: Mask, images: Batches, recipe: Recipe, *, seed: int) -> float:
+    """Train `model` in place; what `mask` prunes is exactly 0 from the start and after every step.
+
+    A weight that is 0 and gets no gradient has no momentum and nothing to decay, so masking the
+    weights once and the gradients always is enough.
+
+    Args:
+        model: on the device of `images`.
+        mask: of all its prunable weights.
+        images: to train on.
+        recipe: H.
+        seed: of the order of the images.
+
+    Returns:
+        The mean training loss of the last epoch.
+
+    Raises:
+        Diverged: when a loss or a weight is not finite.
+        ValueError: when the recipe does not go with so many images.
+    """
+    problems = misfits(recipe, len(images))
+    if problems:
+        raise ValueError("; ".join(problems))
+    weights = prunable_weights(model)
+    alive = [_like(weight, mask[name]) for name, weight in weights.items()]
+    with torch.no_grad():
+        torch._foreach_mul_(list(weights.values()), alive)
+    per_epoch = len(images) // recipe.batch_size
+    num_steps = recipe.duration.iterations(per_epoch)
+    order = seeds.generator(seed, "data order")
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+
+    model.train()
+    for first in range(0, num_steps, per_epoch):
+        batches = torch.randperm(len(images), generator=order).split(recipe.batch_size)
+        losses = []
+        for step in range(first, min(first + per_epoch, num_steps)):
+            optimizer.param_groups[0]["lr"] = learning_rate(recipe, step, per_epoch)
+            inputs, labels = images[batches[step - first]]
+            loss = F.cross_entropy(model(inputs), labels)
+            loss.backward()
+            torch._foreach_mul_([weight.grad for weight in weights.values()], alive)
+            optimizer.step()
+            optimizer.zero_grad()
+            losses.append(loss.detach())
+        epoch_losses = torch.stack(losses).cpu()  # once an epoch: this waits for the device
+        if not epoch_losses.isfinite().all():
+            bad = int(epoch_losses.isfinite().logical_not().nonzero()[0])
+            raise Diverged(
+                f"loss is {epoch_losses[bad]:g} at step {first + bad + 1} of {num_steps} "
+                f"(epoch {first // per_epoch + 1}, "
+                f"LR {learning_rate(recipe, first + bad, per_epoch):g})"
+            )
+    if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
+        raise Diverged(f"weights are not finite after the last of {num_steps} steps")
+    return float(epoch_losses.mean())
+
+
+def _like(weight: Tensor, alive: Tensor) -> Tensor:
+    """A mask as numbers, where and as `weight` lies in memory."""
+    return torch.empty_like(weight, requires_grad=False).copy_(alive)
+
+
+@torch.no_grad()
+def accuracy(model: nn.Module, images: Batches) -> float:
+    """Fraction of the images that `model`, in evaluation mode, classifies rightly."""
+    model.eval()
+    correct = 0
+    for i in range(0, len(images), EVALUATION_BATCH):
+        inputs, labels = images[i : i + EVALUATION_BATCH]
+        correct += (model(inputs).argmax(1) == labels).sum()
+    return int(correct) / len(images)

@@ -1,0 +1,147 @@
+"""What a person sees in the terminal: the plan, and live progress."""
+
+import time
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tune_app.curves import Result, label, varied_fields
+from tune_app.plan import Chain, Plan, ToDo, Training
+from tune_app.spec import Sweep
+
+
+def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
+    """The plan as a table: what is asked for, and how little of it is left to train."""
+    width = max(len(row.what) for row in plan.rows)
+
+    def line(stage: str, what: str, *cells: str | int) -> str:
+        columns = (f"{cell:>11,}" if isinstance(cell, int) else f"{cell:>11}" for cell in cells)
+        return f"{stage:<15}{what:<{width}}{''.join(columns)}"
+
+    lines = [f"{sweep.name}: {sweep.model} on {sweep.dataset}. {sweep.description}".rstrip(), ""]
+    lines.append(line("trainings", "", "requested", "shared", "done", "to do"))
+    totals = (0, 0, 0, 0)
+    seen: set[str] = set()
+    for row in plan.rows:
+        new = set(row.requested) - seen
+        seen |= new
+        left = len(new & to_do.trainings)
+        counts = (len(row.requested), len(row.requested) - len(new), len(new) - left, left)
+        totals = tuple(a + b for a, b in zip(totals, counts, strict=True))
+        lines.append(line(row.stage, row.what, *counts))
+    lines.append(line("total", "", *totals))
+    lines.append("")
+    lines.append(
+        f"{'trials':<15}{to_do.num_trials:,} to run: {len(to_do.chains):,} chains that find "
+        f"masks, {len(to_do.evaluations):,} evaluations"
+    )
+    rounds = (
+        "dense" if round == 0 else f"{sweep.prune.sparsity(round):.1%} (round {round})"
+        for round in sweep.eval_rounds
+    )
+    lines.append(f"{'sparsities':<15}{', '.join(rounds)}")
+    return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """`8s`, `4m12s`, `1h05m`, `3d04h`."""
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    if days:
+        return f"{days}d{h:02}h"
+    if hours:
+        return f"{h}h{m:02}m"
+    return f"{m}m{s:02}s" if minutes else f"{s}s"
+
+
+class Progress:
+    """Says what is running, done and failed, and when it will be over.
+
+    On a terminal a few lines that change; elsewhere one line for each finished training.
+    """
+
+    def __init__(self, sweep: Sweep, num_trainings: int, stream: TextIO) -> None:
+        self.name = sweep.name
+        self.varied = varied_fields(sweep)
+        self.num_trainings = num_trainings
+        self.num_done = 0
+        self.num_failed = 0
+        self.running: dict[str, str] = {}
+        self.last = ""
+        self.start = time.monotonic()
+        self.console = Console(file=stream, highlight=False)
+        self.live = Live(
+            get_renderable=self._panel, console=self.console, refresh_per_second=2, transient=True
+        )
+
+    def __enter__(self) -> "Progress":
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.live.stop()
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self.console.print(text, soft_wrap=True, markup=False)
+
+    def started(self, work: Chain | Training) -> None:
+        self.running[_id(work)] = self._words(work)
+
+    def ended(self, work: Chain | Training) -> None:
+        self.running.pop(_id(work), None)
+
+    def finished(self, result: Result) -> None:
+        self.num_done += 1
+        counter = f"{self.num_done:>{len(str(self.num_trainings))}}/{self.num_trainings}"
+        self.last = (
+            f"[{counter}] {self._curve(result['kind'], result['find'], result['eval'])} "
+            f"seed {result['seed']}  {result['sparsity']:.1%} pruned  "
+            f"val {result['val_accuracy']:.1%}  {duration(result['seconds'])}"
+        )
+        if not self.console.is_terminal:
+            self.say(f"{self.last}  eta {self.eta()}")
+
+    def failed(self, work: Chain | Training, reason: str) -> None:
+        self.num_failed += 1
+        self.say(f"failed: {self._words(work)}: {reason}")
+
+    def eta(self) -> str:
+        """How long the rest takes at the pace until now."""
+        if self.num_done == 0:
+            return "?"
+        pace = (time.monotonic() - self.start) / self.num_done
+        return duration(pace * (self.num_trainings - self.num_done))
+
+    def _words(self, work: Chain | Training) -> str:
+        if isinstance(work, Chain):
+            return f"chain {label(dict(work.find), self.varied)} seed {work.seed}"
+        find = work.find and dict(work.find)
+        return f"{self._curve(work.kind, find, dict(work.eval))} seed {work.seed}"
+
+    def _curve(self, kind: str, find: Result | None, eval_: Result) -> str:
+        found = f"find {label(find, self.varied)} " if find else ""
+        return f"{kind} {found}eval {label(eval_, self.varied)}"
+
+    def _panel(self) -> Group:
+        elapsed = duration(time.monotonic() - self.start)
+        counts = Table.grid(padding=(0, 2))
+        counts.add_row(
+            self.name,
+            ProgressBar(total=self.num_trainings, completed=self.num_done, width=30),
+            f"{self.num_done}/{self.num_trainings} done, {self.num_failed} failed",
+            f"{elapsed}, eta {self.eta()}",
+        )
+        running = [f"  running  {words}" for words in self.running.values()]
+        more = [f"           and {len(running) - 8} more"] if len(running) > 8 else []
+        return Group(counts, *(Text(line) for line in (*running[:8], *more, self.last)))
+
+
+def _id(work: Chain | Training) -> str:
+    return work.ids[0] if isinstance(work, Chain) else work.id

@@ -1,0 +1,187 @@
+"""Run a sweep file: `python -m tune_app.launch sweeps/lr_grid.yaml`.
+
+The same command again goes on where it stopped; an edited file trains only what is new.
+"""
+
+import argparse
+import os
+import shlex
+import signal
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from tune_app import exit_codes, ray_settings
+from tune_app.console import Progress, duration, plan_text
+from tune_app.plan import Stored, ToDo, make_plan, what_is_left
+from tune_app.record import Record
+from tune_app.run_directory import RunDirectory, provenance
+from tune_app.spec import Sweep, load_sweep
+from tune_app.store import Store, StoreError
+from tune_app.yaml_source import SpecError
+
+if TYPE_CHECKING:
+    from lt_core.data import DataSet
+    from tune_app.live_tracking import LiveTracking
+
+# torch, ray, mlflow and matplotlib take seconds to import and a dry run needs none of them, so
+# they are imported where they are used.
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tune_app.launch",
+        description="Find lottery tickets at one set of hyperparameters, train them at another.",
+    )
+    parser.add_argument("sweep", type=Path, help="the sweep file")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="replaces what the file says"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="show the plan and start nothing")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("runs"),
+        metavar="DIR",
+        help="holds a directory for each sweep, what they trained, and MLflow's database "
+        "(default: %(default)s)",
+    )
+    options = parser.parse_intermixed_args(arguments)
+    command = shlex.join(["python", "-m", "tune_app.launch", *(arguments or sys.argv[1:])])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        return _launch(options, command)
+    except (SpecError, StoreError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return exit_codes.BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"stopped; what was trained is stored. To go on: {command}", file=sys.stderr)
+        return exit_codes.INTERRUPTED
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """The first signal ends the launch tidily, the second at once."""
+    for again in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(again, lambda *_: os._exit(exit_codes.INTERRUPTED))
+    raise KeyboardInterrupt
+
+
+def _launch(options: argparse.Namespace, command: str) -> int:
+    sweep = load_sweep(options.sweep, options.overrides)
+    plan = make_plan(sweep)
+    store = Store((options.out / "_store").absolute())
+    stored = store.stored()
+    to_do = what_is_left(plan, stored)
+    print(plan_text(sweep, plan, to_do), flush=True)
+    if options.dry_run:
+        return exit_codes.OK
+
+    from tune_app.live_tracking import LiveTracking
+    from tune_app.report import write_report
+    from tune_app.tracking import masked, open_command, tracking_uri
+
+    data = _load_data(sweep, options.sweep) if to_do.num_trials else None
+    run_dir = RunDirectory(options.out / sweep.name)
+    try:
+        store.create()
+        results = {id: store.result(id) for id in plan.trainings if id in stored.results}
+        run_dir.create(sweep, results.values())
+        if to_do.num_trials or run_dir.provenance() is None:
+            run_dir.write_provenance(provenance(command))
+    except OSError as error:
+        raise StoreError(f"{error.filename or options.out}: {error.strerror}") from None
+
+    with Progress(sweep, len(to_do.trainings), sys.stderr) as progress:
+        record = Record(plan, results, run_dir, progress)
+        tracking = LiveTracking(
+            tracking_uri(options.out),
+            sweep,
+            options.out.absolute() / "_mlflow_artifacts",
+            run_dir.provenance()["commit"],
+            record.in_plan_order,
+            progress.say,
+        )
+        progress.say(f"results in {run_dir.path}, MLflow at {masked(tracking.uri)}")
+        if data is not None:
+            _train(sweep, to_do, stored, store, data, record, tracking)
+        missing = list(record.missing())
+        run_dir.finish(record.in_plan_order(), missing)
+        if record.results:
+            progress.say("drawing the figures")
+            report = write_report(run_dir.path)
+            page = tracking.finish(run_dir.path)
+
+    if record.results:
+        print(f"\n{report.table}\n\n{report.answer}\n")
+        print(*report.notes, *report.paths, sep="\n")
+        print(
+            f"MLflow: {open_command(tracking.uri)}", *([f"then {page}"] if page else ()), sep="\n"
+        )
+    if missing:
+        _print_missing(missing, run_dir)
+        return exit_codes.SOME_FAILED
+    return exit_codes.OK
+
+
+def _load_data(sweep: Sweep, path: Path) -> "DataSet":
+    """The data set, once it is known that every recipe fits it.
+
+    Raises:
+        SpecError: when one does not.
+    """
+    from lt_core import data
+    from lt_core.train import misfits
+
+    loaded = data.load(sweep.dataset)
+    recipes = dict.fromkeys((*sweep.find_recipes, *sweep.eval_recipes))
+    problems = [text for recipe in recipes for text in misfits(recipe, len(loaded.train))]
+    if problems:
+        raise SpecError([f"{path}: {sweep.dataset}: {text}" for text in dict.fromkeys(problems)])
+    return loaded
+
+
+def _train(
+    sweep: Sweep,
+    to_do: ToDo,
+    stored: Stored,
+    store: Store,
+    data: "DataSet",
+    record: Record,
+    tracking: "LiveTracking",
+) -> None:
+    begin = time.monotonic()
+    ray_settings.apply()
+    from tune_app import runner
+
+    with runner.ray_cluster(sweep.resources_per_trial) as num_cores:
+        tracking.start()
+        runner.run_trials(
+            sweep, to_do, stored, store, data, record.commit, record.run_dir.path / "_ray", record
+        )
+    wall = time.monotonic() - begin
+    share = record.training_seconds / (num_cores * wall)
+    record.progress.say(
+        f"{record.num_trained:,} trainings in {duration(wall)}: "
+        f"{duration(record.training_seconds)} of training, {share:.0%} of {num_cores} cores' time"
+    )
+
+
+def _print_missing(missing: Sequence[Mapping[str, Any]], run_dir: RunDirectory) -> None:
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for failure in missing:
+        by_reason[failure["reason"]].append(failure["id"])
+    print(f"\n{len(missing):,} trainings have no result:", file=sys.stderr)
+    for reason, ids in by_reason.items():
+        more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
+        print(f"  {', '.join(ids[:3])}{more}: {reason}", file=sys.stderr)
+    print(f"all of them in {run_dir.path / 'failures.jsonl'}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""What has come of a plan: results, failures, and why the rest has none."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tune_app.console import Progress
+from tune_app.curves import Result
+from tune_app.plan import Chain, Plan, Training
+from tune_app.run_directory import RunDirectory
+
+
+class Record:
+    """Hears from the trials: writes results down, shows them, and keeps the reasons of failures."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        results: Mapping[str, Result],
+        run_dir: RunDirectory,
+        progress: Progress,
+    ) -> None:
+        """Start with the results that are stored already."""
+        self.plan = plan
+        self.results = dict(results)
+        self.run_dir = run_dir
+        self.progress = progress
+        self.failures: dict[str, str] = {}
+        self.num_trained = 0
+        self.training_seconds = 0.0
+        self.num_masks_from_disk = 0
+
+    @property
+    def commit(self) -> str | None:
+        """Of the program that trains."""
+        return self.run_dir.provenance()["commit"]
+
+    def started(self, work: Chain | Training) -> None:
+        self.progress.started(work)
+
+    def finished(self, result: Result, masks_from_disk: int) -> None:
+        self.num_masks_from_disk += masks_from_disk
+        if result["id"] in self.results:
+            return  # a chain that goes on reports its earlier rounds too
+        self.results[result["id"]] = result
+        self.num_trained += 1
+        self.training_seconds += result["seconds"]
+        self.run_dir.append_result(result)
+        self.progress.finished(result)
+
+    def failed(self, work: Chain | Training, training: str | None, reason: str) -> None:
+        if training is None:
+            ids = work.ids if isinstance(work, Chain) else (work.id,)
+            training = next((id for id in ids if id not in self.results), ids[-1])
+            self.run_dir.write_error(training, reason)
+            reason = reason.strip().splitlines()[-1]
+        self.failures[training] = reason
+        self.progress.failed(work, reason)
+
+    def ended(self, work: Chain | Training) -> None:
+        self.progress.ended(work)
+
+    def in_plan_order(self) -> list[Result]:
+        """The results, in an order that does not depend on which came first."""
+        return [self.results[id] for id in self.plan.trainings if id in self.results]
+
+    def missing(self) -> Iterator[dict[str, Any]]:
+        """Every training without a result, as a line of failures.jsonl."""
+        for training in self.plan.trainings.values():
+            if training.id not in self.results:
+                yield {
+                    "id": training.id,
+                    "kind": training.kind,
+                    "find": training.find and training.find.model_dump(mode="json"),
+                    "eval": training.eval.model_dump(mode="json"),
+                    "seed": training.seed,
+                    "round": training.round,
+                    "reason": self._why_missing(training),
+                }
+
+    def _why_missing(self, training: Training) -> str:
+        if training.id in self.failures:
+            return self.failures[training.id]
+        chain = self.plan.chain_of_ticket.get(training.ticket)
+        for earlier in chain.trainings if chain else ():
+            if earlier.id in self.failures:
+                return (
+                    f"its mask was not found: round {earlier.round} of the chain failed: "
+                    f"{self.failures[earlier.id]}"
+                )
+        return "was not run"

@@ -1,0 +1,117 @@
+"""What a run leaves behind, and where.
+
+sweep.yaml       the resolved sweep file
+run.json         command, commit, versions, hardware
+results.jsonl    one line per finished training
+failures.jsonl   one line per training that has no result, and why
+errors/          tracebacks of trials that crashed
+report.md, figures/, tables/    drawn from the above
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from tune_app.spec import Sweep
+from tune_app.store import write_atomically
+
+PACKAGES = ("torch", "ray", "mlflow", "numpy", "pydantic", "scikit-learn")
+
+
+class RunDirectory:
+    """The directory of one sweep's run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def create(self, sweep: Sweep, results: Iterable[Mapping[str, Any]]) -> None:
+        """Make the directory if need be; write the sweep file, resolved, and what is done of it.
+
+        Raises:
+            OSError: when it cannot be written.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        text = StringIO()
+        text.write("# What ran: the sweep file with defaults and command line included.\n")
+        YAML().dump(sweep.model_dump(mode="json", exclude_none=True), text)
+        write_atomically(self.path / "sweep.yaml", text.getvalue().encode())
+        _write_lines(self.path / "results.jsonl", results)
+
+    def write_provenance(self, provenance: Mapping[str, Any]) -> None:
+        """Replace run.json."""
+        text = json.dumps(provenance, indent=2) + "\n"
+        write_atomically(self.path / "run.json", text.encode())
+
+    def provenance(self) -> dict[str, Any] | None:
+        """What run.json says; None if there is none."""
+        path = self.path / "run.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def append_result(self, result: Mapping[str, Any]) -> None:
+        """Add a line to results.jsonl; the store has synced the result already."""
+        with open(self.path / "results.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(result) + "\n")
+
+    def finish(
+        self, results: Iterable[Mapping[str, Any]], failures: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Replace results.jsonl and failures.jsonl by what came of it all."""
+        _write_lines(self.path / "results.jsonl", results)
+        _write_lines(self.path / "failures.jsonl", failures)
+
+    def write_error(self, id: str, text: str) -> None:
+        """Keep the traceback of a trial that crashed at training `id`."""
+        path = self.path / "errors" / f"{id}.txt"
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, text.encode())
+
+
+def _write_lines(path: Path, items: Iterable[Mapping[str, Any]]) -> None:
+    write_atomically(path, "".join(json.dumps(item) + "\n" for item in items).encode())
+
+
+def provenance(command: str) -> dict[str, Any]:
+    """Who trains: the command, the commit, the versions and the hardware."""
+    return {
+        "command": command,
+        "commit": _commit(),
+        "started_at": time.time(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in PACKAGES},
+        },
+        "hardware": _hardware(),
+    }
+
+
+def _commit() -> str | None:
+    """The commit of this code, `-dirty` if it was changed since; None outside a checkout."""
+    git = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+    ]
+    try:
+        done = subprocess.run([*git, "--exclude=*"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def _hardware() -> str:
+    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{os.cpu_count()} cores, {gib:.0f} GiB, {platform.machine()}, {sys.platform}"

@@ -1,0 +1,150 @@
+"""Runs what is left of a plan as Ray Tune trials. The only file that builds a Tuner."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import ray
+from ray import tune
+
+from lt_core.data import DataSet
+from tune_app.curves import Result
+from tune_app.plan import Chain, Stored, ToDo, Training
+from tune_app.search import PlanSearch, StartAll
+from tune_app.spec import Resources, Sweep
+from tune_app.store import Store
+from tune_app.ticket_store import start_holder
+from tune_app.trainables import Setting, TicketTrial
+from tune_app.yaml_source import SpecError
+
+
+class Listener(Protocol):
+    """Hears what the trials report, in the driver's thread."""
+
+    def started(self, work: Chain | Training) -> None: ...
+
+    def finished(self, result: Result, from_disk: int) -> None:
+        """A training is stored; `from_disk` masks for it were not in the object store."""
+
+    def failed(self, work: Chain | Training, training: str | None, reason: str) -> None:
+        """A trial failed for good, at the training with that id if it could say."""
+
+    def ended(self, work: Chain | Training) -> None: ...
+
+
+@contextmanager
+def ray_cluster(resources: Resources) -> Iterator[int]:
+    """Connect to RAY_ADDRESS, or start Ray on this machine; gives the number of its cores.
+
+    Raises:
+        SpecError: when no node of this machine's Ray can hold a trial.
+    """
+    remote = "RAY_ADDRESS" in os.environ
+    ray.init(
+        address=None if remote else "local",
+        include_dashboard=None if remote else False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    for name in ("ray.tune", "ray.train", "ray.air"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        has = ray.cluster_resources()
+        cpus, gpus = int(has.get("CPU", 0)), has.get("GPU", 0)
+        if not remote and (resources.cpu > cpus or resources.gpu > gpus):
+            raise SpecError(
+                f"`resources_per_trial` asks for {resources.cpu} CPUs and {resources.gpu:g} GPUs, "
+                f"this machine has {cpus} and {gpus:g}"
+            )
+        yield cpus
+    finally:
+        ray.shutdown()
+
+
+def run_trials(
+    sweep: Sweep,
+    to_do: ToDo,
+    stored: Stored,
+    store: Store,
+    data: DataSet,
+    commit: str | None,
+    scratch: Path,
+    listener: Listener,
+) -> None:
+    """Run all trials of `to_do`; returns when each has finished or failed for good.
+
+    Args:
+        sweep: where they come from.
+        to_do: what to run.
+        stored: what was there when `to_do` was planned.
+        store: where the trials keep what they make.
+        data: what they train on.
+        commit: of this program, for the results.
+        scratch: a directory for Tune's own files, which are of no use afterwards.
+        listener: told of everything.
+    """
+    holder = start_holder(store.root)
+    resources = sweep.resources_per_trial
+    setting = Setting(sweep.model, sweep.prune, resources.cpu, store, ray.put(data), commit)
+    bundle = {"CPU": resources.cpu, "GPU": resources.gpu}
+    trainable = tune.with_resources(
+        tune.with_parameters(TicketTrial, setting=setting), tune.PlacementGroupFactory([bundle])
+    )
+    tuner = tune.Tuner(
+        trainable,
+        tune_config=tune.TuneConfig(
+            search_alg=PlanSearch(to_do, stored.tickets),
+            scheduler=StartAll(),
+            num_samples=-1,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=tune.RunConfig(
+            name="trials",
+            storage_path=str(scratch.absolute()),
+            verbose=0,
+            callbacks=[_Callback(listener)],
+            failure_config=tune.FailureConfig(max_failures=sweep.max_failures),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        ),
+    )
+    try:
+        tuner.fit()
+    finally:
+        ray.kill(holder)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _trial_name(trial: Any) -> str:
+    return trial.trial_id
+
+
+class _Callback(tune.Callback):
+    """Hands on what Tune says, without Tune's types."""
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its callbacks, to restore runs in a way that is not used here
+
+    def on_trial_start(self, iteration, trials, trial, **info) -> None:
+        self.listener.started(trial.config["work"])
+
+    def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
+        if "result" in result:
+            self.listener.finished(result["result"], result["masks_from_disk"])
+        if "failed" in result:
+            self.listener.failed(trial.config["work"], result["failed"], result["reason"])
+
+    def on_trial_complete(self, iteration, trials, trial, **info) -> None:
+        self.listener.ended(trial.config["work"])
+
+    def on_trial_error(self, iteration, trials, trial, **info) -> None:
+        self.listener.failed(trial.config["work"], None, trial.get_error() or "its worker died")
+        self.listener.ended(trial.config["work"])

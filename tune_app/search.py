@@ -1,0 +1,71 @@
+"""Which trial may start now: Ray Tune's searcher and scheduler for a plan.
+
+Only a searcher can hold a trial back in Tune. Ours hands out the chains first, since they take
+longest and everything waits for them, and an evaluation as soon as its mask exists.
+"""
+
+from collections import defaultdict, deque
+from collections.abc import Collection
+from typing import Any
+
+from ray.tune.schedulers import FIFOScheduler
+from ray.tune.search import Searcher
+
+from tune_app.plan import Chain, ToDo, Training
+
+
+class PlanSearch(Searcher):
+    """Hands out the trials of a plan, each once; evaluations wait for their ticket."""
+
+    def __init__(self, to_do: ToDo, tickets: Collection[str]) -> None:
+        """Start with what is left of a plan and the ids of the tickets that exist."""
+        super().__init__()
+        self.needed = to_do.needed
+        self.chains = deque(to_do.chains)
+        self.ready: deque[Training] = deque()
+        self.waiting: dict[str, list[Training]] = defaultdict(list)
+        self.running_chains: set[str] = set()
+        for evaluation in to_do.evaluations:
+            if evaluation.ticket is None or evaluation.ticket in tickets:
+                self.ready.append(evaluation)
+            else:
+                self.waiting[evaluation.ticket].append(evaluation)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial's config; None to be asked again later; FINISHED when nothing can come."""
+        if self.chains:
+            self.running_chains.add(trial_id)
+            return self._config(self.chains.popleft())
+        if self.ready:
+            return self._config(self.ready.popleft())
+        return None if self.running_chains else Searcher.FINISHED
+
+    def _config(self, work: Chain | Training) -> dict[str, Any]:
+        tickets = work.tickets if isinstance(work, Chain) else ()
+        return {"work": work, "needed": self.needed.intersection(tickets)}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        # Reported again after a restart, a ticket finds nobody waiting.
+        self.ready.extend(self.waiting.pop(result.get("ticket"), ()))
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        self.running_chains.discard(trial_id)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: a new launch plans anew from what is stored."""
+
+    def restore(self, checkpoint_path: str) -> None: ...
+
+
+class StartAll(FIFOScheduler):
+    """Starts whatever is pending, in any order.
+
+    FIFO gives an actor that comes free to the oldest pending trial and stops the one that is
+    starting for it, so that short trials run nearly one at a time; and it looks through all
+    trials each time.
+    """
+
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        return None

@@ -1,0 +1,146 @@
+"""Everything that was trained, on disk, addressed by id: the record of truth.
+
+    store.json                          the format of all below
+    results/3f/3f0c....json             a finished training
+    tickets/8a/8a41....safetensors      a ticket's mask, packed
+    dense_weights/3f/3f0c....safetensors  what a dense network was trained to
+
+A file is written beside its place, synced and then moved there, so that it is either whole or
+absent. What equal ids describe is equal, so two writers of one file do no harm.
+"""
+
+import contextlib
+import json
+import os
+import uuid
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from tune_app.plan import FORMAT, Stored
+
+KINDS = ("results", "tickets", "dense_weights")
+
+
+class StoreError(Exception):
+    """The store cannot be used; says why, and what to do."""
+
+
+class Store:
+    """A directory of results, tickets and weights."""
+
+    def __init__(self, root: Path) -> None:
+        """Look at the store at `root`, which need not exist yet.
+
+        Raises:
+            StoreError: when what is there is something else, or of another format.
+        """
+        self.root = root
+        marker = root / "store.json"
+        try:
+            written = json.loads(marker.read_text())["format"]
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{marker}: cannot be read: {error}") from None
+        if written != FORMAT:
+            raise StoreError(
+                f"{marker}: written in format {written}, this version reads and writes format "
+                f"{FORMAT}; keep it for the version that wrote it and give another --out"
+            )
+
+    def create(self) -> None:
+        """Make the store, and see that it can be written.
+
+        Raises:
+            StoreError: when it cannot.
+        """
+        try:
+            for kind in KINDS:
+                (self.root / kind).mkdir(parents=True, exist_ok=True)
+            write_atomically(self.root / "store.json", json.dumps({"format": FORMAT}).encode())
+        except OSError as error:
+            raise StoreError(f"{self.root}: cannot be written: {error.strerror}") from None
+
+    def stored(self, among: Collection[str] | None = None) -> Stored:
+        """The ids of all that is there, or of those among `among`."""
+        if among is None:
+            return Stored(*(frozenset(self._ids(kind)) for kind in KINDS))
+        return Stored(
+            *(frozenset(id for id in among if self._path(kind, id).exists()) for kind in KINDS)
+        )
+
+    def result(self, id: str) -> dict[str, Any] | None:
+        """A finished training, or None."""
+        try:
+            return json.loads(self._path("results", id).read_text())
+        except FileNotFoundError:
+            return None
+
+    def put_result(self, result: Mapping[str, Any]) -> None:
+        self._put("results", result["id"], json.dumps(result).encode())
+
+    def ticket(self, id: str) -> bytes | None:
+        """A packed mask, or None."""
+        return self._get("tickets", id)
+
+    def put_ticket(self, id: str, packed: bytes) -> None:
+        self._put("tickets", id, packed)
+
+    def dense_weights(self, id: str) -> dict[str, np.ndarray] | None:
+        """Trained weights by layer name, or None."""
+        data = self._get("dense_weights", id)
+        return None if data is None else safetensors.numpy.load(data)
+
+    def put_dense_weights(self, id: str, weights: Mapping[str, np.ndarray]) -> None:
+        self._put("dense_weights", id, safetensors.numpy.save(dict(weights)))
+
+    def _path(self, kind: str, id: str) -> Path:
+        suffix = "json" if kind == "results" else "safetensors"
+        return self.root / kind / id[:2] / f"{id}.{suffix}"
+
+    def _get(self, kind: str, id: str) -> bytes | None:
+        try:
+            return self._path(kind, id).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def _put(self, kind: str, id: str, data: bytes) -> None:
+        path = self._path(kind, id)
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, data)
+
+    def _ids(self, kind: str) -> Iterator[str]:
+        with contextlib.suppress(FileNotFoundError):
+            for folder in os.scandir(self.root / kind):
+                for file in os.scandir(folder):
+                    id, _, suffix = file.name.partition(".")
+                    if suffix in ("json", "safetensors"):
+                        yield id
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file that is whole, durable, or not there.
+
+    Raises:
+        OSError: when the disk is full or cannot be written; nothing is left behind.
+    """
+    beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        with open(beside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
