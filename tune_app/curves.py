@@ -1,14 +1,28 @@
-"""Curves of accuracy over sparsity: one for each kind, H_find, H_eval and seed."""
+"""Curves of accuracy over sparsity, their means over seeds, and the best of them."""
 
+import itertools
 import json
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lt_core.config import Recipe
+from tune_app.spec import Sweep
+
 Result = Mapping[str, Any]
 """One line of results.jsonl."""
+
+KIND_NAMES = {
+    "lottery": "lottery",
+    "global_random": "global random",
+    "preserve_lpr": "preserve LPR",
+}
+
+CurveKey = tuple[str, str, str]
+"""Kind, canonical H_find and canonical H_eval."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,15 @@ def label(recipe: Result, varied: Sequence[str]) -> str:
     return ", ".join(f"{name} {text(recipe[name])}" for name in varied) or "train"
 
 
+_PAPER = {"lr": "LR", "batch_size": "BS", "weight_decay": "WD"}
+
+
+def short(recipe: Result, varied: Sequence[str], stage: str = "") -> str:
+    """The same in the paper's words: `LR 0.1, BS 64`, or with a stage `LR_find 0.1`."""
+    names = [_PAPER.get(name, name) + (f"_{stage}" if stage else "") for name in varied]
+    return ", ".join(f"{name} {text(recipe[key])}" for name, key in zip(names, varied, strict=True))
+
+
 def text(value: Any) -> str:
     """A value of a recipe as a person would write it."""
     if isinstance(value, float):
@@ -61,9 +84,33 @@ def text(value: Any) -> str:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def percent_pruned(sweep: Sweep, round: int) -> str:
+    """The nominal sparsity of a round: `98.0%`, past 99% two digits of what is left: `99.22%`."""
+    sparsity = sweep.prune.sparsity(round)
+    digits = max(1, math.ceil(-math.log10(density(sparsity))) - 1)
+    return f"{100 * sparsity:.{digits}f}%"
+
+
+def density(sparsity: float) -> float:
+    """The fraction of the weights left; never 0, which has no logarithm."""
+    return max(1 - sparsity, 1e-9)
+
+
+def as_json(recipes: Iterable[Recipe]) -> list[Result]:
+    """Recipes as results hold them."""
+    return [recipe.model_dump(mode="json") for recipe in recipes]
+
+
+def varied_fields(sweep: Sweep) -> tuple[str, ...]:
+    """The fields in which the recipes of a sweep differ; all of H where there is only one."""
+    recipes = [*sweep.find_recipes, *sweep.eval_recipes]
+    names = [name for name in Recipe.model_fields if len({getattr(r, name) for r in recipes}) > 1]
+    return tuple(names) or tuple(_PAPER)
+
+
 @dataclass(frozen=True)
 class Statistic:
-    """Mean and sample standard deviation (0 for n = 1) over n seeds."""
+    """Mean and sample standard deviation over n seeds; one seed has no spread, its std is nan."""
 
     mean: float
     std: float
@@ -71,9 +118,108 @@ class Statistic:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Statistic":
-        std = statistics.stdev(values) if len(values) > 1 else 0.0
+        std = statistics.stdev(values) if len(values) > 1 else math.nan
         return cls(statistics.fmean(values), std, len(values))
 
     def percent(self) -> str:
-        """`97.5 ± 0.3 (3)`."""
-        return f"{100 * self.mean:.1f} ± {100 * self.std:.1f} ({self.n})"
+        """`97.5 ± 0.3 (3)`, or `97.5 (1)`."""
+        spread = f" ± {100 * self.std:.1f}" if self.n > 1 else ""
+        return f"{100 * self.mean:.1f}{spread} ({self.n})"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A round of the curves of one kind, H_find and H_eval, over seeds."""
+
+    round: int
+    sparsity: float
+    validation: Statistic
+    test: Statistic
+
+    @classmethod
+    def of(cls, results: Sequence[Result]) -> "Point":
+        """Results that differ in their seed only."""
+        validation = Statistic.of([result["val_accuracy"] for result in results])
+        test = Statistic.of([result["test_accuracy"] for result in results])
+        return cls(results[0]["round"], results[0]["sparsity"], validation, test)
+
+
+Means = Mapping[CurveKey, Mapping[int, Point]]
+"""Curves over seeds, their points by round."""
+
+
+def mean_curves(results: Iterable[Result]) -> dict[CurveKey, dict[int, Point]]:
+    """The curves over seeds: by rising round, each with the seeds that have it."""
+    groups: dict[CurveKey, dict[int, list[Result]]] = defaultdict(lambda: defaultdict(list))
+    for curve in curves(results):
+        key = (curve.kind, canonical(curve.find), canonical(curve.eval))
+        for result in curve.results:
+            groups[key][result["round"]].append(result)
+    return {
+        key: {round: Point.of(by_round[round]) for round in sorted(by_round)}
+        for key, by_round in groups.items()
+    }
+
+
+def dense_points(results: Iterable[Result]) -> dict[str, Point]:
+    """The unpruned networks over seeds, by canonical H."""
+    groups: dict[str, list[Result]] = defaultdict(list)
+    for result in results:
+        if result["round"] == 0:
+            groups[canonical(result["eval"])].append(result)
+    return {key: Point.of(group) for key, group in groups.items()}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (H_find, H_eval) of the grid at one round: the lottery tickets, over seeds."""
+
+    find: Result
+    eval: Result
+    point: Point
+
+    @property
+    def coupled(self) -> bool:
+        return self.find == self.eval
+
+
+def cells(sweep: Sweep, means: Means, round: int) -> list[Cell]:
+    """The cells of the grid that have results at a round."""
+    found = []
+    pairs = itertools.product(as_json(sweep.find_recipes), as_json(sweep.eval_recipes))
+    for find, eval_ in pairs:
+        points = means.get(("lottery", canonical(find), canonical(eval_)), {})
+        if round in points:
+            found.append(Cell(find, eval_, points[round]))
+    return found
+
+
+def is_complete(sweep: Sweep, found: Sequence[Cell]) -> bool:
+    """Whether every cell of the grid is there, with whatever number of seeds."""
+    return len(found) == len(sweep.find_recipes) * len(sweep.eval_recipes)
+
+
+def best(sweep: Sweep, found: Iterable[Cell]) -> Cell | None:
+    """The cell with the highest mean of what the sweep selects on; the first one if two are."""
+    return max(found, key=lambda cell: getattr(cell.point, sweep.select_on).mean, default=None)
+
+
+def comparisons(sweep: Sweep, means: Means) -> list[tuple[Cell, Cell]]:
+    """The best coupled and the best decoupled cell at each evaluated round that is complete.
+
+    Empty for a grid without coupled or without decoupled cells.
+    """
+    pairs = []
+    for round in sweep.eval_rounds[1:]:
+        found = cells(sweep, means, round)
+        coupled = best(sweep, [cell for cell in found if cell.coupled])
+        decoupled = best(sweep, [cell for cell in found if not cell.coupled])
+        if is_complete(sweep, found) and coupled and decoupled:
+            pairs.append((coupled, decoupled))
+    return pairs
+
+
+def most_complete_round(sweep: Sweep, means: Means) -> int:
+    """The evaluated round with the most of the grid, the last of them if several have it all."""
+    rounds = sweep.eval_rounds[1:] or (0,)
+    return max(rounds, key=lambda round: (len(cells(sweep, means, round)), round))

@@ -1,0 +1,87 @@
+"""Results of a sweep by formula, as a finished run would have written them."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tune_app.curves import as_json
+from tune_app.plan import make_plan
+from tune_app.spec import Sweep, load_sweep
+
+SWEEP = """\
+name: tiny
+description: does the learning rate that finds the best mask also train it best?
+model: small_resnet
+dataset: digits
+seeds: [0, 1, 2]
+train: {lr: 0.1, batch_size: 64, weight_decay: 5e-3, duration: 2ep}
+prune: {fraction: 0.5, rounds: 4}
+find:
+  parameters:
+    lr: {values: [0.1, 0.5]}
+eval:
+  parameters:
+    lr: {values: [0.1, 0.5]}
+  at_sparsity: [0.75, 0.94]
+baselines: [global_random, preserve_lpr]
+"""
+"""Evaluated at rounds 2 (75.0%) and 4 (93.8%)."""
+
+LAYERS = ("conv", "blocks.0.conv1", "blocks.0.conv2", "fc")
+
+Accuracy = Callable[[str, dict[str, Any] | None, dict[str, Any], int], float]
+"""Kind, H_find, H_eval and round -> mean test accuracy."""
+
+
+def synthetic_results(
+    sweep: Sweep, accuracy: Accuracy, layers: Sequence[str] = LAYERS
+) -> list[dict[str, Any]]:
+    """Every result that a sweep plans.
+
+    Seeds lie 1% apart around `accuracy`, so three have a standard deviation of exactly 1%.
+    Validation accuracy is 0.5% below test accuracy, and later layers are pruned more.
+    """
+    results = []
+    for training in make_plan(sweep).trainings.values():
+        find = as_json([training.find])[0] if training.find else None
+        [eval_] = as_json([training.eval])
+        offset = 0.01 * (sweep.seeds.index(training.seed) - (len(sweep.seeds) - 1) / 2)
+        test = accuracy(training.kind, find, eval_, training.round) + offset
+        sparsity = sweep.prune.sparsity(training.round)
+        steepness = [3 - 2 * place / (len(layers) - 1) for place in range(len(layers))]
+        results.append(
+            {
+                "id": training.id,
+                "kind": training.kind,
+                "find": find,
+                "eval": eval_,
+                "seed": training.seed,
+                "round": training.round,
+                "sparsity": sparsity,
+                "val_accuracy": test - 0.005,
+                "test_accuracy": test,
+                "train_loss": 0.1,
+                "lpr": {name: sparsity**k for name, k in zip(layers, steepness, strict=True)},
+                "seconds": 1.5,
+                "finished_at": 1_760_000_000.0 + len(results),
+            }
+        )
+    return results
+
+
+def write_run(folder: Path, sweep_text: str, results_of: Callable[[Sweep], list]) -> Path:
+    """A run directory with the three files of a finished run."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sweep.yaml").write_text(sweep_text)
+    results = results_of(load_sweep(folder / "sweep.yaml"))
+    (folder / "results.jsonl").write_text("".join(json.dumps(r) + "\n" for r in results))
+    run = {
+        "command": "python -m tune_app.launch sweeps/lr_grid.yaml",
+        "commit": "a83d773f0000-dirty",
+        "started_at": 1_760_000_000.0,
+        "versions": {"python": "3.11.2", "torch": "2.6.0"},
+        "hardware": "2 cores, 24 GB, no GPU",
+    }
+    (folder / "run.json").write_text(json.dumps(run))
+    return folder

@@ -1,0 +1,193 @@
+import math
+import subprocess
+import sys
+
+import pytest
+from synthetic_run import SWEEP, synthetic_results
+
+from tune_app.curves import (
+    Statistic,
+    best,
+    canonical,
+    cells,
+    comparisons,
+    curves,
+    dense_points,
+    is_complete,
+    label,
+    mean_curves,
+    percent_pruned,
+    short,
+    varied_fields,
+)
+from tune_app.spec import load_sweep
+
+H1, H2 = {"lr": 0.1, "batch_size": 64}, {"lr": 0.5, "batch_size": 64}
+
+
+def a_result(kind, find, eval_, round, seed=0, test=0.9):
+    return {
+        "kind": kind,
+        "find": find,
+        "eval": eval_,
+        "round": round,
+        "seed": seed,
+        "sparsity": 1 - 0.5**round,
+        "val_accuracy": test - 0.01,
+        "test_accuracy": test,
+    }
+
+
+@pytest.fixture
+def sweep_of(tmp_path):
+    def load(text=SWEEP):
+        path = tmp_path / "sweep.yaml"
+        path.write_text(text)
+        return load_sweep(path)
+
+    return load
+
+
+def test_a_curve_is_the_dense_network_then_its_rounds_in_order():
+    dense, later, earlier = (a_result("lottery", H1, H1, round) for round in (0, 4, 2))
+    [curve] = curves([later, dense, earlier])
+    assert (curve.kind, curve.find, curve.eval, curve.seed) == ("lottery", H1, H1, 0)
+    assert curve.results == (dense, earlier, later)
+
+
+def test_every_curve_of_an_eval_and_seed_begins_with_the_same_dense_network():
+    dense = a_result("lottery", H1, H1, 0)
+    others = [
+        a_result("lottery", H2, H1, 1),
+        a_result("global_random", None, H1, 1),
+        a_result("lottery", H1, H1, 1, seed=1),
+        a_result("lottery", H1, H2, 1),
+    ]
+    found = curves([dense, *others])
+    assert [curve.results for curve in found] == [
+        (dense, others[0]),
+        (dense, others[1]),
+        (others[2],),  # another seed
+        (others[3],),  # another H_eval
+    ]
+
+
+def test_the_order_of_keys_in_a_recipe_does_not_matter():
+    reordered = dict(reversed(H1.items()))
+    assert len(curves([a_result("lottery", H1, H1, 1), a_result("lottery", reordered, H1, 2)])) == 1
+
+
+def test_the_deviation_is_the_sample_one_and_one_seed_has_none():
+    three = Statistic.of([0.90, 0.92, 0.97])
+    assert (three.mean, three.n) == (pytest.approx(0.93), 3)
+    assert three.std == pytest.approx(math.sqrt((0.03**2 + 0.01**2 + 0.04**2) / 2))
+    assert three.percent() == "93.0 ± 3.6 (3)"
+
+    one = Statistic.of([0.9])
+    assert math.isnan(one.std)
+    assert one.percent() == "90.0 (1)"
+
+
+def test_names():
+    recipe = {"lr": 0.1, "weight_decay": 0.0005, "duration": "16ep", "milestones": ["8ep", "13ep"]}
+    assert label(recipe, ["lr", "weight_decay"]) == "lr 0.1, weight_decay 0.0005"
+    assert short(recipe, ["lr", "weight_decay"]) == "LR 0.1, WD 0.0005"
+    assert short(recipe, ["lr", "duration"], "find") == "LR_find 0.1, duration_find 16ep"
+    assert short(recipe, ["milestones"]) == "milestones 8ep 13ep"
+
+
+@pytest.mark.parametrize(
+    ("round", "expected"),
+    [(0, "0.0%"), (4, "93.8%"), (7, "99.22%"), (10, "99.902%"), (20, "99.999905%")],
+)
+def test_percent_pruned_tells_high_sparsities_apart(sweep_of, round, expected):
+    assert percent_pruned(sweep_of(), round) == expected
+
+
+@pytest.mark.parametrize(
+    ("find", "eval_", "expected"),
+    [
+        ("lr: {values: [0.1, 0.5]}", "lr: {values: [0.1, 0.5]}", ("lr",)),
+        ("lr: {values: [0.1]}", "weight_decay: {values: [0.1]}", ("weight_decay",)),
+        ("duration: {values: [1ep, 2ep]}", "lr: {values: [0.5]}", ("lr", "duration")),
+        ("lr: {values: [0.1]}", "lr: {values: [0.1]}", ("lr", "batch_size", "weight_decay")),
+    ],
+)
+def test_varied_is_what_recipes_differ_in(sweep_of, find, eval_, expected):
+    head, middle, tail = SWEEP.split("lr: {values: [0.1, 0.5]}")
+    assert varied_fields(sweep_of(head + find + middle + eval_ + tail)) == expected
+
+
+def test_a_mean_counts_the_seeds_that_are_there():
+    found = mean_curves(
+        [
+            a_result("lottery", H1, H1, 0, seed=0, test=0.9),
+            a_result("lottery", H1, H1, 1, seed=0, test=0.8),
+            a_result("lottery", H1, H1, 1, seed=1, test=0.6),
+        ]
+    )
+    assert found.keys() == {("lottery", canonical(H1), canonical(H1))}
+    [points] = found.values()
+    assert [(r, p.test.mean, p.test.n) for r, p in points.items()] == [
+        (0, 0.9, 1),
+        (1, pytest.approx(0.7), 2),
+    ]
+    assert points[1].validation.mean == pytest.approx(0.69)
+    assert points[1].sparsity == 0.5
+
+
+def test_dense_points_need_no_pruned_network():
+    results = [a_result("lottery", H1, H1, 0, seed, 0.9 + 0.02 * seed) for seed in (0, 1)]
+    assert mean_curves(results) == {}
+    assert dense_points(results)[canonical(H1)].test.mean == pytest.approx(0.91)
+
+
+GRID = {(0.1, 0.1): 0.90, (0.1, 0.5): 0.94, (0.5, 0.1): 0.94, (0.5, 0.5): 0.92}
+
+
+def by_lr(kind, find, eval_, round):
+    return GRID[find["lr"], eval_["lr"]] if kind == "lottery" and round else 0.5
+
+
+def test_comparisons_take_the_first_of_the_best_coupled_and_decoupled(sweep_of):
+    sweep = sweep_of()
+    pairs = comparisons(sweep, mean_curves(synthetic_results(sweep, by_lr)))
+    assert [(c.point.round, c.find["lr"], c.eval["lr"]) for c, _ in pairs] == [
+        (2, 0.5, 0.5),
+        (4, 0.5, 0.5),
+    ]
+    assert [(d.find["lr"], d.eval["lr"]) for _, d in pairs] == [(0.1, 0.5), (0.1, 0.5)]  # a tie
+
+
+@pytest.mark.parametrize(("select_on", "expected"), [("validation", 0.1), ("test", 0.5)])
+def test_the_sweep_says_what_selects(sweep_of, select_on, expected):
+    sweep = sweep_of(f"{SWEEP}select_on: {select_on}\n")
+    results = synthetic_results(sweep, by_lr)
+    for result in results:
+        if result["find"] == result["eval"] and result["eval"]["lr"] == 0.1:
+            result["val_accuracy"] = 0.99
+    found = [c for c in cells(sweep, mean_curves(results), 4) if c.coupled]
+    assert best(sweep, found).eval["lr"] == expected
+
+
+def is_cell(result, find_lr, eval_lr):
+    return result["kind"] == "lottery" and (
+        (result["find"]["lr"], result["eval"]["lr"]) == (find_lr, eval_lr)
+    )
+
+
+def test_a_round_is_compared_once_each_configuration_has_a_result(sweep_of):
+    sweep = sweep_of()
+    results = synthetic_results(sweep, by_lr)
+    results = [r for r in results if not (r["round"] == 4 and is_cell(r, 0.1, 0.5))]
+    means = mean_curves(results)
+    assert len(cells(sweep, means, 4)) == 3
+    assert not is_complete(sweep, cells(sweep, means, 4))
+    assert [coupled.point.round for coupled, _ in comparisons(sweep, means)] == [2]
+
+
+def test_importing_curves_is_light():
+    code = "import sys, tune_app.curves; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+    assert "tune_app.curves" in loaded.split()
+    assert not {"matplotlib", "torch", "ray", "mlflow"} & set(loaded.split())

@@ -1,0 +1,321 @@
+"""A run's results as figures, tables and one sentence that answers what the sweep asks.
+
+python -m tune_app.report RUN_DIR
+"""
+
+import argparse
+import io
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tune_app.answer import answer
+from tune_app.console import duration
+from tune_app.curves import (
+    KIND_NAMES,
+    Means,
+    Point,
+    Result,
+    as_json,
+    canonical,
+    cells,
+    dense_points,
+    mean_curves,
+    percent_pruned,
+    short,
+    varied_fields,
+)
+from tune_app.exit_codes import BAD_INPUT, OK
+from tune_app.figures import NotDrawn, fig1, fig2, fig3, fig6
+from tune_app.plan import Training, make_plan
+from tune_app.spec import Kind, Sweep, load_sweep
+from tune_app.store import write_atomically
+from tune_app.tables import (
+    accuracy_csv,
+    as_csv,
+    as_markdown,
+    best_csv,
+    best_rows,
+    grid_rows,
+    terminal_table,
+)
+from tune_app.yaml_source import SpecError
+
+_FIGURES = {
+    "fig1": (fig1, "Coupled runs: lottery tickets against random masks"),
+    "fig2": (fig2, "Every H_find with every H_eval"),
+    "fig3": (fig3, "The best coupled against the best decoupled configuration"),
+    "fig6": (fig6, "The fraction pruned of each layer"),
+}
+_DPI = 200  # print
+
+
+class RunError(ValueError):
+    """The run directory cannot be reported; says in one line which file and line, and why."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a person wants to see when a sweep is done."""
+
+    answer: str
+    """One sentence."""
+
+    table: str
+    """H_find × H_eval and the baselines, at the highest sparsity where the grid is complete."""
+
+    notes: tuple[str, ...]
+    """What is missing, left out or not drawn; a sentence each."""
+
+    paths: tuple[Path, ...]
+    """The files written, report.md last."""
+
+
+def write_report(run_dir: Path) -> Report:
+    """Write `figures/*.png`, `tables/*.csv` and `report.md` into the directory of a run.
+
+    The run may be incomplete: what is there is shown, and what is missing is said.
+
+    Raises:
+        RunError: a file of the run is missing or damaged, or it has no results.
+        SpecError: its `sweep.yaml` is not a sweep file.
+        OSError: the directory cannot be written.
+    """
+    if not run_dir.is_dir():
+        raise RunError(f"{run_dir}: no such directory")
+    sweep = load_sweep(run_dir / "sweep.yaml")
+    run = _read_run(run_dir / "run.json")
+    results, missing, notes = _of_sweep(sweep, _read_results(run_dir / "results.jsonl"))
+    if not results:
+        raise RunError(f"{run_dir / 'results.jsonl'}: no results of this sweep")
+    means, dense = mean_curves(results), dense_points(results)
+    notes += _incomplete(sweep, means)
+
+    (run_dir / "figures").mkdir(exist_ok=True)
+    (run_dir / "tables").mkdir(exist_ok=True)
+    paths, images = [], []
+    for name, (draw, title) in _FIGURES.items():
+        path = run_dir / "figures" / f"{name}.png"
+        try:
+            image = io.BytesIO()
+            draw(sweep, results, run.commit).savefig(image, dpi=_DPI)
+        except NotDrawn as reason:
+            path.unlink(missing_ok=True)  # of an earlier report
+            notes.append(f"{name} is not drawn: {reason}.")
+            continue
+        write_atomically(path, image.getvalue())
+        paths.append(path)
+        images.append(f"### {name}: {title}\n\n![{title}](figures/{path.name})\n")
+    for name, rows in (
+        ("accuracy", accuracy_csv(sweep, means, dense)),
+        ("best", best_csv(sweep, means)),
+    ):
+        paths.append(run_dir / "tables" / f"{name}.csv")
+        write_atomically(paths[-1], as_csv(rows))
+
+    report = Report(
+        answer=answer(sweep, means),
+        table=terminal_table(sweep, means, dense),
+        notes=tuple(notes),
+        paths=(*paths, run_dir / "report.md"),
+    )
+    page = _markdown(sweep, report, run, results, missing, images, means, dense)
+    write_atomically(report.paths[-1], page.encode())
+    return report
+
+
+# Reading
+
+
+class _Line(BaseModel):
+    """What of a line of results.jsonl is used here."""
+
+    model_config = ConfigDict(strict=True)
+
+    kind: Kind
+    find: dict[str, Any] | None
+    eval: dict[str, Any]
+    seed: int
+    round: Annotated[int, Field(ge=0)]
+    sparsity: Annotated[float, Field(ge=0, le=1)]
+    val_accuracy: Annotated[float, Field(ge=0, le=1)]
+    test_accuracy: Annotated[float, Field(ge=0, le=1)]
+    lpr: dict[str, float]
+    seconds: float
+
+
+class _Run(BaseModel):
+    """run.json: how the results were made."""
+
+    model_config = ConfigDict(strict=True)
+
+    command: str
+    commit: str | None
+    started_at: float
+    versions: dict[str, str]
+    hardware: str
+
+
+def _read_run(path: Path) -> _Run:
+    try:
+        return _Run.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such file") from None
+    except ValidationError as error:
+        raise RunError(f"{path}: {_first(error)}") from None
+
+
+def _read_results(path: Path) -> list[Result]:
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        raise RunError(f"{path}: no such file") from None
+    results = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            results.append(_Line.model_validate_json(line).model_dump())
+        except ValidationError as error:
+            raise RunError(f"{path}:{number}: {_first(error)}") from None
+    return results
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    key = ".".join(map(str, problem["loc"]))
+    return (f"`{key}`: " if key else "") + " ".join(problem["msg"].split())
+
+
+def _of_sweep(
+    sweep: Sweep, read: Sequence[Result]
+) -> tuple[list[Result], list[Training], list[str]]:
+    """The results that the sweep plans, in the plan's order; the trainings without; what to say."""
+    found = {}
+    for result in read:
+        find, eval_ = canonical(result["find"]), canonical(result["eval"])
+        found[result["kind"], find, eval_, result["seed"], result["round"]] = result
+    recipes = (*sweep.find_recipes, *sweep.eval_recipes)
+    names = dict(zip(recipes, map(canonical, as_json(recipes)), strict=True)) | {None: "null"}
+    planned = {
+        (t.kind, names[t.find], names[t.eval], t.seed, t.round): t
+        for t in make_plan(sweep).trainings.values()
+    }
+    notes = []
+    if len(found) < len(read):
+        repeats = len(read) - len(found)
+        notes.append(f"{_count(repeats, 'result')} of a training that has a later one: left out.")
+    if strangers := found.keys() - planned.keys():
+        notes.append(f"{_count(len(strangers), 'result')} of no training of sweep.yaml: left out.")
+    missing = [training for key, training in planned.items() if key not in found]
+    if missing:
+        notes.append(
+            f"{len(missing):,} of {_count(len(planned), 'training')} without a result: "
+            "listed in report.md under Missing."
+        )
+    return [found[key] for key in planned if key in found], missing, notes
+
+
+def _incomplete(sweep: Sweep, means: Means) -> list[str]:
+    total = len(sweep.find_recipes) * len(sweep.eval_recipes)
+    there = {round: len(cells(sweep, means, round)) for round in sweep.eval_rounds[1:]}
+    parts = [
+        f"{percent_pruned(sweep, round)} pruned ({n} of {total} configurations have results)"
+        for round, n in there.items()
+        if n < total
+    ]
+    return [f"Not compared: {', '.join(parts)}."] if parts else []
+
+
+# The page
+
+
+def _markdown(
+    sweep: Sweep,
+    report: Report,
+    run: _Run,
+    results: Sequence[Result],
+    missing: Sequence[Training],
+    images: Sequence[str],
+    means: Means,
+    dense: Mapping[str, Point],
+) -> str:
+    parts = [f"# {sweep.name}\n"]
+    if sweep.description:
+        parts.append(f"{sweep.description}\n")
+    parts.append(f"**{report.answer}**\n")
+    parts += [f"- {note}" for note in report.notes]
+    parts += ["\n## Figures\n", *images]
+    parts.append("## Tables\n")
+    parts.append("Test accuracy in percent: mean ± sample standard deviation (number of seeds).\n")
+    chosen = best_rows(sweep, means)
+    if len(chosen) > 1:
+        parts.append(f"### Best coupled and best decoupled, selected on {sweep.select_on}\n")
+        parts.append(as_markdown(chosen))
+    for round in sweep.eval_rounds[1:]:
+        parts.append(f"### {percent_pruned(sweep, round)} pruned (round {round})\n")
+        parts.append(as_markdown(grid_rows(sweep, means, dense, round)))
+    if missing:
+        parts.append("## Missing\n")
+        parts += [f"- {line}" for line in _missing_lines(sweep, missing)]
+    started = datetime.fromtimestamp(run.started_at, UTC)
+    parts += [
+        "\n## Provenance\n",
+        f"- command: `{run.command}`",
+        f"- commit: {run.commit or 'unknown'}",
+        f"- started: {started:%Y-%m-%d %H:%M} UTC",
+        f"- hardware: {run.hardware}",
+        f"- versions: {', '.join(f'{name} {v}' for name, v in run.versions.items())}",
+        f"- trainings: {len(results):,}, {duration(sum(r['seconds'] for r in results))} in total",
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _missing_lines(sweep: Sweep, missing: Iterable[Training]) -> list[str]:
+    """One line per curve: which rounds of it lack which seeds."""
+    varied = varied_fields(sweep)
+    lines: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for training in missing:
+        [eval_] = as_json([training.eval])
+        name = [KIND_NAMES[training.kind]] if training.round else ["not pruned"]
+        if training.find and training.round:
+            name.append(short(as_json([training.find])[0], varied, "find"))
+        name.append(short(eval_, varied, "eval"))
+        lines[", ".join(name)][training.round].append(training.seed)
+    return [
+        f"{name}: "
+        + "; ".join(
+            f"round {round} (seed {', '.join(map(str, seeds))})"
+            for round, seeds in sorted(rounds.items())
+        )
+        for name, rounds in lines.items()
+    ]
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Report a run; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tune_app.report", description=__doc__)
+    parser.add_argument(
+        "run_dir", metavar="RUN_DIR", type=Path, help="a directory of a sweep's run"
+    )
+    arguments = parser.parse_args(argv)
+    try:
+        report = write_report(arguments.run_dir)
+    except (RunError, SpecError, OSError) as error:
+        print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
+        return BAD_INPUT
+    print(report.answer, report.table, sep="\n\n")
+    print("", *report.notes, *report.paths, sep="\n")
+    return OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

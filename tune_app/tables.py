@@ -1,0 +1,158 @@
+"""Tables of a sweep's results: for people, and as CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tune_app.curves import (
+    KIND_NAMES,
+    Means,
+    Point,
+    Result,
+    as_json,
+    best,
+    canonical,
+    cells,
+    comparisons,
+    is_complete,
+    most_complete_round,
+    percent_pruned,
+    short,
+    text,
+    varied_fields,
+)
+from tune_app.spec import Sweep
+
+Rows = Sequence[Sequence[str]]
+"""A table for people: the header, then lines; the first column says what a line is."""
+
+
+def grid_rows(sweep: Sweep, means: Means, dense: Mapping[str, Point], round: int) -> Rows:
+    """Test accuracies at one round; the best cell of a complete grid has an asterisk."""
+    varied = varied_fields(sweep)
+    finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
+    found = cells(sweep, means, round)
+    top = best(sweep, found).point if is_complete(sweep, found) else None
+
+    def line(name: str, points: Iterable[Point | None]) -> list[str]:
+        marked = ((point, "*" if point is top else "") for point in points)
+        return [name, *(mark + point.test.percent() if point else "–" for point, mark in marked)]
+
+    def curve_line(name: str, kind: str, find: Result | None) -> list[str]:
+        keys = ((kind, canonical(find), canonical(eval_)) for eval_ in evals)
+        return line(name, (means.get(key, {}).get(round) for key in keys))
+
+    rows = [["", *(short(eval_, varied, "eval") for eval_ in evals)]]
+    rows += [curve_line(short(find, varied, "find"), "lottery", find) for find in finds]
+    if "preserve_lpr" in sweep.baselines:
+        for find in finds:
+            rows.append(
+                curve_line(
+                    f"{KIND_NAMES['preserve_lpr']}, {short(find, varied, 'find')}",
+                    "preserve_lpr",
+                    find,
+                )
+            )
+    if "global_random" in sweep.baselines:
+        rows.append(curve_line(KIND_NAMES["global_random"], "global_random", None))
+    rows.append(line("not pruned", (dense.get(canonical(eval_)) for eval_ in evals)))
+    return rows
+
+
+def best_rows(sweep: Sweep, means: Means) -> Rows:
+    varied = varied_fields(sweep)
+    rows = [["pruned", "best coupled", "test", "best decoupled", "test"]]
+    for coupled, decoupled in comparisons(sweep, means):
+        find, eval_ = short(decoupled.find, varied, "find"), short(decoupled.eval, varied, "eval")
+        rows.append(
+            [
+                percent_pruned(sweep, coupled.point.round),
+                short(coupled.find, varied),
+                coupled.point.test.percent(),
+                f"{find} → {eval_}",
+                decoupled.point.test.percent(),
+            ]
+        )
+    return rows
+
+
+def terminal_table(sweep: Sweep, means: Means, dense: Mapping[str, Point]) -> str:
+    round = most_complete_round(sweep, means)
+    rows = grid_rows(sweep, means, dense, round)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        f"test accuracy (%) at {percent_pruned(sweep, round)} pruned, mean ± std (seeds); "
+        f"* best on {sweep.select_on}"
+    ]
+    for name, *values in rows:
+        padded = (value.rjust(width) for value, width in zip(values, widths[1:], strict=True))
+        lines.append("  ".join((name.ljust(widths[0]), *padded)))
+    return "\n".join(lines)
+
+
+def accuracy_csv(sweep: Sweep, means: Means, dense: Mapping[str, Point]) -> list[list[Any]]:
+    """One line per kind, H_find, H_eval and round; the unpruned networks are kind `dense`."""
+    varied = varied_fields(sweep)
+    rows = [["kind", *_columns(varied), "round", "sparsity", *_STATISTICS]]
+    for key, point in dense.items():
+        rows.append(["dense", *_values(None, json.loads(key), varied), 0, 0.0, *_numbers(point)])
+    for (kind, find, eval_), points in means.items():
+        recipes = _values(json.loads(find), json.loads(eval_), varied)
+        for point in points.values():
+            if point.round > 0:
+                at = (point.round, point.sparsity)
+                rows.append([kind, *recipes, *at, *_numbers(point)])
+    return rows
+
+
+def best_csv(sweep: Sweep, means: Means) -> list[list[Any]]:
+    """Two lines per sparsity: the best coupled and the best decoupled configuration."""
+    varied = varied_fields(sweep)
+    rows = [["round", "sparsity", "best", "selected_on", *_columns(varied), *_STATISTICS]]
+    for pair in comparisons(sweep, means):
+        for cell in pair:
+            at = (cell.point.round, cell.point.sparsity)
+            kind = "coupled" if cell.coupled else "decoupled"
+            recipes = _values(cell.find, cell.eval, varied)
+            rows.append([*at, kind, sweep.select_on, *recipes, *_numbers(cell.point)])
+    return rows
+
+
+_STATISTICS = ("n", "test_mean", "test_std", "validation_mean", "validation_std")
+
+
+def _numbers(point: Point) -> list[Any]:
+    """As `_STATISTICS`; accuracies in [0, 1], no deviation where there is one seed."""
+    spread = [
+        statistic.std if statistic.n > 1 else "" for statistic in (point.test, point.validation)
+    ]
+    return [point.test.n, point.test.mean, spread[0], point.validation.mean, spread[1]]
+
+
+def _columns(varied: Sequence[str]) -> list[str]:
+    return [f"{stage}_{name}" for stage in ("find", "eval") for name in varied]
+
+
+def _values(find: Result | None, eval_: Result, varied: Sequence[str]) -> list[str]:
+    of_find = [text(find[name]) if find else "" for name in varied]
+    return of_find + [text(eval_[name]) for name in varied]
+
+
+def as_csv(rows: Iterable[Iterable[Any]]) -> bytes:
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(rows)
+    return file.getvalue().encode()
+
+
+def as_markdown(rows: Rows) -> str:
+    def line(values: Iterable[str]) -> str:
+        return "| " + " | ".join(values) + " |"
+
+    def bold(value: str) -> str:
+        return f"**{value[1:]}**" if value.startswith("*") else value
+
+    header, *body = rows
+    ruler = ["---", *("---:" for _ in header[1:])]
+    return "\n".join(map(line, (header, ruler, *(map(bold, row) for row in body)))) + "\n"
