@@ -5,4 +5,6 @@ from lt_core.mask import Mask
 
 def layerwise_pruning_ratios(mask: Mask) -> dict[str, float]:
     """Layer name -> fraction of its weights that is pruned, in network order."""
-    return {name: 1 - int(layer.sum()) / layer.numel() for name, layer in mask.items()}
+    return {
+        name: (layer.numel() - int(layer.sum())) / layer.numel() for name, layer in mask.items()
+    }

@@ -9,6 +9,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 import torch
+from pydantic import ConfigDict, PositiveInt, TypeAdapter
 from torch import Tensor, nn
 
 Mask = Mapping[str, Tensor]
@@ -43,7 +44,8 @@ def num_weights(mask: Mask) -> int:
 
 def sparsity(mask: Mask) -> float:
     """Fraction of the prunable weights that is pruned."""
-    return 1 - num_alive(mask) / num_weights(mask)
+    weights = num_weights(mask)
+    return (weights - num_alive(mask)) / weights
 
 
 def flatten(tensors: Mapping[str, Tensor]) -> Tensor:
@@ -58,6 +60,9 @@ def unflatten(flat: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
         name: part.view(tensor.shape)
         for (name, tensor), part in zip(like.items(), parts, strict=True)
     }
+
+
+_SHAPES = TypeAdapter(dict[str, tuple[PositiveInt, ...]], config=ConfigDict(strict=True))
 
 
 @dataclass(frozen=True)
@@ -82,12 +87,12 @@ class PackedMask:
             ValueError: when `data` is something else.
         """
         try:
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            shapes = json.loads(header["__metadata__"]["shapes"])
             bits = safetensors.numpy.load(data)["bits"]
+            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+            shapes = _SHAPES.validate_json(header["__metadata__"]["shapes"])
         except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"not a packed mask: {error}") from None
-        packed = cls({name: tuple(shape) for name, shape in shapes.items()}, bits)
+        packed = cls(shapes, bits)
         if bits.dtype != np.uint8 or bits.size != -(-packed.num_weights // 8):
             raise ValueError(
                 f"not a packed mask: {bits.size} bytes for {packed.num_weights} weights"

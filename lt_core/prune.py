@@ -12,8 +12,8 @@ from lt_core.mask import Mask, flatten, num_alive, unflatten
 
 def num_pruned(alive: int, fraction: float) -> int:
     """How many of the weights still alive a round removes: ceil(fraction * alive)."""
-    # In decimals as it was written: the float 0.1 * 30 lies above 3 and would round up to 4.
-    return math.ceil(Fraction(repr(fraction)) * alive)
+    # In decimals as it was written: 0.07 * 100 in floats lies above 7 and would round up to 8.
+    return math.ceil(Fraction(str(fraction)) * alive)
 
 
 def global_magnitude(weights: Mapping[str, Tensor], mask: Mask, fraction: float) -> Mask:

@@ -1,6 +1,7 @@
 """One seed, many independent random generators."""
 
 import hashlib
+from operator import index
 
 import torch
 
@@ -11,5 +12,5 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
     What is drawn for one purpose (`"initialization"`, `"data order"`, ...) neither depends on
     nor moves what is drawn for another. The same on every machine.
     """
-    digest = hashlib.sha256(repr((seed, *purpose)).encode()).digest()
+    digest = hashlib.sha256(repr((index(seed), *purpose)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big"))

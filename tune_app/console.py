@@ -48,7 +48,9 @@ def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`8s`, `4m12s`, `1h05m`, `3d04h`."""
+    """`0.8s`, `12s`, `4m12s`, `1h05m`, `3d04h`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
     minutes, s = divmod(round(seconds), 60)
     hours, m = divmod(minutes, 60)
     days, h = divmod(hours, 24)
@@ -73,7 +75,7 @@ class Progress:
         self.num_failed = 0
         self.running: dict[str, str] = {}
         self.last = ""
-        self.start = time.monotonic()
+        self.first_start: float | None = None
         self.console = Console(file=stream, highlight=False)
         self.live = Live(
             get_renderable=self._panel, console=self.console, refresh_per_second=2, transient=True
@@ -92,6 +94,8 @@ class Progress:
         self.console.print(text, soft_wrap=True, markup=False)
 
     def started(self, work: Chain | Training) -> None:
+        if self.first_start is None:
+            self.first_start = time.monotonic()
         self.running[_id(work)] = self._words(work)
 
     def ended(self, work: Chain | Training) -> None:
@@ -116,8 +120,12 @@ class Progress:
         """How long the rest takes at the pace until now."""
         if self.num_done == 0:
             return "?"
-        pace = (time.monotonic() - self.start) / self.num_done
+        pace = self.elapsed() / self.num_done
         return duration(pace * (self.num_trainings - self.num_done))
+
+    def elapsed(self) -> float:
+        """Seconds since the first trial started."""
+        return 0.0 if self.first_start is None else time.monotonic() - self.first_start
 
     def _words(self, work: Chain | Training) -> str:
         if isinstance(work, Chain):
@@ -130,13 +138,12 @@ class Progress:
         return f"{kind} {found}eval {label(eval_, self.varied)}"
 
     def _panel(self) -> Group:
-        elapsed = duration(time.monotonic() - self.start)
         counts = Table.grid(padding=(0, 2))
         counts.add_row(
             self.name,
             ProgressBar(total=self.num_trainings, completed=self.num_done, width=30),
             f"{self.num_done}/{self.num_trainings} done, {self.num_failed} failed",
-            f"{elapsed}, eta {self.eta()}",
+            f"{duration(self.elapsed())}, eta {self.eta()}",
         )
         running = [f"  running  {words}" for words in self.running.values()]
         more = [f"           and {len(running) - 8} more"] if len(running) > 8 else []

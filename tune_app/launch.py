@@ -53,8 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_intermixed_args(arguments)
     command = shlex.join(["python", "-m", "tune_app.launch", *(arguments or sys.argv[1:])])
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    _obey_signals()
     try:
         return _launch(options, command)
     except (SpecError, StoreError) as error:
@@ -65,11 +64,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_codes.INTERRUPTED
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    """The first signal ends the launch tidily, the second at once."""
-    for again in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(again, lambda *_: os._exit(exit_codes.INTERRUPTED))
-    raise KeyboardInterrupt
+def _obey_signals() -> None:
+    """The first SIGINT or SIGTERM ends the launch tidily, the second at once."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for again in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(again, lambda *_: os._exit(exit_codes.INTERRUPTED))
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
 
 
 def _launch(options: argparse.Namespace, command: str) -> int:
@@ -160,6 +164,7 @@ def _train(
     from tune_app import runner
 
     with runner.ray_cluster(sweep.resources_per_trial) as num_cores:
+        _obey_signals()  # Ray put handlers of its own in their place
         tracking.start()
         runner.run_trials(
             sweep, to_do, stored, store, data, record.commit, record.run_dir.path / "_ray", record

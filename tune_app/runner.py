@@ -94,6 +94,7 @@ def run_trials(
     trainable = tune.with_resources(
         tune.with_parameters(TicketTrial, setting=setting), tune.PlacementGroupFactory([bundle])
     )
+    trainable.__name__ = TicketTrial.__name__  # what Ray's tools call the actors
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(

@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
@@ -24,6 +25,7 @@ from tune_app.yaml_source import Loc, SpecError, YamlSource, read_yaml
 
 MAX_POINTS = 100_000
 MAX_ROUNDS = 1000
+MAX_TRAININGS = 1_000_000
 
 Baseline = Literal["global_random", "preserve_lpr"]
 Kind = Literal["lottery", Baseline]
@@ -32,9 +34,9 @@ Item = TypeVar("Item")
 
 
 def _no_repeats(items: tuple[Any, ...]) -> tuple[Any, ...]:
-    repeats = [str(item) for i, item in enumerate(items) if item in items[:i]]
+    repeats = [_words(item) for item, count in Counter(items).items() if count > 1]
     if repeats:
-        raise ValueError(f"each once, got {', '.join(repeats)} again")
+        raise ValueError(f"each may be given once, got {', '.join(repeats)} again")
     return items
 
 
@@ -76,9 +78,10 @@ class Prune(Pruning):
     @model_validator(mode="after")
     def _one_target(self):
         if (self.rounds is None) == (self.final_sparsity is None):
-            raise RuleErrors([((), "needs exactly one of `rounds` and `final_sparsity`")])
+            got = "neither" if self.rounds is None else "both (null unsets one)"
+            raise RuleErrors([((), f"needs one of `rounds` and `final_sparsity`, got {got}")])
         if self.num_rounds > MAX_ROUNDS:
-            text = f"takes {self.num_rounds:,} rounds at this `fraction`; at most {MAX_ROUNDS}"
+            text = f"takes more than {MAX_ROUNDS} rounds at `fraction` {self.fraction:g}"
             raise RuleErrors([(("final_sparsity",), text)])
         return self
 
@@ -87,7 +90,7 @@ class Prune(Pruning):
         if self.rounds is not None:
             return self.rounds
         rounds = math.log1p(-self.final_sparsity) / math.log1p(-self.fraction)
-        return max(1, math.ceil(rounds - 1e-9))
+        return max(1, math.ceil(min(rounds - 1e-9, MAX_ROUNDS + 1)))
 
 
 class Find(Config):
@@ -162,6 +165,16 @@ class Sweep(Config):
             raise RuleErrors(problems)
         return self
 
+    @model_validator(mode="after")
+    def _is_feasible(self):
+        kinds = 1 + len(self.baselines)
+        pairs = num_points(self.find.parameters) * num_points(self.eval.parameters)
+        asked = pairs * len(self.seeds) * len(self.eval_rounds) * kinds
+        if asked > MAX_TRAININGS:
+            text = f"with `find` and `eval` asks for {asked:,} trainings; at most {MAX_TRAININGS:,}"
+            raise RuleErrors([(("seeds",), text)])
+        return self
+
     @property
     def find_recipes(self) -> tuple[Recipe, ...]:
         return tuple(Recipe(**(dict(self.train) | point)) for point in points(self.find.parameters))
@@ -192,11 +205,16 @@ def points(space: Space) -> Iterator[dict[str, Any]]:
         yield dict(zip(dimensions, values, strict=True))
 
 
+def num_points(space: Space) -> int:
+    """How many points a search space has."""
+    return math.prod(len(domain.values) for _, domain in space if domain is not None)
+
+
 def _bad_points(train: Recipe, space: Space, stage: str) -> Iterator[tuple[Loc, str]]:
     """Points whose fields do not go together, such as a milestone after a shorter duration."""
-    size = math.prod(len(domain.values) for _, domain in space if domain is not None)
-    if size > MAX_POINTS:
-        yield (stage, "parameters"), f"must be at most {MAX_POINTS:,} points, got {size:,}"
+    if num_points(space) > MAX_POINTS:
+        text = f"must be at most {MAX_POINTS:,} points, got {num_points(space):,}"
+        yield (stage, "parameters"), text
         return
     seen = set()
     for point in points(space):
@@ -229,9 +247,7 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
     for assignment in overrides:
         source.override(assignment)
     try:
-        # Strict JSON mode takes a list for a tuple but neither "1e-4" nor true for a number;
-        # what JSON has no type for (a date, bytes) counts as its text.
-        return Sweep.model_validate_json(json.dumps(source.data, default=str))
+        return Sweep.model_validate(source.data)
     except ValidationError as error:
         raise SpecError(_explain_all(source, error)) from None
 
@@ -272,8 +288,6 @@ _PLAIN = {
     "int_from_float": "must be an integer",
     "string_type": "must be text",
     "tuple_type": "must be a list",
-    "model_type": "must be a mapping (`key: value`)",
-    "model_attributes_type": "must be a mapping (`key: value`)",
     "too_short": "must not be empty",
     "finite_number": "must be a finite number",
 }
@@ -285,18 +299,12 @@ def _explain_all(source: YamlSource, error: ValidationError) -> list[str]:
     errors = [(_in_data(e, source.data), e) for e in error.errors()]
     misspelt_in = {loc[:-1] for loc, e in errors if e["type"] == "extra_forbidden"}
     for loc, e in errors:
-        deeper = any(other != loc and other[: len(loc)] == loc for other, _ in errors)
-        beside_misspelt = e["type"] == "missing" and loc[:-1] in misspelt_in
-        if beside_misspelt or (deeper and e["type"] != "value_error"):
-            continue  # the same mistake, said better there
+        if e["type"] == "missing" and loc[:-1] in misspelt_in:
+            continue  # most likely the same mistake
         found.extend(_explain(loc, e))
-    lines = [f"{source.origin(loc)}: {text}" for loc, text in found]
-    return list(dict.fromkeys(sorted(lines, key=_by_line)))
-
-
-def _by_line(message: str) -> tuple[str, int]:
-    where = re.match(r"(.*?):(\d+): ", message)
-    return (where[1], int(where[2])) if where else ("~", 0)  # the command line comes last
+    order = {place: i for i, place in enumerate(dict.fromkeys(source.origins.values()))}
+    found.sort(key=lambda problem: order[source.origin(problem[0])])
+    return [f"{source.origin(loc)}: {text}" for loc, text in found]
 
 
 def _in_data(error: dict, data: Any) -> Loc:
@@ -306,7 +314,7 @@ def _in_data(error: dict, data: Any) -> Loc:
         missing = error["type"] == "missing" and part == error["loc"][-1]
         if missing or (isinstance(data, dict) and part in data):
             loc, data = (*loc, part), None if missing else data[part]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
+        elif isinstance(data, tuple) and isinstance(part, int) and part < len(data):
             loc, data = (*loc, part), data[part]
     return loc
 
@@ -318,6 +326,9 @@ def _explain(loc: Loc, e: dict) -> Iterator[tuple[Loc, str]]:
             yield loc, f"unknown key {key}; {_known_instead(loc)}"
         case "missing":
             yield loc, f"{key} is required"
+        case "model_type":
+            known = ", ".join(f"{name}: .." for name in _keys_at(Sweep, loc))
+            yield loc, f"{key} must be a mapping {{{known}}}, {_got(e)}"
         case "literal_error":
             options = re.findall(r"'([^']*)'", e["ctx"]["expected"])
             near = difflib.get_close_matches(str(e["input"]), options, n=1)
@@ -344,11 +355,11 @@ def _explain(loc: Loc, e: dict) -> Iterator[tuple[Loc, str]]:
 
 
 def _key(loc: Loc) -> str:
-    return f"`{'.'.join(map(str, loc))}`" if loc else "the file"
+    return f"`{'.'.join(map(str, loc))}`"
 
 
 def _got(error: dict) -> str:
-    text = json.dumps(error["input"], ensure_ascii=False, default=str)
+    text = json.dumps(error["input"], ensure_ascii=False)
     return "got " + (text if len(text) <= 60 else text[:57] + "...")
 
 
@@ -371,7 +382,7 @@ def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
             for leaf in _leaves(field.annotation)
             if isinstance(leaf, type) and issubclass(leaf, BaseModel)
         ]
-    return list(dict.fromkeys(name for m in models for name in m.model_fields))
+    return [name for m in models for name in m.model_fields]
 
 
 def _leaves(annotation: Any) -> list[Any]:

@@ -22,7 +22,7 @@ import safetensors.numpy
 
 from tune_app.plan import FORMAT, Stored
 
-KINDS = ("results", "tickets", "dense_weights")
+SUFFIXES = {"results": ".json", "tickets": ".safetensors", "dense_weights": ".safetensors"}
 
 
 class StoreError(Exception):
@@ -59,7 +59,7 @@ class Store:
             StoreError: when it cannot.
         """
         try:
-            for kind in KINDS:
+            for kind in SUFFIXES:
                 (self.root / kind).mkdir(parents=True, exist_ok=True)
             write_atomically(self.root / "store.json", json.dumps({"format": FORMAT}).encode())
         except OSError as error:
@@ -68,17 +68,25 @@ class Store:
     def stored(self, among: Collection[str] | None = None) -> Stored:
         """The ids of all that is there, or of those among `among`."""
         if among is None:
-            return Stored(*(frozenset(self._ids(kind)) for kind in KINDS))
+            return Stored(*(frozenset(self._ids(kind)) for kind in SUFFIXES))
         return Stored(
-            *(frozenset(id for id in among if self._path(kind, id).exists()) for kind in KINDS)
+            *(frozenset(id for id in among if self._path(kind, id).exists()) for kind in SUFFIXES)
         )
 
     def result(self, id: str) -> dict[str, Any] | None:
-        """A finished training, or None."""
+        """A finished training, or None.
+
+        Raises:
+            StoreError: when its file is damaged.
+        """
+        data = self._get("results", id)
         try:
-            return json.loads(self._path("results", id).read_text())
-        except FileNotFoundError:
-            return None
+            return None if data is None else json.loads(data)
+        except ValueError as error:
+            path = self._path("results", id)
+            raise StoreError(
+                f"{path}: is damaged ({error}); delete it, and it is trained again"
+            ) from None
 
     def put_result(self, result: Mapping[str, Any]) -> None:
         self._put("results", result["id"], json.dumps(result).encode())
@@ -99,8 +107,7 @@ class Store:
         self._put("dense_weights", id, safetensors.numpy.save(dict(weights)))
 
     def _path(self, kind: str, id: str) -> Path:
-        suffix = "json" if kind == "results" else "safetensors"
-        return self.root / kind / id[:2] / f"{id}.{suffix}"
+        return self.root / kind / id[:2] / (id + SUFFIXES[kind])
 
     def _get(self, kind: str, id: str) -> bytes | None:
         try:
@@ -117,9 +124,8 @@ class Store:
         with contextlib.suppress(FileNotFoundError):
             for folder in os.scandir(self.root / kind):
                 for file in os.scandir(folder):
-                    id, _, suffix = file.name.partition(".")
-                    if suffix in ("json", "safetensors"):
-                        yield id
+                    if file.name.endswith(SUFFIXES[kind]):
+                        yield file.name.removesuffix(SUFFIXES[kind])
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -25,7 +25,8 @@ TIMEOUT_S = 30.0
 class TicketHolder:
     """Owns the masks in the object store; over its budget the oldest go."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget_bytes: int) -> None:
+        self.budget_bytes = budget_bytes
         self.held: dict[str, tuple[ray.ObjectRef, int]] = {}
         self.num_bytes = 0
 
@@ -35,7 +36,7 @@ class TicketHolder:
         # Put here and not by the trial: an object is lost with the process that put it.
         self.held[id] = (ray.put(packed), packed.bits.nbytes)
         self.num_bytes += packed.bits.nbytes
-        while self.num_bytes > BUDGET_BYTES:
+        while self.num_bytes > self.budget_bytes:
             _, freed = self.held.pop(next(iter(self.held)))
             self.num_bytes -= freed
 
@@ -55,7 +56,7 @@ def start_holder(store_root: Path) -> ActorHandle:
         max_task_retries=2,
         scheduling_strategy="DEFAULT",
         resources={"node:__internal_head__": 0.001},
-    ).remote()
+    ).remote(BUDGET_BYTES)
 
 
 def _name(store_root: Path) -> str:

@@ -1,69 +1,90 @@
 """Read a YAML 1.2 file and remember the line every value came from."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 Loc = tuple[str | int, ...]
 
 # Aliases of aliases can make a short file expand to billions of values.
 MAX_VALUES = 100_000
 
+# Python neither reads nor prints integers of more than 4300 digits.
+MAX_NUMBER_LENGTH = 300
+
+# What the parser gives by itself; any other tag was written out (`!!python/name:os.system`).
+_TAGS = {"map", "seq", "str", "null", "bool", "int", "float", "timestamp", "merge", "value"}
+
+# The core schema of YAML 1.2. What matches none of it is text: `off`, `2020-01-01`, `12:00`.
+_CORE: tuple[tuple[str, Callable[[str], Any]], ...] = (
+    (r"~|null|Null|NULL|", lambda text: None),
+    (r"true|True|TRUE", lambda text: True),
+    (r"false|False|FALSE", lambda text: False),
+    (r"[-+]?[0-9]+", int),
+    (r"0o[0-7]+", lambda text: int(text, 8)),
+    (r"0x[0-9a-fA-F]+", lambda text: int(text, 16)),
+    (r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", float),
+    (r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)", lambda text: float(text.replace(".", ""))),
+)
+
 
 class SpecError(ValueError):
     """The sweep file or command line is wrong; `problems` says where and what to write instead."""
 
     def __init__(self, problems: Sequence[str] | str) -> None:
-        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        problems = (problems,) if isinstance(problems, str) else problems
+        self.problems = tuple(map(_printable, problems))
         super().__init__("\n".join(self.problems))
+
+
+def _printable(text: str) -> str:
+    """One line, whatever keys and values it quotes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @dataclass(frozen=True)
 class YamlSource:
-    """Plain data, and where each key of it was written."""
+    """Plain data, sequences as tuples, and where each key of it was written."""
 
-    path: Path
     data: dict[str, Any]
     origins: dict[Loc, str]
-    """("train", "lr") -> "sweeps/lr_grid.yaml:23"."""
+    """("train", "lr") -> "sweeps/lr_grid.yaml:23", in the order of the file."""
 
     def origin(self, loc: Loc) -> str:
         """Where `loc` was written; a missing key answers with its nearest parent."""
-        while loc and loc not in self.origins:
+        while loc not in self.origins:
             loc = loc[:-1]
-        return self.origins.get(loc, f"{self.path}:1")
+        return self.origins[loc]
 
     def override(self, assignment: str) -> None:
-        """Apply a `key.below=value` of the command line, read by the same scalar rules.
+        """Apply a `key.below=value` of the command line, its value read as in the file.
 
         Raises:
             SpecError: when it is not of that form, or goes through something that is no mapping.
         """
         where = f"command line ({assignment})"
         key, equals, text = assignment.partition("=")
-        if not equals or not key:
-            raise SpecError(f"command line: expected key=value, got {assignment!r}")
-        try:
-            value = _yaml().load(text)
-        except YAMLError as error:
-            raise SpecError(f"{where}: not valid YAML: {_problem(error)}") from None
-        *parents, last = key.split(".")
+        path = tuple(key.split("."))
+        if not equals or not all(path):
+            raise SpecError(f"{where}: expected key=value or key.below=value")
+        value, _ = _read(text, lambda line: where)
         node: Any = self.data
-        for depth, part in enumerate(parents, start=1):
-            self.origins.setdefault(tuple(parents[:depth]), where)
+        for depth, part in enumerate(path[:-1], start=1):
+            self.origins.setdefault(path[:depth], where)
             node = node.setdefault(part, {})
             if not isinstance(node, dict):
-                raise SpecError(f"{where}: `{'.'.join(parents[:depth])}` is not a mapping")
-        loc = (*parents, last)
-        for below in [known for known in self.origins if known[: len(loc)] == loc]:
+                raise SpecError(f"{where}: `{'.'.join(path[:depth])}` is not a mapping")
+        for below in [known for known in self.origins if known[: len(path)] == path]:
             del self.origins[below]
-        node[last] = value
-        self.origins[loc] = where
+        node[path[-1]] = value
+        self.origins[path] = where
 
 
 def read_yaml(path: Path) -> YamlSource:
@@ -79,73 +100,104 @@ def read_yaml(path: Path) -> YamlSource:
     except OSError as error:
         raise SpecError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise SpecError(f"{path}: not UTF-8 text (byte {error.start})") from None
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SpecError(f"{path}:{line}: not UTF-8 text") from None
+    data, origins = _read(text, lambda line: f"{path}:{line}")
+    if not isinstance(data, dict):
+        raise SpecError(f"{path}:1: expected `key: value` lines at the top level")
+    return YamlSource(data, origins)
+
+
+def _read(text: str, place: Callable[[int], str]) -> tuple[Any, dict[Loc, str]]:
+    """Plain data, and the place of each key and item in it."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.composer.warn_double_anchors = False
+    reader = _Reader(place)
     try:
-        root = _yaml().compose(text)
-        if not isinstance(root, MappingNode):
-            raise SpecError(f"{path}:1: expected `key: value` lines at the top level")
-        origins = _Index(path).of(root)
-        return YamlSource(path, _yaml().load(text), origins)
+        root = yaml.compose(text)
+        data = None if root is None else reader.read(root, (), place(1), ())
     except YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        raise SpecError(f"{path}:{line}: not valid YAML: {_problem(error)}") from None
+        line, problem = _explain(error, text)
+        raise SpecError(f"{place(line)}: not valid YAML: {problem}") from None
+    except RecursionError:
+        raise SpecError(f"{place(1)}: nested too deeply") from None
+    return data, reader.origins
 
 
-def _yaml() -> YAML:
-    return YAML(typ="safe", pure=True)
+def _explain(error: YAMLError, text: str) -> tuple[int, str]:
+    if isinstance(error, ReaderError):
+        line = text.count("\n", 0, error.position) + 1
+        return line, f"character {chr(error.character)!a} is not allowed"
+    if not isinstance(error, MarkedYAMLError) or error.problem_mark is None:
+        return 1, " ".join(str(error).split())
+    line = error.problem_mark.line + 1
+    if error.context is None or error.context_mark is None:
+        return line, error.problem
+    return (
+        line,
+        f"{error.problem}, {error.context} that starts at line {error.context_mark.line + 1}",
+    )
 
 
-def _problem(error: YAMLError) -> str:
-    text = error.problem if isinstance(error, MarkedYAMLError) else None
-    return text or " ".join(str(error).split())
+class _Reader:
+    """Turns the nodes of a document into plain data."""
 
-
-class _Index:
-    """Walks the nodes of a document and notes the line of each key and list item."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, place: Callable[[int], str]) -> None:
+        self.place = place
         self.origins: dict[Loc, str] = {}
-        self.num_values = 0
 
-    def of(self, root: Node) -> dict[Loc, str]:
-        self._walk(root, (), (root,))
-        return self.origins
-
-    def _walk(self, node: Node, loc: Loc, above: tuple[Node, ...]) -> None:
-        for name, marked, child in self._children(node):
-            here = (*loc, name)
-            self.origins[here] = self._where(marked)
-            self.num_values += 1
-            if self.num_values > MAX_VALUES:
-                raise SpecError(f"{self._where(marked)}: more than {MAX_VALUES:,} values")
-            if any(child is parent for parent in above):
-                raise SpecError(f"{self._where(marked)}: `{name}` contains itself (*alias)")
-            self._walk(child, here, (*above, child))
-
-    def _children(self, node: Node):
+    def read(self, node: Node, loc: Loc, where: str, above: tuple[Node, ...]) -> Any:
+        self.origins[loc] = where
+        if len(self.origins) > MAX_VALUES:
+            raise SpecError(f"{where}: more than {MAX_VALUES:,} values")
+        if any(node is parent for parent in above):
+            raise SpecError(f"{where}: `{'.'.join(map(str, loc))}` contains itself (*alias)")
+        _check_tag(node, where)
+        above = (*above, node)
+        if isinstance(node, MappingNode):
+            return {
+                name: self.read(value, (*loc, name), self._where(key), above)
+                for name, key, value in self._entries(node)
+            }
         if isinstance(node, SequenceNode):
-            yield from ((i, item, item) for i, item in enumerate(node.value))
-        if not isinstance(node, MappingNode):
-            return
+            return tuple(
+                self.read(item, (*loc, i), self._where(item), above)
+                for i, item in enumerate(node.value)
+            )
+        return _scalar(node)
+
+    def _entries(self, mapping: MappingNode) -> Iterator[tuple[str, Node, Node]]:
         first: dict[str, str] = {}
-        for key, value in node.value:
-            if str(key.tag) == "tag:yaml.org,2002:merge":
-                raise SpecError(f"{self._where(key)}: merge keys (`<<`) are not supported")
-            if str(key.tag) != "tag:yaml.org,2002:str":
-                raise SpecError(f"{self._where(key)}: keys must be text, got {_text(key)}")
-            if key.value in first:
-                raise SpecError(
-                    f"{self._where(key)}: `{key.value}` is given twice "
-                    f"(first at {first[key.value]})"
-                )
-            first[key.value] = self._where(key)
-            yield key.value, key, value
+        for key, value in mapping.value:
+            where = self._where(key)
+            _check_tag(key, where)
+            name = _scalar(key) if isinstance(key, ScalarNode) else None
+            if not isinstance(name, str):
+                got = (key.value or "nothing") if isinstance(key, ScalarNode) else f"a {key.id}"
+                raise SpecError(f"{where}: keys must be text, got {got}")
+            if name == "<<":
+                raise SpecError(f"{where}: merge keys (`<<`) are not supported")
+            if name in first:
+                raise SpecError(f"{where}: `{name}` is given twice (first at {first[name]})")
+            first[name] = where
+            yield name, key, value
 
     def _where(self, node: Node) -> str:
-        return f"{self.path}:{node.start_mark.line + 1}"
+        return self.place(node.start_mark.line + 1)
 
 
-def _text(node: Node) -> str:
-    return repr(node.value) if isinstance(node.value, str) else f"a {node.id}"
+def _tag(node: Node) -> str:
+    return str(node.tag).removeprefix("tag:yaml.org,2002:")
+
+
+def _check_tag(node: Node, where: str) -> None:
+    if _tag(node) not in _TAGS:
+        raise SpecError(f"{where}: the tag `{_tag(node)}` is not supported")
+
+
+def _scalar(node: ScalarNode) -> Any:
+    if _tag(node) == "str" or len(node.value) > MAX_NUMBER_LENGTH:
+        # JSON, which is YAML too, writes 🎲 as "\ud83c\udfb2": two halves of one character.
+        return node.value.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    matches = (convert for pattern, convert in _CORE if re.fullmatch(pattern, node.value))
+    return next(matches, str)(node.value)

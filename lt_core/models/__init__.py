@@ -26,5 +26,5 @@ def build(name: ModelName, *, channels: int, classes: int, seed: int) -> nn.Modu
     """
     draw = seeds.generator(seed, "initialization").initial_seed()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(draw)
+        torch.default_generator.manual_seed(draw)  # torch.manual_seed moves the GPUs' too
         return BUILDERS[name](channels, classes)

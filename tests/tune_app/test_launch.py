@@ -1,0 +1,291 @@
+"""The command line from end to end: real Ray, real MLflow, real kills."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from conftest import NUM_TRAININGS, TINY, command, environment, read_results, what_was_computed
+
+from lt_core.config import Recipe
+from tune_app.store import Store
+
+GRID = Path(__file__).parents[2] / "sweeps" / "lr_grid.yaml"
+
+
+@contextmanager
+def started(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """A launch in the background; killed at the end if it still runs."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command(*arguments), env=environment(), **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until(condition, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def num_stored(runs: Path) -> int:
+    return len(Store(runs / "_store").stored().results)
+
+
+def test_a_run_leaves_every_training_on_record(finished):
+    done, runs = finished
+    assert done.returncode == 0, done.stderr
+    results = read_results(runs)
+    assert len(results) == NUM_TRAININGS
+    assert len({result["id"] for result in results}) == NUM_TRAININGS
+    for result in results:
+        assert set(result["eval"]) == set(Recipe.model_fields)
+        assert (result["find"] is None) == (result["kind"] == "global_random")
+        assert 0 <= result["val_accuracy"] <= 1 and 0 <= result["test_accuracy"] <= 1
+        # 19,464 weights: half of them is 9,732, half of these 4,866.
+        assert result["sparsity"] == [0, 0.5, 0.75][result["round"]]
+        assert len(result["lpr"]) == 10 and result["seconds"] > 0
+
+
+def test_random_baselines_have_the_sparsity_and_the_lpr_that_they_promise(finished):
+    results = read_results(finished[1])
+    lottery = {
+        (canonical(r["find"]), r["seed"], r["round"]): r["lpr"]
+        for r in results
+        if r["kind"] == "lottery"
+    }
+    preserved = [r for r in results if r["kind"] == "preserve_lpr"]
+    assert len(preserved) == 16
+    for r in preserved:
+        assert r["lpr"] == lottery[canonical(r["find"]), r["seed"], r["round"]]
+    for r in results:
+        if r["kind"] == "global_random":
+            assert all(abs(ratio - r["sparsity"]) < 0.2 for ratio in r["lpr"].values())
+
+
+def canonical(recipe: dict) -> str:
+    return json.dumps(recipe, sort_keys=True)
+
+
+def test_the_terminal_shows_the_plan_the_progress_the_table_and_where_to_look(finished):
+    done, runs = finished
+    assert "requested     shared       done      to do" in done.stdout
+    assert "28" not in done.stdout.splitlines()[0]
+    assert f"[{NUM_TRAININGS}/{NUM_TRAININGS}]" in done.stderr
+    assert "mean ± std" in done.stdout
+    assert "mlflow ui" in done.stdout
+    assert str(runs / "tiny" / "report.md") in done.stdout
+    for noise in ("Traceback", "WARNING", "ray.tune", "INFO"):
+        assert noise not in done.stderr + done.stdout
+
+
+def test_figures_and_tables_are_drawn(finished):
+    run = finished[1] / "tiny"
+    for figure in ("fig1", "fig2", "fig3", "fig6"):
+        assert (run / "figures" / f"{figure}.png").stat().st_size > 10_000
+    assert "fig2.png" in (run / "report.md").read_text()
+    assert sorted(path.name for path in (run / "tables").iterdir()) == ["accuracy.csv", "best.csv"]
+
+
+def test_mlflow_holds_a_run_for_each_curve_and_the_report(finished):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{finished[1]}/mlflow.db")
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id], max_results=1000)
+    kinds = [run.data.params["kind"] for run in runs]
+    # Per seed: 4 tickets' curves, 2 random ones, 4 of preserve LPR.
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {
+        "lottery": 8,
+        "global_random": 4,
+        "preserve_lpr": 8,
+        "report": 1,
+    }
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    report = next(run for run in runs if run.data.params["kind"] == "report")
+    figures = client.list_artifacts(report.info.run_id, "figures")
+    assert "figures/fig2.png" in [artifact.path for artifact in figures]
+
+
+def test_the_same_command_again_trains_nothing(tiny, finished, launch, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(finished[1], runs)
+    again = launch(tiny, "--out", runs)
+    assert again.returncode == 0, again.stderr
+    assert f"{'total':<15}" in again.stdout
+    assert "trials         0 to run" in again.stdout
+    assert "trainings in" not in again.stderr
+    assert read_results(runs) == read_results(finished[1])
+
+
+def test_an_edited_file_trains_only_what_is_new(tiny, finished, launch, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(finished[1], runs)
+    done = launch(tiny, "--out", runs, "prune.rounds=3", "eval.at_sparsity=[0.875]", "baselines=[]")
+    assert done.returncode == 0, done.stderr
+    # 4 chains go on for one round, and 4 decoupled evaluations of what they found.
+    assert "trials         8 to run: 4 chains that find masks, 4 evaluations" in done.stdout
+    assert num_stored(runs) == NUM_TRAININGS + 8
+    before, after = (what_was_computed(read_results(r)) for r in (finished[1], runs))
+    assert all(before[id] == after[id] for id in before.keys() & after.keys())
+
+
+def test_a_dense_network_that_is_stored_is_pruned_in_another_way(tiny, finished, launch, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(finished[1], runs)
+    done = launch(tiny, "--out", runs, "prune.fraction=0.3", "seeds=[0]", "baselines=[]")
+    assert done.returncode == 0, done.stderr
+    # 2 chains train rounds 1 and 2, not 0; 4 decoupled evaluations.
+    assert num_stored(runs) == NUM_TRAININGS + 2 * 2 + 4
+
+
+def same_results(runs: Path, others: Path) -> bool:
+    return what_was_computed(read_results(runs)) == what_was_computed(read_results(others))
+
+
+def test_after_a_killed_launch_the_same_command_goes_on(tiny, finished, launch, tmp_path):
+    runs = tmp_path / "runs"
+    with started(tiny, "--out", runs) as process:
+        wait_until(lambda: num_stored(runs) >= 5, process)
+        num_before = num_stored(runs)
+    again = launch(tiny, "--out", runs)
+    assert again.returncode == 0, again.stderr
+    # The orphaned workers may have finished what they were at.
+    assert 0 < num_trained(again.stderr) <= NUM_TRAININGS - num_before
+    assert same_results(runs, finished[1])
+
+
+def num_trained(stderr: str) -> int:
+    return int(re.search(r"^(\d+) trainings in", stderr, re.MULTILINE)[1])
+
+
+def test_after_a_killed_worker_its_trial_goes_on(tiny, finished, tmp_path):
+    runs = tmp_path / "runs"
+    with started(tiny, "--out", runs) as process:
+        wait_until(lambda: num_stored(runs) >= 5, process)
+        processes = psutil.Process(process.pid).children(recursive=True)
+        next(p for p in processes if "TicketTrial" in " ".join(p.cmdline())).kill()
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert num_trained(err) == NUM_TRAININGS
+    assert same_results(runs, finished[1])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_tidily_and_says_how_to_go_on(tiny, tmp_path, number):
+    runs = tmp_path / "runs"
+    with started(tiny, "--out", runs) as process:
+        wait_until(lambda: num_stored(runs) >= 1, process)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert f"To go on: python -m tune_app.launch {tiny} --out {runs}" in err
+    assert "Traceback" not in err
+
+
+def test_a_training_that_diverges_fails_with_its_dependants_and_nothing_else(launch, tmp_path):
+    path = tmp_path / "tiny.yaml"
+    path.write_text(
+        TINY.replace(
+            "find: {parameters: {lr: {values: [0.05, 0.2]}}}",
+            "find: {parameters: {lr: {values: [0.05, 1e30]}}}",
+        )
+    )
+    done = launch(path, "--out", tmp_path / "runs", "seeds=[0]")
+    assert done.returncode == 3
+    failures = [
+        json.loads(line)
+        for line in (tmp_path / "runs" / "tiny" / "failures.jsonl").read_text().splitlines()
+    ]
+    first = next(f for f in failures if f["round"] == 0)
+    assert first["reason"] == "Diverged: loss is nan at step 2 of 4 (epoch 1, LR 1e+30)"
+    # Rounds 0 and 1 of the chain; lottery and preserve LPR at 2 H_eval and rounds 1 and 2.
+    assert len(failures) == 2 + 4 + 4
+    for failure in failures:
+        assert failure["find"]["lr"] == 1e30
+        assert "loss is nan at step 2 of 4" in failure["reason"]
+    assert "10 trainings have no result" in done.stderr
+    # The chain of LR 0.05 and all that hangs on it: 3 + dense 0.2, decoupled 2, random 4, LPR 4.
+    assert len(read_results(tmp_path / "runs")) == 3 + 1 + 2 + 4 + 4
+    assert "Traceback" not in done.stderr
+
+
+BAD = {
+    "no such file": (["nowhere.yaml"], "error: nowhere.yaml: no such file"),
+    "unknown model": ([GRID, "model=resnet21"], "`model` must be one of"),
+    "unknown data set": ([GRID, "dataset=digit"], "did you mean digits?"),
+    "batch too large": ([GRID, "train.batch_size=2000"], "at most the 1,000 training images"),
+    "milestone after the end": ([GRID, "train.duration=100it"], "milestone 8ep is not before"),
+    "too many cores": ([GRID, "resources_per_trial.cpu=1000"], "asks for 1000 CPUs"),
+}
+
+
+@pytest.mark.parametrize("arguments, message", BAD.values(), ids=BAD)
+def test_bad_input_is_refused_in_one_message(launch, tmp_path, arguments, message):
+    done = launch(*arguments, "--out", tmp_path / "runs")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_store_of_another_version_is_refused_and_kept(tiny, finished, launch, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(finished[1] / "_store", runs / "_store")
+    (runs / "_store" / "store.json").write_text('{"format": 0}')
+    done = launch(tiny, "--out", runs)
+    assert done.returncode == 2
+    assert "written in format 0" in done.stderr
+    assert num_files(runs) == num_files(finished[1] / "_store")
+
+
+def num_files(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.rglob("*"))
+
+
+def test_a_place_that_cannot_be_written_is_refused(tiny, launch, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = launch(tiny, "--out", tmp_path / "file" / "runs")
+    assert done.returncode == 2
+    assert "Not a directory" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_dry_run_shows_the_plan_and_leaves_nothing(launch, tmp_path):
+    done = launch(GRID, "--dry-run", "--out", tmp_path / "runs")
+    assert done.returncode == 0
+    assert done.stdout == (Path(__file__).parent / "lr_grid_plan.txt").read_text(), (
+        "if the change is meant: python -m tune_app.launch sweeps/lr_grid.yaml --dry-run "
+        "> tests/tune_app/lr_grid_plan.txt"
+    )
+    assert done.stderr == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_imports_neither_torch_nor_ray_nor_mlflow(tmp_path):
+    code = (
+        "import sys; from tune_app import launch; "
+        f"launch.main([{str(GRID)!r}, '--dry-run', '--out', {str(tmp_path)!r}]); "
+        "print({'torch', 'ray', 'mlflow', 'matplotlib', 'sklearn'} & sys.modules.keys())"
+    )
+    python = command()[0]
+    done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_the_command_line_has_no_more_options_than_these(launch):
+    """What belongs to the experiment goes into the sweep file."""
+    help_text = launch("--help").stdout
+    options = {word.strip(",") for word in help_text.split() if word.startswith("-")}
+    assert options >= {"--dry-run", "--out", "--help"}
+    assert {o for o in options if o.startswith("--")} == {"--dry-run", "--out", "--help"}

@@ -1,0 +1,82 @@
+"""Results, failures, and the reasons of what has no result."""
+
+import io
+import json
+
+import pytest
+
+from tune_app.console import Progress
+from tune_app.plan import make_plan
+from tune_app.record import Record
+from tune_app.run_directory import RunDirectory
+from tune_app.spec import load_sweep
+
+
+@pytest.fixture
+def plan(tiny):
+    return make_plan(load_sweep(tiny))
+
+
+@pytest.fixture
+def record(tiny, plan, tmp_path):
+    run_dir = RunDirectory(tmp_path / "tiny")
+    run_dir.create(load_sweep(tiny), [])
+    return Record(plan, {}, run_dir, Progress(load_sweep(tiny), 44, io.StringIO()))
+
+
+def result_of(training):
+    return {
+        "id": training.id,
+        "kind": training.kind,
+        "find": training.find and training.find.model_dump(mode="json"),
+        "eval": training.eval.model_dump(mode="json"),
+        "seed": training.seed,
+        "sparsity": 0.5,
+        "val_accuracy": 0.5,
+        "seconds": 2.0,
+    }
+
+
+def test_a_result_that_is_reported_again_counts_once(record, plan):
+    result = result_of(plan.chains[0].trainings[0])
+    record.finished(result, masks_from_disk=1)
+    record.finished(result, masks_from_disk=0)
+    assert (record.num_trained, record.training_seconds, record.num_masks_from_disk) == (1, 2.0, 1)
+    lines = (record.run_dir.path / "results.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [result]
+
+
+def test_results_are_ordered_by_the_plan_and_not_by_time(record, plan):
+    first, second = (chain.trainings[0] for chain in plan.chains[:2])
+    record.finished(result_of(second), 0)
+    record.finished(result_of(first), 0)
+    assert [result["id"] for result in record.in_plan_order()] == [first.id, second.id]
+
+
+def test_what_hangs_on_a_failed_round_says_so(record, plan):
+    chain = plan.chains[0]
+    for training in plan.trainings.values():
+        if training.id != chain.ids[1] and training.ticket not in chain.tickets[1:]:
+            record.finished(result_of(training), 0)
+    record.failed(chain, chain.ids[1], "Diverged: loss is nan at step 1")
+    reasons = {failure["id"]: failure["reason"] for failure in record.missing()}
+    # Round 1, round 2, and the decoupled and two LPR evaluations of the ticket of round 2.
+    assert len(reasons) == 1 + 1 + 3
+    assert reasons.pop(chain.ids[1]) == "Diverged: loss is nan at step 1"
+    assert set(reasons.values()) == {
+        "its mask was not found: round 1 of the chain failed: Diverged: loss is nan at step 1"
+    }
+
+
+def test_a_crash_counts_for_the_first_round_without_a_result(record, plan):
+    chain = plan.chains[0]
+    record.finished(result_of(chain.trainings[0]), 0)
+    record.failed(chain, None, "Traceback ...\nRuntimeError: its worker died")
+    assert record.failures == {chain.ids[1]: "RuntimeError: its worker died"}
+    traceback = record.run_dir.path / "errors" / f"{chain.ids[1]}.txt"
+    assert traceback.read_text().startswith("Traceback")
+
+
+def test_what_never_ran_says_so(record, plan):
+    assert {failure["reason"] for failure in record.missing()} == {"was not run"}
+    assert len(list(record.missing())) == 44

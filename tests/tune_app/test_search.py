@@ -1,0 +1,83 @@
+"""Which trial may start now."""
+
+from ray.tune.search import Searcher
+
+from tune_app.plan import Chain, Stored, make_plan, what_is_left
+from tune_app.search import PlanSearch
+from tune_app.spec import load_sweep
+
+
+def planned(tiny, stored=None):
+    plan = make_plan(load_sweep(tiny))
+    return plan, what_is_left(plan, stored or Stored())
+
+
+def take(search: PlanSearch, *, prefix: str = "t") -> list:
+    """All that is handed out until the search says wait or finished; that answer last."""
+    answers = []
+    while isinstance(answer := search.suggest(f"{prefix}{len(answers)}"), dict):
+        answers.append(answer["work"])
+    return [*answers, answer]
+
+
+def test_chains_come_first_then_what_needs_no_ticket_then_it_waits(tiny):
+    plan, to_do = planned(tiny)
+    *handed_out, answer = take(PlanSearch(to_do, tickets=()))
+    assert handed_out[:4] == list(plan.chains)
+    assert [work.kind for work in handed_out[4:]] == ["global_random"] * 8
+    assert answer is None
+
+
+def test_a_ticket_frees_exactly_its_evaluations(tiny):
+    plan, to_do = planned(tiny)
+    search = PlanSearch(to_do, tickets=())
+    take(search)
+    ticket = plan.chains[0].tickets[0]
+    search.on_trial_result("t0", {"ticket": ticket})
+    *freed, answer = take(search, prefix="u")
+    # One decoupled lottery evaluation, and preserve LPR at both H_eval.
+    assert sorted(work.kind for work in freed) == ["lottery", "preserve_lpr", "preserve_lpr"]
+    assert {work.ticket for work in freed} == {ticket}
+    assert answer is None
+    search.on_trial_result("t0", {"ticket": ticket})  # a restarted chain reports it again
+    assert take(search, prefix="v") == [None]
+
+
+def test_it_ends_when_all_chains_have_ended(tiny):
+    plan, to_do = planned(tiny)
+    search = PlanSearch(to_do, tickets=())
+    take(search)
+    for number, chain in enumerate(plan.chains):
+        assert search.suggest("wait") is None
+        for ticket in chain.tickets:
+            search.on_trial_result(f"t{number}", {"ticket": ticket})
+        search.on_trial_complete(f"t{number}", {"done": True})
+        take(search, prefix=f"u{number}-")
+    assert search.suggest("end") == Searcher.FINISHED
+
+
+def test_a_failed_chain_does_not_hold_up_the_rest(tiny):
+    _, to_do = planned(tiny)
+    search = PlanSearch(to_do, tickets=())
+    take(search)
+    for number in range(4):
+        search.on_trial_complete(f"t{number}", error=True)
+    assert search.suggest("end") == Searcher.FINISHED
+
+
+def test_tickets_that_are_stored_hold_nothing_back(tiny):
+    plan = planned(tiny)[0]
+    ids = frozenset(id for chain in plan.chains for id in chain.ids)
+    tickets = frozenset(ticket for chain in plan.chains for ticket in chain.tickets)
+    plan, to_do = planned(tiny, Stored(ids, tickets))
+    *handed_out, answer = take(PlanSearch(to_do, tickets))
+    assert not any(isinstance(work, Chain) for work in handed_out)
+    assert handed_out == list(plan.evaluations)
+    assert answer == Searcher.FINISHED
+
+
+def test_a_chain_is_told_which_of_its_tickets_are_needed(tiny):
+    plan, to_do = planned(tiny)
+    search = PlanSearch(to_do, tickets=())
+    config = search.suggest("t0")
+    assert config["needed"] == frozenset(plan.chains[0].tickets[:2])  # rounds 1 and 2

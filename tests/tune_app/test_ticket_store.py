@@ -1,0 +1,80 @@
+"""Masks in the object store of a real Ray, with their files behind them."""
+
+import numpy as np
+import pytest
+import ray
+
+from lt_core.mask import PackedMask
+from tune_app.store import Store
+from tune_app.ticket_store import DamagedTicket, TicketHolder, TicketStore, start_holder
+
+MASK = PackedMask({"conv": (2, 5)}, np.array([0b10110100, 0b01000000], dtype=np.uint8))
+
+
+@pytest.fixture(scope="module")
+def local_ray():
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture
+def tickets(local_ray, tmp_path):
+    store = Store(tmp_path)
+    store.create()
+    holder = start_holder(store.root)
+    yield TicketStore(store)
+    ray.kill(holder)
+
+
+def same(mask: PackedMask) -> bool:
+    return mask.shapes == MASK.shapes and mask.bits.tolist() == MASK.bits.tolist()
+
+
+def test_a_ticket_comes_from_the_object_store_without_a_copy(tickets):
+    tickets.put("a1", MASK)
+    got = tickets.get("a1")
+    assert same(got) and tickets.num_from_disk == 0
+    assert not got.bits.flags.writeable  # mapped from shared memory
+
+
+def test_a_ticket_outlives_the_process_that_made_it(tickets):
+    @ray.remote(max_calls=1)
+    def find(store: Store) -> None:
+        TicketStore(store).put("a1", MASK)
+
+    ray.get(find.remote(tickets.store))
+    assert same(tickets.get("a1")) and tickets.num_from_disk == 0
+
+
+def test_what_the_object_store_lost_is_read_from_its_file_once(tickets):
+    tickets.put("a1", MASK)
+    ray.kill(tickets.holder, no_restart=False)
+    assert same(tickets.get("a1")) and tickets.num_from_disk == 1
+    assert same(tickets.get("a1")) and tickets.num_from_disk == 1
+
+
+def test_without_a_holder_the_files_do(tickets):
+    tickets.put("a1", MASK)
+    ray.kill(tickets.holder)
+    tickets.put("b2", MASK)
+    assert same(tickets.get("a1")) and same(tickets.get("b2"))
+    assert tickets.num_from_disk == 2
+
+
+def test_over_its_budget_the_oldest_go(local_ray):
+    holder = TicketHolder.remote(5)
+    ray.get([holder.put.remote(id, MASK) for id in ("a", "b", "c")])  # 2 bytes each
+    held = ray.get([holder.get.remote(id) for id in ("a", "b", "c")])
+    assert [len(refs) for refs in held] == [0, 1, 1]
+
+
+def test_a_missing_ticket_is_named(tickets):
+    with pytest.raises(DamagedTicket, match="there is no ticket a1 in "):
+        tickets.get("a1")
+
+
+def test_a_damaged_ticket_is_named(tickets):
+    tickets.store.put_ticket("a1", b"garbage")
+    with pytest.raises(DamagedTicket, match=r"ticket a1 in .*not a packed mask"):
+        tickets.get("a1")
