@@ -94,7 +94,7 @@ def run_trials(
     trainable = tune.with_resources(
         tune.with_parameters(TicketTrial, setting=setting), tune.PlacementGroupFactory([bundle])
     )
-    trainable.__name__ = TicketTrial.__name__  # what Ray's tools call the actors
+    trainable.__name__ = trainable.__qualname__ = TicketTrial.__name__  # in Ray's tools and ps
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
