@@ -1,0 +1,192 @@
+"""The look of all figures: panels that share axes, curves with their spread, captions."""
+
+import math
+import re
+import string
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from tune_app.curves import Point, Statistic, density
+from tune_app.spec import Sweep
+
+TEXT, SMALL = 8, 6.5  # points
+WIDTH, _HEIGHT = 2.2, 1.8  # inches of a panel with its labels
+_MAX_COLUMNS = 4
+GREY = "#777777"
+
+
+def new_page(
+    families: Sequence[int], width: float = WIDTH, max_columns: int = _MAX_COLUMNS
+) -> tuple[Figure, list[tuple[list[Axes], Axes]]]:
+    """A figure of panels that share their axes; each family has its own rows and legend corner."""
+    rows = [math.ceil(size / max_columns) for size in families]
+    across = [math.ceil(size / deep) for size, deep in zip(families, rows, strict=True)]
+    figure = Figure(figsize=(max(across) * width + 1.4, sum(rows) * _HEIGHT), layout="constrained")
+    ratios = [1.0] * max(across) + [0.01]
+    grid = figure.add_gridspec(sum(rows), len(ratios), width_ratios=ratios)
+    pages, first, top = [], None, 0
+    for size, deep, columns in zip(families, rows, across, strict=True):
+        panels = []
+        for i in range(size):
+            place = grid[top + i // columns, i % columns]
+            panels.append(new_axes(figure, place, sharex=first, sharey=first))
+            first = first or panels[0]
+        pages.append((panels, new_corner(figure, grid[top : top + deep, -1])))
+        top += deep
+    return figure, pages
+
+
+def new_axes(figure: Figure, place: SubplotSpec, **shared: Axes | None) -> Axes:
+    axes = figure.add_subplot(place, **shared)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=SMALL, width=0.6, length=2.5)
+    axes.grid(axis="y", color="#DDDDDD", linewidth=0.5)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def new_corner(figure: Figure, place: SubplotSpec) -> Axes:
+    axes = figure.add_subplot(place)
+    axes.set_axis_off()
+    return axes
+
+
+def set_title(axes: Axes, panels: Sequence[Axes], text: str) -> None:
+    letter = f"({string.ascii_lowercase[panels.index(axes)]})  " if 1 < len(panels) <= 26 else ""
+    parts = text.split(", ")  # two fit into the width of a panel
+    lines = (", ".join(parts[i : i + 2]) for i in range(0, len(parts), 2))
+    axes.set_title(letter + _subscripts(",\n".join(lines)), fontsize=TEXT, loc="left")
+
+
+def _subscripts(text: str) -> str:
+    return re.sub(r"_(find|eval)\b", r"$_\\mathrm{\1}$", text)
+
+
+def draw_curve(
+    axes: Axes, points: Mapping[int, Point], rounds: Iterable[int], **look: str
+) -> list[Statistic | None]:
+    """Draw the rounds that are there; returns the test accuracies of all, None where missing."""
+    there = [points[round] for round in rounds if round in points]
+    draw_line(
+        axes, [density(point.sparsity) for point in there], [point.test for point in there], **look
+    )
+    return [points[round].test if round in points else None for round in rounds]
+
+
+def draw_line(axes: Axes, x: Sequence[float], y: Sequence[Statistic], **look: str) -> None:
+    """Mean ± standard deviation, in percent; one seed has a mean only."""
+    mean = [100 * statistic.mean for statistic in y]
+    std = [100 * statistic.std for statistic in y]
+    axes.plot(x, mean, linewidth=1.1, markersize=3.2, markeredgewidth=0, **look)
+    if len(y) == 1:  # a band would have no width
+        axes.errorbar(x, mean, std, color=look["color"], linewidth=0.8, capsize=2)
+    else:
+        low, high = ([m + sign * s for m, s in zip(mean, std, strict=True)] for sign in (-1, 1))
+        axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
+
+
+def draw_thin_line(
+    axes: Axes, points: Mapping[int, Point], rounds: Iterable[int], label: str
+) -> list[Statistic | None]:
+    """The same without markers and deviations, for what is only there to compare with."""
+    there = [points[round] for round in rounds if round in points]
+    x, y = [density(point.sparsity) for point in there], [100 * point.test.mean for point in there]
+    axes.plot(x, y, "--", color=GREY, linewidth=0.8, label=label)
+    return [points[round].test if round in points else None for round in rounds]
+
+
+def scale_percent(panels: Sequence[Axes], shown: Iterable[Statistic | None]) -> float:
+    """Fit y to means and deviations; returns its lower end, in percent."""
+    there = [statistic for statistic in shown if statistic]
+    spread = [0 if statistic.n == 1 else statistic.std for statistic in there]
+    low = 100 * min(statistic.mean - std for statistic, std in zip(there, spread, strict=True))
+    high = 100 * max(statistic.mean + std for statistic, std in zip(there, spread, strict=True))
+    high = min(high, 100)
+    margin = 0.05 * max(high - low, 1)
+    for axes in panels:
+        axes.set_ylim(low - margin, high + margin)
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    return low - margin
+
+
+def scale_sparsity(panels: Sequence[Axes], low: float, high: float) -> None:
+    """x is the fraction pruned, spaced by log density so that what lies past 0.9 can be read."""
+    thinnest, densest = density(high), density(low)
+    ticks = [1.0, *(digit * 10.0**-power for power in range(1, 7) for digit in (5, 2, 1))]
+    if thinnest > 0.3:
+        ticks = [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
+    ticks = [tick for tick in ticks if 0.97 * thinnest <= tick <= 1.03 * densest]
+    if len(ticks) > 7:
+        ticks = [tick for tick in ticks if f"{tick:e}"[0] == "1"]
+    if len(ticks) < 2:
+        ticks = sorted({float(f"{tick:.2g}") for tick in (thinnest, densest)})
+    margin = 1.1 * (densest / thinnest) ** 0.02
+    for axes in panels:
+        axes.set_xscale("log")
+        axes.set_xlim(densest * margin, thinnest / margin)
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{1 - tick:.6g}"))
+
+
+def label_outside(panels: Sequence[Axes], x: str, y: str) -> None:
+    """Label the left and the lowest panels only."""
+    for axes in panels:
+        place = axes.get_subplotspec()
+        below = [p for p in panels if p.get_subplotspec().colspan == place.colspan]
+        lowest = all(p.get_subplotspec().rowspan.start <= place.rowspan.start for p in below)
+        axes.tick_params(labelleft=place.colspan.start == 0, labelbottom=lowest)
+        if lowest:
+            axes.set_xlabel(x, fontsize=TEXT)
+        if place.colspan.start == 0:
+            axes.set_ylabel(y, fontsize=TEXT)
+
+
+def add_legend(corner: Axes, panels: Sequence[Axes]) -> None:
+    """Every curve of the panels once, beside them."""
+    handles = {}
+    for axes in panels:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            handles.setdefault(_subscripts(name), handle)
+    corner.legend(
+        handles.values(),
+        handles.keys(),
+        loc="upper left",
+        bbox_to_anchor=(0, 1),
+        fontsize=SMALL,
+        frameon=False,
+        borderaxespad=0,
+    )
+
+
+def add_caption(
+    figure: Figure,
+    sweep: Sweep,
+    commit: str | None,
+    about: str,
+    shown: Sequence[Statistic | None],
+) -> None:
+    counts = sorted({statistic.n for statistic in shown if statistic})
+    n = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
+    spread = " ± sample standard deviation" if counts[-1] > 1 else ""
+    parts = [
+        about,
+        f"{sweep.model} on {sweep.dataset}; mean{spread} over seeds, n\u00a0=\u00a0{n}; "
+        f"commit {commit or 'unknown'}.",
+    ]
+    none = sum(statistic is None for statistic in shown)
+    fewer = sum(statistic is not None and statistic.n < len(sweep.seeds) for statistic in shown)
+    if none or fewer:
+        parts.append(
+            f"Incomplete: of {len(shown)} points {none} are missing and {fewer} have fewer than "
+            f"{len(sweep.seeds)} seeds."
+        )
+    width, height = figure.get_size_inches()
+    lines = textwrap.wrap(" ".join(parts), int(width * 19))
+    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=SMALL, color="#444444")
+    figure.set_size_inches(width, height + 0.13 * len(lines))
