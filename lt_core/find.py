@@ -54,7 +54,10 @@ def find(
 
     Raises:
         Diverged: when a round's training does.
+        ValueError: for a later `start` without its mask.
     """
+    if start > 0 and mask is None:
+        raise ValueError(f"to go on at round {start}, find needs that round's mask")
     if mask is None:
         mask = dense(rewind.to_initialization(model, data, seed=seed))
     for number in range(start, rounds + 1):

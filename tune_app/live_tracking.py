@@ -57,7 +57,7 @@ class LiveTracking:
         try:
             tracker = self._log()
             tracker.log_report(run_dir)
-            for sentence in tracker.save_views(curves(self.results())):
+            for sentence in tracker.save_views(curves(self.results())):  # the ranges have grown
                 self.say(sentence)
             return tracker.url()
         except TrackingError as error:
@@ -77,7 +77,10 @@ class LiveTracking:
                 self.is_away = True
 
     def _log(self) -> Tracker:
+        found = curves(self.results())
         if self.tracker is None:
-            self.tracker = self.open()
-        self.tracker.log_curves(curves(self.results()))
+            tracker = self.open()
+            tracker.save_views(found)
+            self.tracker = tracker
+        self.tracker.log_curves(found)
         return self.tracker

@@ -3,7 +3,8 @@
 A training is one network trained under one mask. Its id is a hash of everything that
 determines its result and of nothing else, so that equal trainings are one: a coupled
 evaluation is a round of the chain that found its mask, all chains of one H and seed share the
-dense network, and whatever another sweep has trained is there already.
+dense network, and whatever another sweep has trained is there already. What changes a result
+by no more than rounding (the hardware, the number of threads) is not part of it.
 """
 
 import hashlib

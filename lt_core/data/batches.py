@@ -12,7 +12,7 @@ from lt_core.data import DataSet, Split
 class Batches:
     """Indexed by positions or a slice, gives float32 images [B, C, H, W] and labels [B]."""
 
-    def __init__(self, data: DataSet, split: Split, device: torch.device) -> None:
+    def __init__(self, data: DataSet, split: Split, device: str) -> None:
         self.images = _tensor(split.images).to(device)
         self.labels = _tensor(split.labels).to(device)
         self.mean, self.std = (torch.from_numpy(value).to(device) for value in data.mean_and_std)

@@ -1,0 +1,111 @@
+import dataclasses
+import hashlib
+
+import pytest
+import torch
+from torch import nn
+
+from lt_core import models, prune, seeds
+from lt_core import train as train_module
+from lt_core.config import Recipe
+from lt_core.evaluate import Evaluation, evaluate
+from lt_core.lpr import layerwise_pruning_ratios
+from lt_core.mask import dense, prunable_weights
+from lt_core.train import Diverged
+
+RECIPE = Recipe(lr=0.1, batch_size=64, duration="2it", weight_decay=5e-4)
+
+
+def everything():
+    return dense(models.build("small_resnet", channels=1, classes=10, seed=0))
+
+
+@pytest.fixture(scope="module")
+def mask():
+    return prune.global_random(everything(), 4_866, seeds.generator(0, "test"))
+
+
+def digest(model: nn.Module) -> str:
+    tensors = model.state_dict().values()
+    return hashlib.sha256(b"".join(t.contiguous().numpy().tobytes() for t in tensors)).hexdigest()
+
+
+def measured(evaluation: Evaluation) -> dict:
+    """All of it that must be the same twice."""
+    fields = {f.name: getattr(evaluation, f.name) for f in dataclasses.fields(evaluation)}
+    del fields["seconds"]
+    return fields | {"model": digest(evaluation.model)}
+
+
+def fraction_right(model: nn.Module, digits, split) -> float:
+    pixels = torch.tensor(split.images, dtype=torch.float32)
+    train = torch.tensor(digits.train.images, dtype=torch.float32)
+    pixels = (pixels - train.mean()) / train.std(correction=0)
+    with torch.no_grad():
+        right = model.eval()(pixels).argmax(1) == torch.tensor(split.labels)
+    return int(right.sum()) / len(right)
+
+
+def test_each_accuracy_is_of_its_own_split(digits, mask):
+    evaluation = evaluate(
+        "small_resnet", digits, mask, RECIPE.model_copy(update={"lr": 0.03}), seed=0
+    )
+    validation = fraction_right(evaluation.model, digits, digits.validation)
+    test = fraction_right(evaluation.model, digits, digits.test)
+    assert validation != test
+    assert evaluation.val_accuracy == validation
+    assert evaluation.test_accuracy == test
+
+
+def test_sparsity_and_ratios_are_those_of_the_mask(digits, mask):
+    evaluation = evaluate("small_resnet", digits, mask, RECIPE, seed=0)
+    assert evaluation.sparsity == 0.75  # 4,866 of 19,464 alive
+    assert evaluation.lpr == layerwise_pruning_ratios(mask)
+    alive = {name: int((w != 0).sum()) for name, w in prunable_weights(evaluation.model).items()}
+    assert alive == {name: int(layer.sum()) for name, layer in mask.items()}
+
+
+def test_it_starts_from_the_initialization_of_its_seed(digits, mask, monkeypatch):
+    starts = []
+
+    def no_training(model, mask, images, recipe, *, seed):
+        starts.append((digest(model), len(images), recipe, seed))
+        return 0.0
+
+    monkeypatch.setattr("lt_core.evaluate.train", no_training)
+    evaluate("small_resnet", digits, mask, RECIPE, seed=3)
+    fresh = models.build("small_resnet", channels=1, classes=10, seed=3)
+    assert starts == [(digest(fresh), 1000, RECIPE, 3)]
+
+
+def test_the_same_twice_and_another_for_another_seed_recipe_or_mask(digits, mask):
+    first = measured(evaluate("small_resnet", digits, mask, RECIPE, seed=0))
+    torch.manual_seed(1)
+    assert measured(evaluate("small_resnet", digits, mask, RECIPE, seed=0)) == first
+    for changed in (
+        evaluate("small_resnet", digits, mask, RECIPE, seed=1),
+        evaluate("small_resnet", digits, everything(), RECIPE, seed=0),
+        evaluate("small_resnet", digits, mask, RECIPE.model_copy(update={"lr": 0.2}), seed=0),
+    ):
+        assert digest(changed.model) != first["model"]
+        assert changed.train_loss != first["train_loss"]
+
+
+def test_the_size_of_the_evaluation_batch_changes_no_accuracy(digits, mask, monkeypatch):
+    whole = evaluate("small_resnet", digits, mask, RECIPE, seed=0)
+    monkeypatch.setattr(train_module, "EVALUATION_BATCH", 64)  # divides neither 297 nor 500
+    parts = evaluate("small_resnet", digits, mask, RECIPE, seed=0)
+    assert parts.val_accuracy == whole.val_accuracy
+    assert parts.test_accuracy == whole.test_accuracy
+
+
+def test_nothing_pruned_is_the_dense_network(digits):
+    evaluation = evaluate("small_resnet", digits, everything(), RECIPE, seed=0)
+    assert evaluation.sparsity == 0
+    assert set(evaluation.lpr.values()) == {0}
+
+
+def test_a_training_that_diverges_is_no_evaluation(digits, mask):
+    recipe = RECIPE.model_copy(update={"lr": 1e20, "weight_decay": 1e20})
+    with pytest.raises(Diverged):
+        evaluate("small_resnet", digits, mask, recipe, seed=0)

@@ -1,0 +1,172 @@
+import dataclasses
+import hashlib
+import itertools
+
+import pytest
+import torch
+
+from lt_core import models
+from lt_core.config import Pruning, Recipe
+from lt_core.evaluate import Evaluation, evaluate
+from lt_core.find import Round, find
+from lt_core.lpr import layerwise_pruning_ratios
+from lt_core.mask import flatten, num_alive, pack, prunable_weights, unpack
+from lt_core.models.cifar_resnet import CifarResNet
+from lt_core.train import Diverged
+
+RECIPE = Recipe(lr=0.1, batch_size=64, duration="2it", weight_decay=5e-4)
+PRUNING = Pruning(fraction=0.3)
+
+
+def chain(digits, *, recipe=RECIPE, pruning=PRUNING, rounds=3, seed=0, **changes) -> list[Round]:
+    found = find("small_resnet", digits, recipe, pruning, rounds=rounds, seed=seed, **changes)
+    return list(found)
+
+
+def digest(round: Round) -> dict:
+    """All of a round that must be the same twice, bit for bit."""
+    return measured(round.evaluation) | {
+        "number": round.number,
+        "mask": pack(round.mask).to_bytes(),
+        "next_mask": pack(round.next_mask).to_bytes(),
+    }
+
+
+def measured(evaluation: Evaluation) -> dict:
+    fields = {f.name: getattr(evaluation, f.name) for f in dataclasses.fields(evaluation)}
+    del fields["seconds"]
+    state = fields.pop("model").state_dict().values()
+    bits = b"".join(tensor.contiguous().numpy().tobytes() for tensor in state)
+    return fields | {"model": hashlib.sha256(bits).hexdigest()}
+
+
+@pytest.fixture(scope="module")
+def starts():
+    """The whole state of every network as its training begins, filled as `rounds` runs."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def rounds(digits, starts) -> list[Round]:
+    """Rounds 0 to 3, two iterations each."""
+
+    def keep(module, _):
+        if isinstance(module, CifarResNet) and module.bn.num_batches_tracked == 0:
+            starts.append({name: t.detach().clone() for name, t in module.state_dict().items()})
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(keep)
+    try:
+        return chain(digits)
+    finally:
+        hook.remove()
+
+
+def test_each_round_prunes_its_share_of_what_is_left_rounded_up(rounds):
+    assert [round.number for round in rounds] == [0, 1, 2, 3]
+    # 19464 - 5840 (5839.2), - 4088 (4087.2), - 2861 (2860.8), - 2003 (2002.5)
+    assert [num_alive(round.mask) for round in rounds] == [19_464, 13_624, 9_536, 6_675]
+    assert [num_alive(round.next_mask) for round in rounds] == [13_624, 9_536, 6_675, 4_672]
+
+
+def test_each_round_hands_its_mask_to_the_next_and_revives_nothing(rounds):
+    for before, after in itertools.pairwise(rounds):
+        assert pack(before.next_mask).to_bytes() == pack(after.mask).to_bytes()
+    for round in rounds:
+        assert list(round.next_mask) == list(round.mask)
+        assert not (flatten(round.next_mask) & ~flatten(round.mask)).any()
+
+
+def test_what_goes_is_the_smallest_of_the_trained_weights_over_all_layers(rounds):
+    for round in rounds:
+        magnitude = flatten(prunable_weights(round.evaluation.model)).detach().abs()
+        kept = flatten(round.next_mask)
+        gone = flatten(round.mask) & ~kept
+        assert magnitude[gone].max() <= magnitude[kept].min()
+
+
+def test_each_round_starts_from_the_masked_initialization(rounds, starts):
+    fresh = models.build("small_resnet", channels=1, classes=10, seed=0).state_dict()
+    assert len(starts) == 4
+    for round, start in zip(rounds, starts, strict=True):
+        assert start.keys() == fresh.keys()
+        for name, value in start.items():
+            layer = round.mask.get(name.removesuffix(".weight"))
+            expected = fresh[name] if layer is None else fresh[name] * layer
+            assert torch.equal(value, expected), name
+
+
+def test_each_round_is_the_evaluation_of_its_mask_at_h_find(digits, rounds):
+    for round in rounds:
+        alone = evaluate("small_resnet", digits, round.mask, RECIPE, seed=0)
+        assert measured(alone) == measured(round.evaluation)
+
+
+def test_sparsity_and_ratios_are_those_of_the_mask_it_trained_under(rounds):
+    assert [round.evaluation.sparsity for round in rounds] == [
+        0,
+        5_840 / 19_464,
+        9_928 / 19_464,
+        12_789 / 19_464,
+    ]
+    for round in rounds:
+        assert round.evaluation.lpr == layerwise_pruning_ratios(round.mask)
+        pruned = flatten(prunable_weights(round.evaluation.model))[~flatten(round.mask)]
+        assert (pruned == 0).all()
+
+
+@pytest.mark.parametrize("start", [1, 3])
+def test_a_chain_that_goes_on_from_a_stored_mask_is_the_same_bit_for_bit(digits, rounds, start):
+    stored = unpack(pack(rounds[start - 1].next_mask))
+    torch.manual_seed(1)
+    resumed = chain(digits, start=start, mask=stored)
+    assert [digest(round) for round in resumed] == [digest(round) for round in rounds[start:]]
+
+
+def test_fewer_rounds_are_the_first_of_more(digits, rounds):
+    torch.manual_seed(2)
+    assert [digest(round) for round in chain(digits, rounds=1)] == [
+        digest(round) for round in rounds[:2]
+    ]
+
+
+def test_the_dense_round_is_the_same_whatever_is_pruned_after_it(digits, rounds):
+    (dense,) = chain(digits, pruning=Pruning(fraction=0.9), rounds=0)
+    assert measured(dense.evaluation) == measured(rounds[0].evaluation)
+    assert num_alive(dense.mask) == 19_464
+    assert num_alive(dense.next_mask) == 1_946  # 17517.6 go, rounded up
+
+
+def test_another_seed_or_recipe_finds_another_mask(digits, rounds):
+    found = pack(rounds[0].next_mask).bits.tolist()
+    hotter = RECIPE.model_copy(update={"lr": 0.5})
+    for changes in ({"seed": 1}, {"recipe": hotter}):
+        (other,) = chain(digits, rounds=0, **changes)
+        assert pack(other.next_mask).bits.tolist() != found
+
+
+def test_a_round_is_handed_out_before_the_next_one_trains(digits, monkeypatch):
+    trained = []
+
+    def counted(*args, **settings):
+        trained.append(args)
+        return evaluate(*args, **settings)
+
+    monkeypatch.setattr("lt_core.find.evaluate", counted)
+    rounds = find("small_resnet", digits, RECIPE, PRUNING, rounds=3, seed=0)
+    assert (next(rounds).number, len(trained)) == (0, 1)
+    assert (next(rounds).number, len(trained)) == (1, 2)
+
+
+def test_a_chain_that_is_finished_trains_nothing(digits, rounds):
+    assert chain(digits, start=4, mask=rounds[-1].next_mask) == []
+
+
+def test_a_round_that_diverges_ends_the_chain(digits):
+    recipe = RECIPE.model_copy(update={"lr": 1e20, "weight_decay": 1e20})
+    with pytest.raises(Diverged):
+        chain(digits, recipe=recipe)
+
+
+def test_to_go_on_it_needs_the_mask(digits):
+    with pytest.raises(ValueError, match="to go on at round 2, find needs that round's mask"):
+        chain(digits, start=2)

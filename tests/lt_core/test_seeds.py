@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+import torch
+
+from lt_core import seeds
+
+
+def first_numbers(*seed_and_purpose, count: int = 10) -> list[int]:
+    return torch.randperm(count, generator=seeds.generator(*seed_and_purpose)).tolist()
+
+
+@pytest.mark.parametrize(
+    ("seed", "purpose", "numbers"),
+    [
+        (0, ["initialization"], [6, 4, 9, 5, 1, 3, 8, 2, 7, 0]),
+        (0, ["data order"], [1, 6, 3, 8, 4, 5, 2, 7, 9, 0]),
+        (1, ["data order"], [0, 1, 8, 2, 9, 7, 6, 4, 3, 5]),
+    ],
+)
+def test_the_numbers_of_a_seed_and_purpose_never_change(seed, purpose, numbers):
+    assert first_numbers(seed, *purpose) == numbers
+
+
+def test_every_seed_and_every_purpose_has_numbers_of_its_own():
+    of = [
+        *((seed, "data order") for seed in range(100)),
+        (-1, "data order"),
+        (2**64, "data order"),
+        (0, "masks"),
+        (0, "masks", 1),
+        (0, "masks", "1"),
+        (0, "masks", 11),
+        (0, "masks", 1, 1),
+        (0, "masks1"),
+        (0,),
+    ]
+    assert len({seeds.generator(*each).initial_seed() for each in of}) == len(of) == 109
+
+
+def test_drawing_for_one_purpose_does_not_move_another():
+    one, other = seeds.generator(0, "initialization"), seeds.generator(0, "data order")
+    torch.rand(1000, generator=one)
+    assert torch.randperm(10, generator=other).tolist() == [1, 6, 3, 8, 4, 5, 2, 7, 9, 0]
+
+
+def test_a_seed_from_numpy_is_the_same_seed():
+    assert first_numbers(np.arange(2)[1], "data order") == [0, 1, 8, 2, 9, 7, 6, 4, 3, 5]
+
+
+def test_the_global_generator_is_neither_read_nor_moved():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    assert first_numbers(0, "initialization") == [6, 4, 9, 5, 1, 3, 8, 2, 7, 0]
+    assert torch.equal(torch.get_rng_state(), before)

@@ -1,0 +1,101 @@
+"""A curve as a run of MLflow: its identity, name, parameters and metrics."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from tune_app.curves import Curve, Result, canonical, label, text
+from tune_app.saved_views import varied
+from tune_app.spec import Sweep
+
+if TYPE_CHECKING:
+    from mlflow.entities import Metric
+
+MAX_COLUMNS = 6  # for accuracies, in the table of runs
+
+
+def evaluated(sweep: Sweep, curve: Curve) -> Curve:
+    """The curve at the rounds that the sweep evaluates.
+
+    Only where find = eval are there results of the rounds between, and a line through more points
+    than its neighbours have bends away from them.
+    """
+    rounds = sweep.eval_rounds
+    results = tuple(result for result in curve.results if result["round"] in rounds)
+    return dataclasses.replace(curve, results=results)
+
+
+def curve_id(sweep: Sweep, curve: Curve) -> str:
+    """The same for curves of the same results, whichever sweep asks for them."""
+    setting = [sweep.model, sweep.dataset, sweep.prune.strategy, sweep.prune.fraction]
+    determines = canonical([*setting, curve.kind, curve.find, curve.eval, curve.seed])
+    return hashlib.sha256(determines.encode()).hexdigest()[:16]
+
+
+def run_name(sweep: Sweep, curve: Curve) -> str:
+    """In the words of what varies: `lottery find lr 0.1 -> eval lr 0.5 seed 0`."""
+    find = ""
+    if curve.find is not None:
+        find = f"find {label(curve.find, varied(sweep.find.parameters))} -> "
+    eval_ = label(curve.eval, varied(sweep.eval.parameters))
+    return f"{curve.kind} {find}eval {eval_} seed {curve.seed}"
+
+
+def run_params(sweep: Sweep, curve: Curve) -> dict[str, str]:
+    """Parameters to filter and group runs by; those of `find` only where there is one."""
+    return {
+        "kind": curve.kind,
+        "seed": str(curve.seed),
+        "coupled": "yes" if curve.find in (None, curve.eval) else "no",
+        "model": sweep.model,
+        "dataset": sweep.dataset,
+        "prune.strategy": sweep.prune.strategy,
+        "prune.fraction": text(sweep.prune.fraction),
+        **{f"find.{name}": text(value) for name, value in (curve.find or {}).items()},
+        **{f"eval.{name}": text(value) for name, value in curve.eval.items()},
+    }
+
+
+def varied_params(sweep: Sweep) -> list[str]:
+    """The names of the parameters that the sweep varies."""
+    find, eval_ = varied(sweep.find.parameters), varied(sweep.eval.parameters)
+    return [f"find.{name}" for name in find] + [f"eval.{name}" for name in eval_]
+
+
+def points(sweep: Sweep, results: Iterable[Result]) -> Iterator["Metric"]:
+    """The metrics of a run: over sparsity in millionths, and single ones for the table of runs.
+
+    Steps are whole numbers, and MLflow would draw two rounds of one step as one point. A single
+    one, such as `test_acc/0.893`, is the test accuracy at that sparsity.
+    """
+    from mlflow.entities import Metric
+
+    columns = _accuracy_columns(sweep)
+    for result in results:
+        finished, step = finished_ms(result), round(1e6 * result["sparsity"])
+        for name in ("test_accuracy", "val_accuracy", "sparsity", "train_loss"):
+            yield Metric(name, result[name], finished, step)
+        for layer, pruned in result["lpr"].items():
+            yield Metric(f"lpr/{layer}", pruned, finished, step)
+        if result["round"] in columns:
+            yield Metric(columns[result["round"]], result["test_accuracy"], finished, 0)
+
+
+def table_columns(sweep: Sweep) -> list[str]:
+    """The columns of a table of runs, as MLflow writes them."""
+    params = ["kind", *varied_params(sweep), "seed"]
+    metrics = _accuracy_columns(sweep).values()
+    return [f"params.`{name}`" for name in params] + [f"metrics.`{name}`" for name in metrics]
+
+
+def _accuracy_columns(sweep: Sweep) -> dict[int, str]:
+    """By round: every n-th of the evaluated ones, the last among them, so that they fit."""
+    from_last = sweep.eval_rounds[:0:-1]
+    chosen = from_last[:: -(-len(from_last) // MAX_COLUMNS)]
+    return {round: f"test_acc/{sweep.prune.sparsity(round):.3f}" for round in reversed(chosen)}
+
+
+def finished_ms(result: Result) -> int:
+    """When the training ended: milliseconds, as MLflow counts time."""
+    return round(1000 * result["finished_at"])
