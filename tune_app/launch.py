@@ -115,18 +115,22 @@ def _launch(options: argparse.Namespace, command: str) -> int:
         if data is not None:
             _train(sweep, to_do, stored, store, data, record, tracking)
         missing = list(record.missing())
-        run_dir.finish(record.in_plan_order(), missing)
-        if record.results:
-            progress.say("drawing the figures")
-            report = write_report(run_dir.path)
-            page = tracking.finish(run_dir.path)
+        try:
+            run_dir.finish(record.in_plan_order(), missing)
+            if record.results:
+                progress.say("drawing the figures")
+                report = write_report(run_dir.path)
+                page = tracking.finish(run_dir.path)
+        except OSError as error:
+            progress.say(f"error: {error}. What was trained is stored; to go on: {command}")
+            return exit_codes.SOME_FAILED
 
     if record.results:
         print(f"\n{report.table}\n\n{report.answer}\n")
         print(*report.notes, *report.paths, sep="\n")
-        print(
-            f"MLflow: {open_command(tracking.uri)}", *([f"then {page}"] if page else ()), sep="\n"
-        )
+        print(f"MLflow: {open_command(tracking.uri)}")
+        if page:
+            print(f"then {page}")
     if missing:
         _print_missing(missing, run_dir)
         return exit_codes.SOME_FAILED

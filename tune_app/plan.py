@@ -134,7 +134,7 @@ def make_plan(sweep: Sweep) -> Plan:
     rows = [
         Row(
             "find",
-            f"{len(finds)} H_find x {len(seeds)} seeds, {len(chains[0].trainings)} rounds each",
+            f"{len(finds)} H_find x {len(seeds)} seeds x {len(chains[0].trainings)} rounds",
             tuple(id for chain in chains for id in chain.ids),
         )
     ]

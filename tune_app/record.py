@@ -1,6 +1,6 @@
 """What has come of a plan: results, failures, and why the rest has none."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tune_app.console import Progress
@@ -28,6 +28,7 @@ class Record:
         self.num_trained = 0
         self.training_seconds = 0.0
         self.num_masks_from_disk = 0
+        self.is_run_dir_behind = False
 
     @property
     def commit(self) -> str | None:
@@ -44,20 +45,29 @@ class Record:
         self.results[result["id"]] = result
         self.num_trained += 1
         self.training_seconds += result["seconds"]
-        self.run_dir.append_result(result)
         self.progress.finished(result)
+        self._write(self.run_dir.append_result, result)
 
     def failed(self, work: Chain | Training, training: str | None, reason: str) -> None:
         if training is None:
             ids = work.ids if isinstance(work, Chain) else (work.id,)
             training = next((id for id in ids if id not in self.results), ids[-1])
-            self.run_dir.write_error(training, reason)
+            self._write(self.run_dir.write_error, training, reason)
             reason = reason.strip().splitlines()[-1]
         self.failures[training] = reason
         self.progress.failed(work, reason)
 
     def ended(self, work: Chain | Training) -> None:
         self.progress.ended(work)
+
+    def _write(self, write: Callable[..., None], *what: Any) -> None:
+        """The run directory may be full or away for a while: at the end it is written anew."""
+        try:
+            write(*what)
+        except OSError as error:
+            if not self.is_run_dir_behind:
+                self.progress.say(f"cannot be written now: {error}")
+            self.is_run_dir_behind = True
 
     def in_plan_order(self) -> list[Result]:
         """The results, in an order that does not depend on which came first."""

@@ -80,3 +80,15 @@ def test_a_crash_counts_for_the_first_round_without_a_result(record, plan):
 def test_what_never_ran_says_so(record, plan):
     assert {failure["reason"] for failure in record.missing()} == {"was not run"}
     assert len(list(record.missing())) == 44
+
+
+def test_results_that_cannot_be_written_down_now_are_not_lost(record, plan, tmp_path):
+    for path in record.run_dir.path.iterdir():
+        path.unlink()
+    record.run_dir.path.rmdir()
+    for chain in plan.chains[:2]:
+        record.finished(result_of(chain.trainings[0]), 0)
+    record.failed(plan.chains[2], None, "RuntimeError: its worker died")
+    assert len(record.in_plan_order()) == 2 and len(record.failures) == 1
+    said = record.progress.console.file.getvalue()
+    assert said.count("cannot be written now") == 1 and "results.jsonl" in said
