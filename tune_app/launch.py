@@ -179,6 +179,8 @@ def _train(
         f"{record.num_trained:,} trainings in {duration(wall)}: "
         f"{duration(record.training_seconds)} of training, {share:.0%} of {num_cores} cores' time"
     )
+    if record.num_masks_from_disk:
+        record.progress.say(f"{record.num_masks_from_disk:,} masks came from disk, not from memory")
 
 
 def _print_missing(missing: Sequence[Mapping[str, Any]], run_dir: RunDirectory) -> None:

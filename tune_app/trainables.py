@@ -1,7 +1,7 @@
 """What a Ray Tune trial does: find the tickets of a chain, or evaluate one mask."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,8 +97,10 @@ class Worker:
             self._prune_kept_weights(chain)
             yield {"result": store.result(left[0].id), "ticket": chain.tickets[0]}
             left = left[1:]
-        if not left:
-            return
+        if left:
+            yield from self._train_rounds(chain, left)
+
+    def _train_rounds(self, chain: Chain, left: Sequence[Training]) -> Iterator[Report]:
         training = left[0]
         try:
             rounds = find(
