@@ -95,7 +95,7 @@ def _launch(options: argparse.Namespace, command: str) -> int:
     try:
         store.create()
         results = {id: store.result(id) for id in plan.trainings if id in stored.results}
-        run_dir.create(sweep, results.values())
+        run_dir.create(sweep)
         if to_do.num_trials or run_dir.provenance() is None:
             run_dir.write_provenance(provenance(command))
     except OSError as error:
@@ -103,6 +103,7 @@ def _launch(options: argparse.Namespace, command: str) -> int:
 
     with Progress(sweep, len(to_do.trainings), sys.stderr) as progress:
         record = Record(plan, results, run_dir, progress)
+        run_dir.write_results(record.in_plan_order())
         tracking = LiveTracking(
             tracking_uri(options.out),
             sweep,
@@ -116,7 +117,8 @@ def _launch(options: argparse.Namespace, command: str) -> int:
             _train(sweep, to_do, stored, store, data, record, tracking)
         missing = list(record.missing())
         try:
-            run_dir.finish(record.in_plan_order(), missing)
+            run_dir.write_results(record.in_plan_order())
+            run_dir.write_failures(missing)
             if record.results:
                 progress.say("drawing the figures")
                 report = write_report(run_dir.path)

@@ -36,6 +36,17 @@ class Training:
     ticket: str | None
     """The ticket whose mask it needs; None where the seed alone gives the mask."""
 
+    def described(self) -> dict[str, Any]:
+        """How a line of results.jsonl begins: what was trained, recipes with every field."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "find": self.find and self.find.model_dump(mode="json"),
+            "eval": self.eval.model_dump(mode="json"),
+            "seed": self.seed,
+            "round": self.round,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:

@@ -21,7 +21,8 @@ class Record:
     ) -> None:
         """Start with the results that are stored already."""
         self.plan = plan
-        self.results = dict(results)
+        # An older version may have stored recipes with fewer fields.
+        self.results = {id: {**r, **plan.trainings[id].described()} for id, r in results.items()}
         self.run_dir = run_dir
         self.progress = progress
         self.failures: dict[str, str] = {}
@@ -77,15 +78,7 @@ class Record:
         """Every training without a result, as a line of failures.jsonl."""
         for training in self.plan.trainings.values():
             if training.id not in self.results:
-                yield {
-                    "id": training.id,
-                    "kind": training.kind,
-                    "find": training.find and training.find.model_dump(mode="json"),
-                    "eval": training.eval.model_dump(mode="json"),
-                    "seed": training.seed,
-                    "round": training.round,
-                    "reason": self._why_missing(training),
-                }
+                yield training.described() | {"reason": self._why_missing(training)}
 
     def _why_missing(self, training: Training) -> str:
         if training.id in self.failures:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -23,7 +23,6 @@ from tune_app.curves import (
     Point,
     Result,
     as_json,
-    canonical,
     cells,
     dense_points,
     mean_curves,
@@ -34,7 +33,7 @@ from tune_app.curves import (
 from tune_app.exit_codes import BAD_INPUT, OK
 from tune_app.figures import NotDrawn, fig1, fig2, fig3, fig6
 from tune_app.plan import Training, make_plan
-from tune_app.spec import Kind, Sweep, load_sweep
+from tune_app.spec import Sweep, load_sweep
 from tune_app.store import write_atomically
 from tune_app.tables import (
     accuracy_csv,
@@ -134,15 +133,11 @@ def write_report(run_dir: Path) -> Report:
 
 
 class _Line(BaseModel):
-    """What of a line of results.jsonl is used here."""
+    """What of a line of results.jsonl is used here; the id says the rest."""
 
     model_config = ConfigDict(strict=True)
 
-    kind: Kind
-    find: dict[str, Any] | None
-    eval: dict[str, Any]
-    seed: int
-    round: Annotated[int, Field(ge=0)]
+    id: str
     sparsity: Annotated[float, Field(ge=0, le=1)]
     val_accuracy: Annotated[float, Field(ge=0, le=1)]
     test_accuracy: Annotated[float, Field(ge=0, le=1)]
@@ -195,29 +190,23 @@ def _of_sweep(
     sweep: Sweep, read: Sequence[Result]
 ) -> tuple[list[Result], list[Training], list[str]]:
     """The results that the sweep plans, in the plan's order; the trainings without; what to say."""
-    found = {}
-    for result in read:
-        find, eval_ = canonical(result["find"]), canonical(result["eval"])
-        found[result["kind"], find, eval_, result["seed"], result["round"]] = result
-    recipes = (*sweep.find_recipes, *sweep.eval_recipes)
-    names = dict(zip(recipes, map(canonical, as_json(recipes)), strict=True)) | {None: "null"}
-    planned = {
-        (t.kind, names[t.find], names[t.eval], t.seed, t.round): t
-        for t in make_plan(sweep).trainings.values()
-    }
+    planned = make_plan(sweep).trainings
+    found = {result["id"]: result for result in read}
     notes = []
     if len(found) < len(read):
         repeats = len(read) - len(found)
         notes.append(f"{_count(repeats, 'result')} of a training that has a later one: left out.")
     if strangers := found.keys() - planned.keys():
         notes.append(f"{_count(len(strangers), 'result')} of no training of sweep.yaml: left out.")
-    missing = [training for key, training in planned.items() if key not in found]
+    missing = [training for id, training in planned.items() if id not in found]
     if missing:
         notes.append(
             f"{len(missing):,} of {_count(len(planned), 'training')} without a result: "
             "listed in report.md under Missing."
         )
-    return [found[key] for key in planned if key in found], missing, notes
+    # An older version may have written recipes with fewer fields.
+    results = [found[id] | t.described() for id, t in planned.items() if id in found]
+    return results, missing, notes
 
 
 def _incomplete(sweep: Sweep, means: Means) -> list[str]:

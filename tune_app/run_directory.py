@@ -34,8 +34,8 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def create(self, sweep: Sweep, results: Iterable[Mapping[str, Any]]) -> None:
-        """Make the directory if need be; write the sweep file, resolved, and what is done of it.
+    def create(self, sweep: Sweep) -> None:
+        """Make the directory if need be, and write the sweep file, resolved.
 
         Raises:
             OSError: when it cannot be written.
@@ -45,7 +45,6 @@ class RunDirectory:
         text.write("# What ran: the sweep file with defaults and command line included.\n")
         YAML().dump(sweep.model_dump(mode="json", exclude_none=True), text)
         write_atomically(self.path / "sweep.yaml", text.getvalue().encode())
-        _write_lines(self.path / "results.jsonl", results)
 
     def write_provenance(self, provenance: Mapping[str, Any]) -> None:
         """Replace run.json."""
@@ -57,16 +56,17 @@ class RunDirectory:
         path = self.path / "run.json"
         return json.loads(path.read_text()) if path.exists() else None
 
+    def write_results(self, results: Iterable[Mapping[str, Any]]) -> None:
+        """Replace results.jsonl."""
+        _write_lines(self.path / "results.jsonl", results)
+
     def append_result(self, result: Mapping[str, Any]) -> None:
         """Add a line to results.jsonl; the store has synced the result already."""
         with open(self.path / "results.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(result) + "\n")
 
-    def finish(
-        self, results: Iterable[Mapping[str, Any]], failures: Iterable[Mapping[str, Any]]
-    ) -> None:
-        """Replace results.jsonl and failures.jsonl by what came of it all."""
-        _write_lines(self.path / "results.jsonl", results)
+    def write_failures(self, failures: Iterable[Mapping[str, Any]]) -> None:
+        """Replace failures.jsonl."""
         _write_lines(self.path / "failures.jsonl", failures)
 
     def write_error(self, id: str, text: str) -> None:

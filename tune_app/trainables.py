@@ -174,13 +174,7 @@ class Worker:
             weights = prunable_weights(evaluation.model).items()
             arrays = {n: w.detach().cpu().contiguous().numpy() for n, w in weights}
             self.setting.store.put_dense_weights(training.id, arrays)
-        result = {
-            "id": training.id,
-            "kind": training.kind,
-            "find": training.find and training.find.model_dump(mode="json"),
-            "eval": training.eval.model_dump(mode="json"),
-            "seed": training.seed,
-            "round": training.round,
+        result = training.described() | {
             "sparsity": evaluation.sparsity,
             "val_accuracy": evaluation.val_accuracy,
             "test_accuracy": evaluation.test_accuracy,

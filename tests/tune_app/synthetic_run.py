@@ -51,13 +51,8 @@ def synthetic_results(
         sparsity = sweep.prune.sparsity(training.round)
         steepness = [3 - 2 * place / (len(layers) - 1) for place in range(len(layers))]
         results.append(
-            {
-                "id": training.id,
-                "kind": training.kind,
-                "find": find,
-                "eval": eval_,
-                "seed": training.seed,
-                "round": training.round,
+            training.described()
+            | {
                 "sparsity": sparsity,
                 "val_accuracy": test - 0.005,
                 "test_accuracy": test,

@@ -20,21 +20,12 @@ def plan(tiny):
 @pytest.fixture
 def record(tiny, plan, tmp_path):
     run_dir = RunDirectory(tmp_path / "tiny")
-    run_dir.create(load_sweep(tiny), [])
+    run_dir.create(load_sweep(tiny))
     return Record(plan, {}, run_dir, Progress(load_sweep(tiny), 44, io.StringIO()))
 
 
 def result_of(training):
-    return {
-        "id": training.id,
-        "kind": training.kind,
-        "find": training.find and training.find.model_dump(mode="json"),
-        "eval": training.eval.model_dump(mode="json"),
-        "seed": training.seed,
-        "sparsity": 0.5,
-        "val_accuracy": 0.5,
-        "seconds": 2.0,
-    }
+    return training.described() | {"sparsity": 0.5, "val_accuracy": 0.5, "seconds": 2.0}
 
 
 def test_a_result_that_is_reported_again_counts_once(record, plan):
@@ -92,3 +83,11 @@ def test_results_that_cannot_be_written_down_now_are_not_lost(record, plan, tmp_
     assert len(record.in_plan_order()) == 2 and len(record.failures) == 1
     said = record.progress.console.file.getvalue()
     assert said.count("cannot be written now") == 1 and "results.jsonl" in said
+
+
+def test_recipes_stored_by_an_older_version_get_every_field(record, plan):
+    first = plan.chains[0].trainings[0]
+    old = result_of(first)
+    old["eval"] = {"lr": 0.05, "batch_size": 64, "duration": "4it"}
+    again = Record(plan, {first.id: old}, record.run_dir, record.progress)
+    assert again.in_plan_order() == [result_of(first)]

@@ -215,7 +215,7 @@ def test_results_of_no_training_of_the_sweep_are_left_out(run_dir):
     with open(run_dir / "results.jsonl", "a") as file:
         lines = (run_dir / "results.jsonl").read_text().splitlines()
         result = json.loads(lines[-1]) | {"test_accuracy": 0.0}
-        file.write(json.dumps(result | {"seed": 99}) + "\n")
+        file.write(json.dumps(result | {"id": "another"}) + "\n")
         file.write(lines[0] + "\n")
     after = write_report(run_dir)
     assert (after.answer, after.table) == (before.answer, before.table)
@@ -339,7 +339,7 @@ def above_one(run_dir):
         (damage("results.jsonl", ""), r"results.jsonl: no results of this sweep"),
         (damage_line_3, r"results.jsonl:3: Invalid JSON.*"),
         (above_one, r"results.jsonl:1: `test_accuracy`: Input should be less than or equal to 1"),
-        (damage("results.jsonl", "{}\n"), r"results.jsonl:1: `kind`: Field required"),
+        (damage("results.jsonl", "{}\n"), r"results.jsonl:1: `id`: Field required"),
     ],
 )
 def test_what_is_missing_or_damaged_is_one_line(run_dir, capsys, break_it, message):

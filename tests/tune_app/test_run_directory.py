@@ -9,17 +9,18 @@ from tune_app.spec import load_sweep
 def test_the_resolved_sweep_file_is_the_same_sweep(tiny, tmp_path):
     sweep = load_sweep(tiny, ["train.lr=1e-4", "seeds=[3]"])
     run_dir = RunDirectory(tmp_path / "runs" / "tiny")
-    run_dir.create(sweep, [])
+    run_dir.create(sweep)
     assert load_sweep(run_dir.path / "sweep.yaml") == sweep
 
 
-def test_results_are_appended_and_then_replaced(tiny, tmp_path):
+def test_results_are_appended_and_then_replaced(tmp_path):
     run_dir = RunDirectory(tmp_path)
-    run_dir.create(load_sweep(tiny), [{"id": "a"}])
+    run_dir.write_results([{"id": "a"}])
     run_dir.append_result({"id": "b"})
     path = tmp_path / "results.jsonl"
     assert path.read_text() == '{"id": "a"}\n{"id": "b"}\n'
-    run_dir.finish([{"id": "b"}, {"id": "a"}], [{"id": "c", "reason": "was not run"}])
+    run_dir.write_results([{"id": "b"}, {"id": "a"}])
+    run_dir.write_failures([{"id": "c", "reason": "was not run"}])
     assert path.read_text() == '{"id": "b"}\n{"id": "a"}\n'
     assert json.loads((tmp_path / "failures.jsonl").read_text())["id"] == "c"
 
