@@ -49,19 +49,35 @@ class Recipe(Config):
     duration: StepsField
     """How long a training is: `160ep` or `5000it`."""
 
+    stop: StepsField | None = None
+    """Where a training ends before its schedule does (early pruning); null: at `duration`."""
+
     warmup: StepsField = Steps(0, "ep")
     """The learning rate rises linearly over this long; its first step is not 0."""
+
+    decay: Literal["milestones", "cosine"] = "milestones"
+    """How the learning rate falls after warmup: in steps, or along half a cosine to 0."""
 
     milestones: tuple[StepsField, ...] = ()
     """The learning rate is multiplied by `gamma` at each."""
 
     gamma: float = Field(default=0.1, gt=0, le=1)
 
+    @property
+    def trains_for(self) -> Steps:
+        """How long a training really is."""
+        return self.duration if self.stop is None else self.stop
+
     @model_validator(mode="after")
     def _in_order(self):
         if self.duration.count == 0:
             raise RuleErrors([(("duration",), f"must not be 0, got {self.duration}")])
         problems = []
+        if self.stop is not None and (self.stop.count == 0 or _later(self.stop, self.duration)):
+            text = f"must be more than 0 and at most `duration` ({self.duration}), got {self.stop}"
+            problems.append((("stop",), text))
+        if self.decay == "cosine" and self.milestones:
+            problems.append((("milestones",), "go with `decay: milestones`, not with cosine"))
         if _later(self.warmup, self.duration):
             text = f"must end by `duration` ({self.duration}), got {self.warmup}"
             problems.append((("warmup",), text))

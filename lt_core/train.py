@@ -27,6 +27,8 @@ def misfits(recipe: Recipe, num_images: int) -> list[str]:
         ]
     num_steps = recipe.duration.iterations(per_epoch)
     problems = []
+    if recipe.trains_for.iterations(per_epoch) > num_steps:
+        problems.append(f"stop {recipe.stop} is after the end of duration {recipe.duration}")
     if recipe.warmup.iterations(per_epoch) > num_steps:
         problems.append(f"warmup {recipe.warmup} is longer than duration {recipe.duration}")
     for milestone in recipe.milestones:
@@ -65,7 +67,7 @@ def train(model: nn.Module, mask: Mask, images: Batches, recipe: Recipe, *, seed
     with torch.no_grad():
         torch._foreach_mul_(list(weights.values()), alive)
     per_epoch = len(images) // recipe.batch_size
-    num_steps = recipe.duration.iterations(per_epoch)
+    num_steps = recipe.trains_for.iterations(per_epoch)
     order = seeds.generator(seed, "data order")
     optimizer = torch.optim.SGD(
         model.parameters(),

@@ -79,6 +79,8 @@ def short(recipe: Result, varied: Sequence[str], stage: str = "") -> str:
 
 def text(value: Any) -> str:
     """A value of a recipe as a person would write it."""
+    if value is None:
+        return "none"
     if isinstance(value, float):
         return f"{value:g}"
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -23,7 +23,9 @@ def test_what_is_not_given():
         "weight_decay": 0.0,
         "momentum": 0.9,
         "duration": "16ep",
+        "stop": None,
         "warmup": "0ep",
+        "decay": "milestones",
         "milestones": [],
         "gamma": 0.1,
     }
@@ -72,6 +74,9 @@ def test_out_of_bounds_of_another_type_or_unknown_is_refused(changes):
         {"milestones": ("0ep", "15ep")},
         # Only the data set's size could tell which of these is later.
         {"warmup": "9999it"},
+        {"stop": "9999it"},
+        {"stop": "16ep"},
+        {"decay": "cosine"},
         {"milestones": ("9999it", "8ep")},
     ],
     ids=str,
@@ -94,6 +99,18 @@ def test_cannot_be_changed():
     ("changes", "problems"),
     [
         ({"duration": "0it"}, [(("duration",), "must not be 0, got 0it")]),
+        (
+            {"stop": "17ep"},
+            [(("stop",), "must be more than 0 and at most `duration` (16ep), got 17ep")],
+        ),
+        (
+            {"stop": "0ep"},
+            [(("stop",), "must be more than 0 and at most `duration` (16ep), got 0ep")],
+        ),
+        (
+            {"decay": "cosine", "milestones": ("8ep",)},
+            [(("milestones",), "go with `decay: milestones`, not with cosine")],
+        ),
         (
             {"warmup": "17ep"},
             [(("warmup",), "must end by `duration` (16ep), got 17ep")],

@@ -46,3 +46,25 @@ def test_warmup_and_milestones_together():
 def test_a_milestone_within_warmup_counts_there_already():
     got = rates(6, 2, warmup="4it", milestones=("1ep",), gamma=0.5)
     assert got == pytest.approx([0.2, 0.4, 0.3, 0.4, 0.4, 0.4], rel=1e-12)
+
+
+def test_cosine_falls_from_the_full_rate_towards_0():
+    # Half a cosine over 4 steps: (1 + cos(pi t / 4)) / 2 at t = 0, 1, 2, 3.
+    got = rates(4, 2, duration="2ep", decay="cosine")
+    assert got == pytest.approx([0.8, 0.68284271, 0.4, 0.11715729], rel=1e-7)
+
+
+def test_cosine_starts_where_warmup_ends():
+    got = rates(6, 2, duration="3ep", warmup="1ep", decay="cosine")
+    assert got == pytest.approx([0.4, 0.8, 0.8, 0.68284271, 0.4, 0.11715729], rel=1e-7)
+
+
+def test_stopping_early_changes_no_rate():
+    assert rates(3, 2, duration="2ep", decay="cosine", stop="3it") == rates(
+        3, 2, duration="2ep", decay="cosine"
+    )
+
+
+def test_cosine_with_warmup_to_the_end_only_rises():
+    got = rates(4, 2, duration="2ep", warmup="2ep", decay="cosine")
+    assert got == pytest.approx([0.2, 0.4, 0.6, 0.8], rel=1e-12)

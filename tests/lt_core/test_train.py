@@ -268,6 +268,23 @@ def test_a_duration_in_iterations_needs_no_whole_epoch(images, duration, steps):
     assert len(images.asked) == steps == model.bn.num_batches_tracked
 
 
+def test_stopping_early_is_the_longer_training_cut_off(images):
+    def trained(**lengths):
+        images.asked = []
+        model = network()
+        rates = recipe(warmup="3it", decay="cosine", **lengths)
+        train(model, dense(model), images, rates, seed=0)
+        return images.asked, digest(model)
+
+    batches, stopped = trained(duration="20it", stop="16it")
+    all_batches, _ = trained(duration="20it")
+    assert (len(batches), len(all_batches)) == (16, 20)
+    assert all_batches[:16] == batches
+    # A cosine that has 16 steps falls faster than the first 16 of 20.
+    assert trained(duration="16it")[1] != stopped
+    assert trained(duration="20it", stop="16it")[1] == stopped
+
+
 def test_the_order_depends_on_the_seed_and_on_nothing_else(images):
     def order(seed, mask, **changes):
         images.asked = []
@@ -400,6 +417,11 @@ def test_the_first_of_several_bad_steps_is_named(images):
         (
             {"duration": "14it", "warmup": "1ep"},
             ["warmup 1ep is longer than duration 14it (an epoch is 15 iterations)"],
+        ),
+        ({"duration": "1ep", "stop": "15it"}, []),
+        (
+            {"duration": "1ep", "stop": "16it"},
+            ["stop 16it is after the end of duration 1ep (an epoch is 15 iterations)"],
         ),
         ({"duration": "1ep", "milestones": ("14it",)}, []),
         (

@@ -85,7 +85,9 @@ SWEEP_KEYS = (
     "name, description, model, dataset, seeds, train, prune, find, eval, baselines, select_on, "
     "resources_per_trial, max_failures"
 )
-RECIPE_KEYS = "lr, batch_size, weight_decay, momentum, duration, warmup, milestones, gamma"
+RECIPE_KEYS = (
+    "lr, batch_size, weight_decay, momentum, duration, stop, warmup, decay, milestones, gamma"
+)
 RECIPE_SHAPE = "{" + ": .., ".join(RECIPE_KEYS.split(", ")) + ": ..}"
 NAME_RULE = (
     "`name` must be letters, digits, `_`, `.` and `-`, at most 100, "
@@ -653,7 +655,9 @@ def test_every_field_of_a_recipe_can_be_varied():
         "weight_decay": [0],
         "momentum": [0.5],
         "duration": ["20ep"],
+        "stop": ["1ep", None],
         "warmup": ["1ep"],
+        "decay": ["milestones"],
         "milestones": [["4ep"], []],
         "gamma": [1],
     }
@@ -667,10 +671,13 @@ def test_every_field_of_a_recipe_can_be_varied():
             "weight_decay": 0.0,
             "momentum": 0.5,
             "duration": "20ep",
+            "stop": stop,
             "warmup": "1ep",
+            "decay": "milestones",
             "milestones": milestones,
             "gamma": 1.0,
         }
+        for stop in ("1ep", None)
         for milestones in (["4ep"], [])
     ]
 
