@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from os.path import normpath
 from pathlib import Path
 from typing import Any
 
@@ -81,18 +82,50 @@ class YamlSource:
             node = node.setdefault(part, {})
             if not isinstance(node, dict):
                 raise SpecError(f"{where}: `{'.'.join(path[:depth])}` is not a mapping")
-        for below in [known for known in self.origins if known[: len(path)] == path]:
-            del self.origins[below]
+        self.forget(path)
         node[path[-1]] = value
         self.origins[path] = where
 
+    def origins_below(self, loc: Loc) -> dict[Loc, str]:
+        """Where `loc` and all that is in it were written."""
+        return {known: at for known, at in self.origins.items() if known[: len(loc)] == loc}
+
+    def forget(self, loc: Loc) -> None:
+        """Drop the origins of `loc`, since it is replaced."""
+        for below in self.origins_below(loc):
+            del self.origins[below]
+
 
 def read_yaml(path: Path) -> YamlSource:
-    """Read a mapping.
+    """Read a mapping, and what it `extends`: another file, named relative to it, that is read
+    first. Mappings of the two are merged, anything else of the base is replaced.
 
     Raises:
-        SpecError: the file cannot be read, is not YAML, repeats a key, or is not a mapping.
+        SpecError: a file cannot be read, is not YAML, repeats a key, is not a mapping, or extends
+            itself.
     """
+    return _with_bases(path, ())
+
+
+def _with_bases(path: Path, above: tuple[Path, ...]) -> YamlSource:
+    source = _read_file(path)
+    if "extends" not in source.data:
+        return source
+    where, base = source.origin(("extends",)), source.data.pop("extends")
+    if not isinstance(base, str):
+        raise SpecError(f"{where}: `extends` must be the path of a sweep file, got {base!r}")
+    base_path, above = Path(normpath(path.parent / base)), (*above, path.resolve())
+    if base_path.resolve() in above:
+        raise SpecError(f"{where}: `extends: {base}` leads back to this file")
+    if not base_path.exists():
+        raise SpecError(f"{where}: `extends`: {base_path}: no such file")
+    extended = _with_bases(base_path, above)
+    extended.origins[()] = source.origins[()]
+    _merge(extended, source, extended.data, source.data)
+    return extended
+
+
+def _read_file(path: Path) -> YamlSource:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -106,6 +139,19 @@ def read_yaml(path: Path) -> YamlSource:
     if not isinstance(data, dict):
         raise SpecError(f"{path}:1: expected `key: value` lines at the top level")
     return YamlSource(data, origins)
+
+
+def _merge(base: YamlSource, over: YamlSource, old: dict, new: dict, loc: Loc = ()) -> None:
+    """Put what `over` says into `base`; `old` and `new` are their mappings at `loc`."""
+    for name, value in new.items():
+        here = (*loc, name)
+        if isinstance(value, dict) and isinstance(old.get(name), dict):
+            base.origins[here] = over.origins[here]
+            _merge(base, over, old[name], value, here)
+        else:
+            base.forget(here)
+            old[name] = value
+            base.origins.update(over.origins_below(here))
 
 
 def _read(text: str, place: Callable[[int], str]) -> tuple[Any, dict[Loc, str]]:

@@ -274,3 +274,67 @@ def test_each_problem_stays_one_printable_line():
     error = SpecError(["a\nb", "c\u2028d\ud800", "Lösung 🎲"])
     assert error.problems == (r"a\nb", r"c\u2028d\ud800", "Lösung 🎲")
     assert str(error) == "a\\nb\nc\\u2028d\\ud800\nLösung 🎲"
+
+
+# ---- extends
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name: str, text: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_a_file_that_extends_another_merges_mappings_and_replaces_the_rest(write):
+    write("base.yaml", "name: base\ntrain:\n  lr: 0.1\n  milestones: [1, 2]\nseeds: [0]\n")
+    path = write(
+        "paper/over.yaml", "extends: ../base.yaml\ntrain:\n  milestones: [3]\nseeds: [1]\n"
+    )
+    source = read_yaml(path)
+    assert source.data == {
+        "name": "base",
+        "train": {"lr": 0.1, "milestones": (3,)},
+        "seeds": (1,),
+    }
+    base = path.parent.parent / "base.yaml"
+    assert source.origin(("train", "lr")) == f"{base}:3"
+    assert source.origin(("train", "milestones", 0)) == f"{path}:3"
+    assert source.origin(("train", "milestones", 1)) == f"{path}:3"
+    assert source.origin(("name",)) == f"{base}:1"
+    assert source.origin(("model",)) == f"{path}:1"
+
+
+def test_null_takes_a_mapping_of_the_base_away(write):
+    write("base.yaml", "find: {lr: {values: [1]}, wd: {values: [2]}}\n")
+    source = read_yaml(write("over.yaml", "extends: base.yaml\nfind: {lr: null}\n"))
+    assert source.data == {"find": {"lr": None, "wd": {"values": (2,)}}}
+
+
+def test_bases_have_bases(write):
+    write("a.yaml", "x: 1\ny: 1\nz: 1\n")
+    write("b.yaml", "extends: a.yaml\ny: 2\nz: 2\n")
+    source = read_yaml(write("c.yaml", "extends: b.yaml\nz: 3\n"))
+    assert source.data == {"x": 1, "y": 2, "z": 3}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("extends: a.yaml\n", "`extends: a.yaml` leads back to this file"),
+        ("extends: b.yaml\n", "`extends: a.yaml` leads back to this file"),
+        ("extends: [b.yaml]\n", "`extends` must be the path of a sweep file, got ('b.yaml',)"),
+        ("extends: nowhere.yaml\n", "nowhere.yaml: no such file"),
+        ("extends: broken.yaml\n", "broken.yaml:2: not valid YAML"),
+    ],
+)
+def test_a_base_that_cannot_be_read_is_told(write, text, problem):
+    write("b.yaml", "extends: a.yaml\n")
+    write("broken.yaml", "x: [\n")
+    with pytest.raises(SpecError) as error:
+        read_yaml(write("a.yaml", text))
+    assert problem in str(error.value)
