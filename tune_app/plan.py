@@ -145,7 +145,7 @@ def make_plan(sweep: Sweep) -> Plan:
     rows = [
         Row(
             "find",
-            f"{len(finds)} H_find x {len(seeds)} seeds x {len(chains[0].trainings)} rounds",
+            f"{len(finds)} H_find x {len(seeds)} seeds x {_lengths(chains)} rounds",
             tuple(id for chain in chains for id in chain.ids),
         )
     ]
@@ -177,6 +177,12 @@ def make_plan(sweep: Sweep) -> Plan:
         )
     evaluations = tuple(t for id, t in asked.items() if id not in in_chains)
     return Plan(chains, evaluations, tuple(rows))
+
+
+def _lengths(chains: Collection[Chain]) -> str:
+    """`14`, or `13 to 14` where only coupled chains train under their last ticket."""
+    lengths = sorted({len(chain.trainings) for chain in chains})
+    return " to ".join(map(str, dict.fromkeys((lengths[0], lengths[-1]))))
 
 
 def what_is_left(plan: Plan, stored: Stored) -> ToDo:

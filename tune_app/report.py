@@ -23,6 +23,7 @@ from tune_app.curves import (
     Point,
     Result,
     as_json,
+    canonical,
     cells,
     dense_points,
     mean_curves,
@@ -95,6 +96,7 @@ def write_report(run_dir: Path) -> Report:
         raise RunError(f"{run_dir / 'results.jsonl'}: no results of this sweep")
     means, dense = mean_curves(results), dense_points(results)
     notes += _incomplete(sweep, means)
+    notes += _emptied(sweep, results)
 
     (run_dir / "figures").mkdir(exist_ok=True)
     (run_dir / "tables").mkdir(exist_ok=True)
@@ -207,6 +209,25 @@ def _of_sweep(
     # An older version may have written recipes with fewer fields.
     results = [found[id] | t.described() for id, t in planned.items() if id in found]
     return results, missing, notes
+
+
+def _emptied(sweep: Sweep, results: Iterable[Result]) -> list[str]:
+    """Layers that tickets leave without a weight; a residual network may live on without them."""
+    tickets = {
+        (canonical(r["find"]), r["seed"], r["round"]): r["lpr"]
+        for r in results
+        if r["kind"] == "lottery" and r["round"] > 0
+    }
+    rounds: dict[str, list[int]] = defaultdict(list)
+    for (_, _, round), lpr in tickets.items():
+        for layer, pruned in lpr.items():
+            if pruned == 1:
+                rounds[layer].append(round)
+    return [
+        f"Layer {layer} has no weight left in {len(at)} of {_count(len(tickets), 'ticket')}, "
+        f"from {percent_pruned(sweep, min(at))} pruned on."
+        for layer, at in rounds.items()
+    ]
 
 
 def _incomplete(sweep: Sweep, means: Means) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import NUM_TRAININGS, TINY, command, environment, read_results, what_was_computed
+from tiny_sweep import NUM_TRAININGS, TINY, command, environment, read_results, what_was_computed
 
 from lt_core.config import Recipe
 from tune_app.store import Store

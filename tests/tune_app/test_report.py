@@ -360,3 +360,16 @@ def test_a_report_loads_neither_torch_nor_ray_nor_mlflow():
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
     assert "tune_app.figures" in loaded.split()
     assert not {"torch", "ray", "mlflow"} & set(loaded.split())
+
+
+def test_a_layer_without_weights_is_told(run_dir):
+    path = run_dir / "results.jsonl"
+    results = [json.loads(line) for line in path.read_text().splitlines()]
+    for result in results:
+        if result["kind"] == "lottery" and result["round"] >= 3 and result["seed"] == 0:
+            result["lpr"]["fc"] = 1.0
+    path.write_text("".join(json.dumps(result) + "\n" for result in results))
+    # 2 H_find x 3 seeds x 4 rounds; of seed 0 the rounds 3 (87.5%) and 4.
+    assert write_report(run_dir).notes == (
+        "Layer fc has no weight left in 4 of 24 tickets, from 87.5% pruned on.",
+    )

@@ -4,27 +4,15 @@ import errno
 
 import pytest
 import torch
+from tiny_sweep import Files
 
 from lt_core import data
 from lt_core.find import find
-from lt_core.mask import PackedMask, pack, sparsity, unpack
+from lt_core.mask import pack, sparsity, unpack
 from tune_app.plan import make_plan
 from tune_app.spec import load_sweep
 from tune_app.store import Store
 from tune_app.trainables import Setting, Worker
-
-
-class Files:
-    """Tickets without an object store."""
-
-    def __init__(self, store: Store) -> None:
-        self.store = store
-
-    def put(self, id: str, packed: PackedMask) -> None:
-        self.store.put_ticket(id, packed.to_bytes())
-
-    def get(self, id: str) -> PackedMask:
-        return PackedMask.from_bytes(self.store.ticket(id))
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,63 @@
+"""A sweep that takes seconds, and what tests need to launch it and to read what it left."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from lt_core.mask import PackedMask
+from tune_app.store import Store
+
+OUTSIDE = dict(os.environ)
+
+TINY = """\
+name: tiny
+model: small_resnet
+dataset: digits
+seeds: [0, 1]
+train: {lr: 0.1, batch_size: 64, weight_decay: 5e-4, duration: 4it}
+prune: {fraction: 0.5, rounds: 2}
+find: {parameters: {lr: {values: [0.05, 0.2]}}}
+eval: {parameters: {lr: {values: [0.05, 0.2]}}}
+baselines: [global_random, preserve_lpr]
+"""
+# Chains: 2 x 2 seeds x rounds 0, 1, 2 = 12. Evaluations: decoupled 2 x 2 rounds x 2 seeds = 8,
+# random 2 H_eval x 2 x 2 = 8, preserve LPR 4 x 2 x 2 = 16.
+NUM_TRAININGS = 44
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "tune_app.launch", *map(str, arguments)]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """A user's, without what would send results or Ray elsewhere."""
+    elsewhere = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")
+    return {name: value for name, value in OUTSIDE.items() if name not in elsewhere} | changes
+
+
+def read_results(runs: Path, name: str = "tiny") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (runs / name / "results.jsonl").read_text().splitlines()]
+
+
+def what_was_computed(results: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Results by id, without when, by which commit and in what time they were made."""
+    left_out = ("seconds", "finished_at", "commit")
+    return {
+        result["id"]: {name: value for name, value in result.items() if name not in left_out}
+        for result in results
+    }
+
+
+class Files:
+    """Tickets without an object store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def put(self, id: str, packed: PackedMask) -> None:
+        self.store.put_ticket(id, packed.to_bytes())
+
+    def get(self, id: str) -> PackedMask:
+        return PackedMask.from_bytes(self.store.ticket(id))
