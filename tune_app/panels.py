@@ -26,13 +26,15 @@ def new_page(
     """A figure of panels that share their axes; each family has its own rows and legend corner."""
     rows = [math.ceil(size / max_columns) for size in families]
     across = [math.ceil(size / deep) for size, deep in zip(families, rows, strict=True)]
-    figure = Figure(figsize=(max(across) * width + 1.4, sum(rows) * _HEIGHT), layout="constrained")
+    size = 1.8 if sum(families) == 1 else 1  # one panel has the page for itself
+    inches = (max(across) * width * size + 1.4, sum(rows) * _HEIGHT * size)
+    figure = Figure(figsize=inches, layout="constrained")
     ratios = [1.0] * max(across) + [0.01]
     grid = figure.add_gridspec(sum(rows), len(ratios), width_ratios=ratios)
     pages, first, top = [], None, 0
-    for size, deep, columns in zip(families, rows, across, strict=True):
+    for num_panels, deep, columns in zip(families, rows, across, strict=True):
         panels = []
-        for i in range(size):
+        for i in range(num_panels):
             place = grid[top + i // columns, i % columns]
             panels.append(new_axes(figure, place, sharex=first, sharey=first))
             first = first or panels[0]
