@@ -1,8 +1,11 @@
 """Masks in the object store of a real Ray, with their files behind them."""
 
+import time
+
 import numpy as np
 import pytest
 import ray
+from ray.exceptions import ActorDiedError, RayError
 
 from lt_core.mask import PackedMask
 from tune_app.store import Store
@@ -50,13 +53,29 @@ def test_a_ticket_outlives_the_process_that_made_it(tickets):
 def test_what_the_object_store_lost_is_read_from_its_file_once(tickets):
     tickets.put("a1", MASK)
     ray.kill(tickets.holder, no_restart=False)
+    wait_until_lost(tickets.holder)
     assert same(tickets.get("a1")) and tickets.num_from_disk == 1
     assert same(tickets.get("a1")) and tickets.num_from_disk == 1
+
+
+def wait_until_lost(holder) -> None:
+    """A kill takes its time, and so does the restart."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if not ray.get(holder.get.remote("a1")):
+                return
+        except ActorDiedError:
+            return
+        except RayError:
+            continue  # between the two
+    raise TimeoutError
 
 
 def test_without_a_holder_the_files_do(tickets):
     tickets.put("a1", MASK)
     ray.kill(tickets.holder)
+    wait_until_lost(tickets.holder)
     tickets.put("b2", MASK)
     assert same(tickets.get("a1")) and same(tickets.get("b2"))
     assert tickets.num_from_disk == 2
