@@ -1,15 +1,72 @@
 """H, pruning, and the names of networks and data sets, as validated frozen types."""
 
+import difflib
 import itertools
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from lt_core.steps import Steps, StepsField
 
-ModelName = Literal["small_resnet", "resnet20", "resnet32", "resnet56"]
-DataSetName = Literal["digits"]
+MODELS = (
+    "small_resnet",
+    "resnet20",
+    "resnet32",
+    "resnet56",
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "vgg16",
+    "lenet_300_100",
+)
+DATA_SETS = (
+    "digits",
+    "mnist_5000",
+    "mnist",
+    "fashion_mnist",
+    "cifar10",
+    "cifar100",
+    "tiny_imagenet",
+    "miniplaces",
+    "image_folder",
+    "synthetic",
+)
+
+
+def model_name(value: str) -> str:
+    """`value`, if it is one of `MODELS` or an import path; ValueError if not."""
+    return _known_or_import_path(value, MODELS, "my_package.nets:make_net")
+
+
+def data_set_name(value: str) -> str:
+    """`value`, if it is one of `DATA_SETS` or an import path; ValueError if not."""
+    return _known_or_import_path(value, DATA_SETS, "my_package.data:load")
+
+
+def _known_or_import_path(value: str, known: Sequence[str], example: str) -> str:
+    if value in known:
+        return value
+    module, colon, name = value.partition(":")
+    if not colon:
+        near = difflib.get_close_matches(value, known, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise ValueError(
+            f"must be one of {', '.join(known)}, or an import path such as {example}, "
+            f"got {value!r}{hint}"
+        )
+    if not all(part.isidentifier() for part in (*module.split("."), *name.split("."))):
+        raise ValueError(
+            f"must be module:function if it has a colon, such as {example}, got {value!r}"
+        )
+    return value
+
+
+ModelName = Annotated[str, AfterValidator(model_name)]
+"""One of `MODELS`, or the import path of the user's own."""
+
+DataSetName = Annotated[str, AfterValidator(data_set_name)]
+"""One of `DATA_SETS`, or the import path of the user's own."""
 
 
 class RuleErrors(ValueError):

@@ -54,7 +54,7 @@ def evaluate(
         data: to train, validate and test on.
         mask: what is alive.
         recipe: H_eval.
-        seed: of initialization and data order.
+        seed: of initialization, data order and augmentation.
         device: where to train, as torch writes it.
 
     Raises:

@@ -13,4 +13,10 @@ def to_initialization(name: ModelName, data: DataSet, *, seed: int) -> nn.Module
     Optimizer momentum and the schedule start anew with the training. Frankle & Carbin 2019
     (arXiv:1803.03635), section 1: the winning ticket.
     """
-    return models.build(name, channels=data.channels, classes=data.classes, seed=seed)
+    return models.build(
+        name,
+        channels=data.channels,
+        classes=data.classes,
+        image_size=data.image_size,
+        seed=seed,
+    )

@@ -50,7 +50,7 @@ def train(model: nn.Module, mask: Mask, images: Batches, recipe: Recipe, *, seed
         mask: of all its prunable weights.
         images: to train on.
         recipe: H.
-        seed: of the order of the images.
+        seed: of the order of the images and their augmentation.
 
     Returns:
         The mean training loss of the last epoch.
@@ -83,7 +83,7 @@ def train(model: nn.Module, mask: Mask, images: Batches, recipe: Recipe, *, seed
         losses = []
         for step in range(first, min(first + per_epoch, num_steps)):
             optimizer.param_groups[0]["lr"] = learning_rate(recipe, step, per_epoch)
-            inputs, labels = images[batches[step - first]]
+            inputs, labels = images.for_training(batches[step - first], seed, step)
             loss = F.cross_entropy(model(inputs), labels)
             loss.backward()
             torch._foreach_mul_([weight.grad for weight in weights.values()], alive)

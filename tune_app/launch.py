@@ -140,19 +140,29 @@ def _launch(options: argparse.Namespace, command: str) -> int:
 
 
 def _load_data(sweep: Sweep, path: Path) -> "DataSet":
-    """The data set, once it is known that every recipe fits it.
+    """The data set, once it is known that the network and every recipe fit it.
 
     Raises:
         SpecError: when one does not.
     """
-    from lt_core import data
+    from lt_core import data, rewind
     from lt_core.train import misfits
 
-    loaded = data.load(sweep.dataset)
+    try:
+        loaded = data.load(sweep.dataset, sweep.data_dir)
+    except (ValueError, OSError) as error:
+        raise SpecError([f"{path}: `dataset`: {error}"]) from error
+    problems = []
+    try:
+        rewind.to_initialization(sweep.model, loaded, seed=sweep.seeds[0])
+    except ValueError as error:
+        problems.append(f"`model`: {error}")
     recipes = dict.fromkeys((*sweep.find_recipes, *sweep.eval_recipes))
-    problems = [text for recipe in recipes for text in misfits(recipe, len(loaded.train))]
+    misfitting = (text for recipe in recipes for text in misfits(recipe, len(loaded.train)))
+    problems += [f"{sweep.dataset}: {text}" for text in dict.fromkeys(misfitting)]
     if problems:
-        raise SpecError([f"{path}: {sweep.dataset}: {text}" for text in dict.fromkeys(problems)])
+        raise SpecError([f"{path}: {text}" for text in problems])
+    _ = loaded.mean_and_std  # kept with the data set: not to be worked out again by each worker
     return loaded
 
 

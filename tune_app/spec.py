@@ -134,6 +134,11 @@ class Sweep(Config):
     model: ModelName
     dataset: DataSetName
 
+    data_dir: str = "data"
+    """Where data sets lie or are downloaded to, from the folder that a run is started in. No part
+    of a training's id, which has the name of the data set alone: what is there under one name
+    (`image_folder` and import paths too) must not change, or use another `--out`."""
+
     seeds: NonEmpty[int]
     """Replicates: each seeds initialization, data order and random masks."""
 

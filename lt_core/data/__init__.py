@@ -1,22 +1,41 @@
 """Data sets by name, whole in memory as uint8 images."""
 
+import pkgutil
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
-from lt_core.config import DataSetName
+from lt_core import import_path
+from lt_core.config import DataSetName, data_set_name
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their classes."""
+    """Images and their classes.
+
+    Raises:
+        ValueError: for arrays of another type or shape.
+    """
 
     images: np.ndarray
     """uint8 [N, C, H, W]."""
 
     labels: np.ndarray
     """int64 [N], in [0, classes)."""
+
+    def __post_init__(self) -> None:
+        images, labels = self.images, self.labels
+        if images.dtype != np.uint8 or images.ndim != 4 or images.size == 0:
+            raise ValueError(
+                f"images must be uint8 [N, C, H, W], got {images.dtype} {list(images.shape)}"
+            )
+        if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"labels must be int64 [{len(images)}], one for each image, "
+                f"got {labels.dtype} {list(labels.shape)}"
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -27,6 +46,9 @@ class DataSet:
     """Train to fit, validation to choose, test to report.
 
     Arrays and not tensors, so that Ray hands all trials of a node one copy in shared memory.
+
+    Raises:
+        ValueError: for labels out of range or images of several shapes.
     """
 
     name: str
@@ -34,21 +56,91 @@ class DataSet:
     validation: Split
     test: Split
     classes: int
+    augment: bool = False
+    """Whether training images are cropped and flipped at random (`lt_core.data.augment`)."""
+
+    def __post_init__(self) -> None:
+        for part in ("train", "validation", "test"):
+            split = getattr(self, part)
+            if split.labels.min() < 0 or split.labels.max() >= self.classes:
+                raise ValueError(
+                    f"labels must be 0 to {self.classes - 1}, one of {part} is "
+                    f"{split.labels[(split.labels < 0) | (split.labels >= self.classes)][0]}"
+                )
+            if split.images.shape[1:] != self.train.images.shape[1:]:
+                raise ValueError(
+                    f"images of train are {list(self.train.images.shape[1:])}, "
+                    f"of {part} {list(split.images.shape[1:])}"
+                )
 
     @property
     def channels(self) -> int:
         return self.train.images.shape[1]
 
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.train.images.shape[2:]
+
     @cached_property
     def mean_and_std(self) -> tuple[np.ndarray, np.ndarray]:
         """Of the training images, per channel; float32 [C, 1, 1] each."""
-        pixels = self.train.images
-        mean, std = pixels.mean((0, 2, 3)), pixels.std((0, 2, 3))
+        sums = squares = 0
+        # In parts: numpy's own std makes floats of all pixels at once, eight times their memory.
+        for i in range(0, len(self.train), 1000):
+            pixels = self.train.images[i : i + 1000].astype(np.int64)
+            sums = sums + pixels.sum((0, 2, 3))
+            squares = squares + (pixels * pixels).sum((0, 2, 3))
+        count = self.train.images[:, 0].size
+        mean = sums / count
+        std = np.sqrt(squares / count - mean**2)
         return tuple(value.astype(np.float32)[:, None, None] for value in (mean, std))
 
 
-def load(name: DataSetName) -> DataSet:
-    """Load a data set; its splits depend on no seed."""
-    from lt_core.data import digits  # here: it imports this module, and scikit-learn is slow
+LOADERS = {
+    "digits": "lt_core.data.digits:load",
+    "mnist_5000": "lt_core.data.mnist_5000:load",
+    "mnist": "lt_core.data.torchvision_sets:load_mnist",
+    "fashion_mnist": "lt_core.data.torchvision_sets:load_fashion_mnist",
+    "cifar10": "lt_core.data.torchvision_sets:load_cifar10",
+    "cifar100": "lt_core.data.torchvision_sets:load_cifar100",
+    "tiny_imagenet": "lt_core.data.tiny_imagenet:load",
+    "miniplaces": "lt_core.data.miniplaces:load",
+    "image_folder": "lt_core.data.image_folder:load",
+    "synthetic": "lt_core.data.synthetic:load",
+}
+"""As import paths, because the packages behind them are slow to import."""
 
-    return {"digits": digits.load}[name]()
+
+def load(name: DataSetName, data_dir: str | Path = "data") -> DataSet:
+    """Load a data set; its splits depend on no seed.
+
+    Args:
+        name: one of `LOADERS`, or the import path of a function that is called with `data_dir`
+            (a `Path`) and returns a `DataSet`.
+        data_dir: where its files lie, or are downloaded to; not every data set has any.
+
+    Raises:
+        ValueError: for a name that is not known, and for files that are missing or damaged, with
+            what to put where.
+    """
+    data_dir = Path(data_dir).expanduser()
+    if ":" not in data_set_name(name):
+        return pkgutil.resolve_name(LOADERS[name])(data_dir)
+    loaded = import_path.call(name, data_dir=data_dir)
+    if not isinstance(loaded, DataSet):
+        raise ValueError(
+            f"{name}: must return an lt_core.data.DataSet, returned {type(loaded).__name__}"
+        )
+    return loaded
+
+
+def hold_out(num_images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of an official training set: nine tenths to train on, one to validate on.
+
+    The same ones each time, whatever the seeds.
+    """
+    # RandomState: unlike Generator's, its numbers are promised never to change.
+    order = np.random.RandomState(0).permutation(num_images)
+    num_validation = -(-num_images // 10)
+    return np.sort(order[num_validation:]), np.sort(order[:num_validation])

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lt_core import seeds
 from lt_core.data import DataSet, Split
+from lt_core.data.augment import augment
 
 
 class Batches:
@@ -15,14 +17,25 @@ class Batches:
     def __init__(self, data: DataSet, split: Split, device: str) -> None:
         self.images = _tensor(split.images).to(device)
         self.labels = _tensor(split.labels).to(device)
+        self.augments = data.augment
         self.mean, self.std = (torch.from_numpy(value).to(device) for value in data.mean_and_std)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
-        images = self.images[index].to(torch.float32, memory_format=torch.channels_last)
-        return images.sub_(self.mean).div_(self.std), self.labels[index]
+        return self._normalized(self.images[index]), self.labels[index]
+
+    def for_training(self, index: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor]:
+        """As by index, but augmented if the data set is; drawn for this step of this seed."""
+        if not self.augments:
+            return self[index]
+        images = augment(self.images[index], seeds.generator(seed, "augmentation", step))
+        return self._normalized(images), self.labels[index]
+
+    def _normalized(self, images: Tensor) -> Tensor:
+        images = images.to(torch.float32, memory_format=torch.channels_last)
+        return images.sub_(self.mean).div_(self.std)
 
 
 def _tensor(array: np.ndarray) -> Tensor:

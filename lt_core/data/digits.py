@@ -1,5 +1,7 @@
 """scikit-learn's handwritten digits: 1,797 real 8x8 images that come with the package."""
 
+from pathlib import Path
+
 import numpy as np
 import sklearn.datasets
 
@@ -8,8 +10,12 @@ from lt_core.data import DataSet, Split
 NUM_TRAIN, NUM_VALIDATION = 1000, 297  # the remaining 500 are the test set
 
 
-def load() -> DataSet:
-    """1,000 images to train, 297 to validate, 500 to test, drawn once and for all."""
+def load(data_dir: Path) -> DataSet:
+    """1,000 images to train, 297 to validate, 500 to test, drawn once and for all.
+
+    Args:
+        data_dir: not read.
+    """
     digits = sklearn.datasets.load_digits()
     # The file is in order of the writers, so its tail alone would be another distribution.
     # RandomState: unlike Generator's, its numbers are promised never to change.

@@ -3,28 +3,87 @@
 import torch
 from torch import nn
 
-from lt_core import seeds
-from lt_core.config import ModelName
+from lt_core import import_path, seeds
+from lt_core.config import ModelName, model_name
+from lt_core.mask import prunable_weights
 from lt_core.models.cifar_resnet import CifarResNet
+from lt_core.models.lenet import lenet_300_100
+from lt_core.models.resnet import resnet
+from lt_core.models.vgg import Vgg16
 
 BUILDERS = {
-    "small_resnet": lambda channels, classes: CifarResNet(8, 8, channels, classes),
-    "resnet20": lambda channels, classes: CifarResNet(20, 16, channels, classes),
-    "resnet32": lambda channels, classes: CifarResNet(32, 16, channels, classes),
-    "resnet56": lambda channels, classes: CifarResNet(56, 16, channels, classes),
+    "small_resnet": lambda channels, classes, image_size: CifarResNet(8, 8, channels, classes),
+    "resnet20": lambda channels, classes, image_size: CifarResNet(20, 16, channels, classes),
+    "resnet32": lambda channels, classes, image_size: CifarResNet(32, 16, channels, classes),
+    "resnet56": lambda channels, classes, image_size: CifarResNet(56, 16, channels, classes),
+    "resnet18": lambda channels, classes, image_size: resnet(18, channels, classes),
+    "resnet34": lambda channels, classes, image_size: resnet(34, channels, classes),
+    "resnet50": lambda channels, classes, image_size: resnet(50, channels, classes),
+    "vgg16": Vgg16,
+    "lenet_300_100": lenet_300_100,
 }
 
 
-def build(name: ModelName, *, channels: int, classes: int, seed: int) -> nn.Module:
+def build(
+    name: ModelName, *, channels: int, classes: int, image_size: tuple[int, int], seed: int
+) -> nn.Module:
     """A freshly initialized network on the CPU, the same for the same seed.
 
+    Weights start normal with variance 2 / fan-in (He et al. 2015, arXiv:1502.01852, section
+    2.2), biases as torch draws them, batch norm as the identity.
+
     Args:
-        name: one of `BUILDERS`; `small_resnet` is a ResNet-8 that is half as wide.
+        name: one of `BUILDERS`; `small_resnet` is a ResNet-8 that is half as wide. Or the import
+            path of a function that is called with `channels`, `classes` and `image_size` and
+            returns a network, which keeps the initialization it has.
         channels: of the images.
         classes: of the data set, the size of the output.
+        image_size: (height, width) of the images.
         seed: of the sweep; initialization draws from a generator of its own.
+
+    Raises:
+        ValueError: for a name that is not known, a network that takes no images of this size, or
+            a network of the user's own that cannot be pruned.
     """
     draw = seeds.generator(seed, "initialization").initial_seed()
+    shape = {"channels": channels, "classes": classes, "image_size": image_size}
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(draw)  # torch.manual_seed moves the GPUs' too
-        return BUILDERS[name](channels, classes)
+        if ":" in model_name(name):
+            return _the_users_own(name, **shape)
+        network = BUILDERS[name](**shape)
+        network.apply(_initialize)
+        return network
+
+
+def _initialize(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+
+
+def _the_users_own(
+    path: str, *, channels: int, classes: int, image_size: tuple[int, int]
+) -> nn.Module:
+    """A network by import path, tried on two images: a mistake is told before Ray starts."""
+    network = import_path.call(path, channels=channels, classes=classes, image_size=image_size)
+    if not isinstance(network, nn.Module):
+        raise ValueError(
+            f"{path}: must return a torch.nn.Module, returned {type(network).__name__}"
+        )
+    images = torch.zeros(2, channels, *image_size)
+    try:
+        with torch.no_grad():
+            logits = network.eval()(images)
+    except Exception as error:
+        raise ValueError(
+            f"{path}: the network fails on images {list(images.shape)}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
+        got = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        raise ValueError(
+            f"{path}: the network must give [batch, classes], here [2, {classes}], gives {got}"
+        )
+    if not prunable_weights(network):
+        raise ValueError(f"{path}: the network has nothing to prune: no nn.Conv2d and no nn.Linear")
+    return network.train()

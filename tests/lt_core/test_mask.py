@@ -98,7 +98,9 @@ def test_packed_is_one_bit_a_weight_first_weight_highest():
 
 
 def test_a_real_network_packs_into_an_eighth_of_its_weights():
-    packed = pack(dense(models.build("small_resnet", channels=1, classes=10, seed=0)))
+    packed = pack(
+        dense(models.build("small_resnet", channels=1, classes=10, image_size=(8, 8), seed=0))
+    )
     assert packed.num_weights == 19_464
     assert packed.bits.size == 2_433
     assert len(packed.to_bytes()) < 4_000

@@ -69,7 +69,7 @@ def test_what_rounds_leave_counts_from_what_is_alive():
 
 
 def test_num_alive_after_is_what_magnitude_pruning_leaves_of_a_real_network():
-    network = models.build("small_resnet", channels=1, classes=10, seed=0)
+    network = models.build("small_resnet", channels=1, classes=10, image_size=(8, 8), seed=0)
     mask = dense(network)
     left = []
     for rounds in range(5):

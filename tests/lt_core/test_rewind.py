@@ -9,7 +9,9 @@ from lt_core.train import train
 
 def test_it_is_the_network_of_that_seed_for_that_data(digits):
     network = rewind.to_initialization("small_resnet", digits, seed=3)
-    fresh = models.build("small_resnet", channels=1, classes=10, seed=3).state_dict()
+    fresh = models.build(
+        "small_resnet", channels=1, classes=10, image_size=(8, 8), seed=3
+    ).state_dict()
     assert network.state_dict().keys() == fresh.keys()
     for name, value in network.state_dict().items():
         assert torch.equal(value, fresh[name]), name

@@ -22,7 +22,7 @@ def recipe(**changes) -> Recipe:
 
 
 def network(seed: int = 0, memory_format=torch.channels_last) -> nn.Module:
-    model = models.build("small_resnet", channels=1, classes=10, seed=seed)
+    model = models.build("small_resnet", channels=1, classes=10, image_size=(8, 8), seed=seed)
     return model.to(memory_format=memory_format)
 
 

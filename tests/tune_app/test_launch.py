@@ -223,8 +223,17 @@ def test_a_training_that_diverges_fails_with_its_dependants_and_nothing_else(lau
 
 BAD = {
     "no such file": (["nowhere.yaml"], "error: nowhere.yaml: no such file"),
-    "unknown model": ([GRID, "model=resnet21"], "`model` must be one of"),
+    "unknown model": ([GRID, "model=resnet21"], "`model`: must be one of"),
+    "model that is not there": (
+        [GRID, "model=no_such_package:net"],
+        "lr_grid.yaml: `model`: no_such_package:net: cannot import no_such_package",
+    ),
+    "model for larger images": ([GRID, "model=vgg16"], "needs 16x16 pixels or more, got 8x8"),
     "unknown data set": ([GRID, "dataset=digit"], "did you mean digits?"),
+    "data set that is not there": (
+        [GRID, "dataset=miniplaces", "data_dir=elsewhere"],
+        "lr_grid.yaml: `dataset`: miniplaces: elsewhere/miniplaces must hold images/",
+    ),
     "batch too large": ([GRID, "train.batch_size=2000"], "at most the 1,000 training images"),
     "milestone after the end": ([GRID, "train.duration=100it"], "milestone 8ep is not before"),
     "too many cores": ([GRID, "resources_per_trial.cpu=1000"], "asks for 1000 CPUs"),
@@ -270,6 +279,13 @@ def test_a_dry_run_shows_the_plan_and_leaves_nothing(launch, tmp_path):
     )
     assert done.stderr == ""
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_dry_run_takes_import_paths_without_importing_them(launch, tmp_path):
+    own = ("model=no_such_package:net", "dataset=no_such_package:load")
+    done = launch(GRID, "--dry-run", *own, "--out", tmp_path / "runs")
+    assert done.returncode == 0, done.stderr
+    assert "342" in done.stdout  # as many trainings as of any network
 
 
 def test_a_dry_run_imports_neither_torch_nor_ray_nor_mlflow(tmp_path):

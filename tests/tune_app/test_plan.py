@@ -111,6 +111,7 @@ def test_a_sparsity_picks_the_nearest_round_and_the_chain_ends_at_the_last():
 
 
 IDS = {
+    "data_dir": {"data_dir": "elsewhere"},
     "rounds": {"prune": {"fraction": 0.5, "rounds": 4}},
     "name": {"name": "other", "description": "other"},
     "resources": {"resources_per_trial": {"cpu": 2}, "max_failures": 0},
@@ -134,6 +135,8 @@ def test_what_does_not_change_a_result_changes_no_id(change):
 MOVES = {
     "fraction": {"prune": {"fraction": 0.4, "rounds": 3}},
     "model": {"model": "resnet20"},
+    "model of one's own": {"model": "my_package.nets:make_net"},
+    "dataset": {"dataset": "my_package.data:load"},
     "weight_decay": {
         "train": {"lr": 0.1, "batch_size": 64, "duration": "2it", "weight_decay": 1e-4}
     },

@@ -82,8 +82,8 @@ def problems(text: str, *overrides: str) -> list[str]:
 
 
 SWEEP_KEYS = (
-    "name, description, model, dataset, seeds, train, prune, find, eval, baselines, select_on, "
-    "resources_per_trial, max_failures"
+    "name, description, model, dataset, data_dir, seeds, train, prune, find, eval, baselines, "
+    "select_on, resources_per_trial, max_failures"
 )
 RECIPE_KEYS = (
     "lr, batch_size, weight_decay, momentum, duration, stop, warmup, decay, milestones, gamma"
@@ -94,7 +94,15 @@ NAME_RULE = (
     "and start with a letter or digit"
 )
 STEPS_RULE = "expected epochs or iterations, such as 160ep or 500it"
-MODELS = "small_resnet, resnet20, resnet32, resnet56"
+MODEL_RULE = (
+    "`model`: must be one of small_resnet, resnet20, resnet32, resnet56, resnet18, resnet34, "
+    "resnet50, vgg16, lenet_300_100, or an import path such as my_package.nets:make_net"
+)
+DATA_RULE = (
+    "`dataset`: must be one of digits, mnist_5000, mnist, fashion_mnist, cifar10, cifar100, "
+    "tiny_imagenet, miniplaces, image_folder, synthetic, or an import path such as "
+    "my_package.data:load"
+)
 GRID = "lr: {values: [0.02, 0.1, 0.5]}"
 TRAIN = TEXT[TEXT.index("train:") : TEXT.index("prune:")]
 FIND = TEXT[TEXT.index("find:") : TEXT.index("eval:")]
@@ -271,11 +279,24 @@ MISTAKES = [
         4,
         "small_resnet",
         "smal_resnet",
-        f'`model` must be one of {MODELS}, got "smal_resnet"; did you mean small_resnet?',
+        f"{MODEL_RULE}, got 'smal_resnet'; did you mean small_resnet?",
     ),
-    (4, "small_resnet", "vgg", f'`model` must be one of {MODELS}, got "vgg"'),
-    (4, "small_resnet", "réseau", f'`model` must be one of {MODELS}, got "réseau"'),
-    (4, "small_resnet", "20", f"`model` must be one of {MODELS}, got 20"),
+    (4, "small_resnet", "vgg", f"{MODEL_RULE}, got 'vgg'; did you mean vgg16?"),
+    (4, "small_resnet", "réseau", f"{MODEL_RULE}, got 'réseau'"),
+    (4, "small_resnet", "20", "`model` must be text, got 20"),
+    (5, "digits", "cifar", f"{DATA_RULE}, got 'cifar'; did you mean cifar10?"),
+    (5, "digits", "my_data.load", f"{DATA_RULE}, got 'my_data.load'"),
+    *(
+        (
+            4,
+            "small_resnet",
+            f"'{path}'",
+            "`model`: must be module:function if it has a colon, such as "
+            f"my_package.nets:make_net, got '{path}'",
+        )
+        for path in ("nets:", ":net", "a:b:c", "my-nets:net", "./nets.py:net", "nets: net", ".a:b")
+    ),
+    (6, "digits", "digits\ndata_dir: 3", "`data_dir` must be text, got 3"),
     (
         31,
         "preserve_lpr]",
@@ -441,6 +462,14 @@ def test_a_target_that_needs_too_many_rounds():
         ]
 
 
+def test_import_paths_are_taken_as_they_are():
+    overrides = ("model=my_package.nets:make_net", "dataset=data:load", "data_dir=~/data")
+    sweep = load(TEXT, *overrides)
+    assert (sweep.model, sweep.dataset) == ("my_package.nets:make_net", "data:load")
+    assert sweep.data_dir == "~/data"
+    assert load(TEXT).data_dir == "data"
+
+
 def test_several_mistakes_are_told_at_once_in_the_order_of_the_file():
     text = edited(
         ("baselines:", "select_on: all\nbaselines:"),
@@ -458,7 +487,7 @@ def test_several_mistakes_are_told_at_once_in_the_order_of_the_file():
         f"sweep.yaml:13: `train.duration`: {STEPS_RULE}, got 16",
         'sweep.yaml:20: `prune.rounds` must be an integer, got "many"',
         'sweep.yaml:31: `select_on` must be one of validation, test, got "all"',
-        f'command line (model=vgg): `model` must be one of {MODELS}, got "vgg"',
+        f"command line (model=vgg): {MODEL_RULE}, got 'vgg'; did you mean vgg16?",
         "command line (resources_per_trial.cpu=0): "
         "`resources_per_trial.cpu` must be greater than or equal to 1, got 0",
     ]
@@ -513,7 +542,7 @@ BAD_OVERRIDES = [
     ("seeds=[1, 1]", ["`seeds`: each may be given once, got 1 again"]),
     (
         "model=small-resnet",
-        [f'`model` must be one of {MODELS}, got "small-resnet"; did you mean small_resnet?'],
+        [f"{MODEL_RULE}, got 'small-resnet'; did you mean small_resnet?"],
     ),
     ("find.parameters.lr.values=[]", ["`find.parameters.lr.values` must not be empty, got []"]),
     ("train", ["expected key=value or key.below=value"]),

@@ -146,7 +146,9 @@ def test_a_curve_is_a_run(uri, sweep, tmp_path):
         "weight_decay": "0.005",
         "momentum": "0.9",
         "duration": "16ep",
+        "stop": "none",
         "warmup": "0ep",
+        "decay": "milestones",
         "milestones": "8ep 13ep",
         "gamma": "0.1",
     }

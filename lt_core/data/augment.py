@@ -1,0 +1,47 @@
+"""Random crops and mirror images, a whole batch at once, where the images are.
+
+He et al. 2016 (arXiv:1512.03385), section 4.2: images are padded with zeros, by 4 pixels a side
+where they have 32, and a crop of the old size is taken from the padded image or its mirror image.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def augment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Crop and mirror each image in its own random way.
+
+    Args:
+        images: [B, C, H, W]; padded by H // 8 and W // 8.
+        generator: on the CPU, so that every device is given the same draws.
+    """
+    count, _, height, width = images.shape
+    draws = [
+        torch.randint(most + 1, (count,), generator=generator)
+        for most in (2 * (height // 8), 2 * (width // 8), 1)
+    ]
+    top, left, mirrored = torch.stack(draws).to(images.device)
+    return crop_and_mirror(images, top, left, mirrored.bool())
+
+
+def crop_and_mirror(images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor) -> Tensor:
+    """From each padded image the crop that begins at its `top` and `left`.
+
+    Args:
+        images: [B, C, H, W].
+        top: int64 [B], in 0 to 2 * (H // 8); the old image lies at H // 8.
+        left: int64 [B], in 0 to 2 * (W // 8).
+        mirrored: bool [B], whether the crop is turned left to right.
+
+    Returns:
+        [B, C, H, W], channels last.
+    """
+    count, _, height, width = images.shape
+    vertical, horizontal = height // 8, width // 8
+    padded = F.pad(images, (horizontal, horizontal, vertical, vertical))
+    rows = top[:, None] + torch.arange(height, device=images.device)
+    columns = torch.arange(width, device=images.device).expand(count, width)
+    columns = left[:, None] + torch.where(mirrored[:, None], columns.flip(1), columns)
+    image = torch.arange(count, device=images.device)[:, None, None]
+    return padded[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)

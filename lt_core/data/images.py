@@ -1,0 +1,39 @@
+"""Image files, as arrays."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from lt_core.data import Split
+
+
+def read(paths: Sequence[Path], labels: Sequence[int], size: int) -> Split:
+    """Decode image files in threads, as RGB squares: [N, 3, size, size].
+
+    An image of another shape is cut to the square in its middle, then resized (bicubic).
+
+    Raises:
+        ValueError: for a file that is missing or no image, with its name.
+    """
+    images = np.empty((len(paths), 3, size, size), np.uint8)
+
+    def decode(i: int) -> None:
+        images[i] = _decoded(paths[i], size)
+
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(decode, range(len(paths))))
+    return Split(images, np.array(labels, np.int64))
+
+
+def _decoded(path: Path, size: int) -> np.ndarray:
+    try:
+        with Image.open(path) as image:
+            square = ImageOps.fit(image.convert("RGB"), (size, size))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (OSError, SyntaxError, ValueError) as error:  # what PIL raises for damaged files
+        raise ValueError(f"{path}: not a readable image ({error})") from error
+    return np.asarray(square).transpose(2, 0, 1)
