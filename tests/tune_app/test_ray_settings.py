@@ -1,0 +1,38 @@
+"""Ray's environment: ours where the user says nothing."""
+
+import os
+
+import pytest
+
+from tune_app import ray_settings
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith(("RAY_", "TUNE_")):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+def test_a_cluster_of_our_own_is_closed_to_others(environment):
+    ray_settings.apply()
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("RAY_ADDRESS", "10.0.0.1:6379"), ("RAY_AUTH_MODE", "disabled")]
+)
+def test_what_the_user_says_of_the_cluster_stands(environment, name, value):
+    environment.setenv(name, value)
+    ray_settings.apply()
+    assert os.environ[name] == value
+    assert "RAY_AUTH_TOKEN" not in os.environ
+
+
+def test_a_setting_of_the_user_stands(environment):
+    environment.setenv("TUNE_MAX_PENDING_TRIALS_PG", "3")
+    ray_settings.apply()
+    assert os.environ["TUNE_MAX_PENDING_TRIALS_PG"] == "3"
+    assert os.environ["TUNE_DISABLE_SIGINT_HANDLER"] == "1"
