@@ -1,0 +1,33 @@
+"""What the README shows is true."""
+
+import re
+from pathlib import Path
+
+from tune_app.plan import make_plan
+from tune_app.spec import load_sweep
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_sweep_file_is_that_of_the_main_job(tmp_path):
+    [shown] = re.findall(r"```yaml\n(name: .*?)```", README, re.DOTALL)
+    path = tmp_path / "shown.yaml"
+    path.write_text(shown)
+    main_job = make_plan(load_sweep(ROOT / "sweeps" / "lr_grid.yaml"))
+    assert make_plan(load_sweep(path)).trainings.keys() == main_job.trainings.keys()
+
+
+def test_the_engine_runs_without_ray_as_shown(capsys):
+    [shown] = re.findall(r"```python\n(from lt_core.*?)```", README, re.DOTALL)
+    assert len([line for line in shown.splitlines() if line]) <= 12
+    exec(shown.replace("16ep", "2it").replace("rounds=5", "rounds=1"), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" pruned: ")[0] for line in lines] == ["0.0%", "30.0%"]
+
+
+def test_every_sweep_is_listed_and_every_file_named_is_there():
+    listed = set(re.findall(r"`(\w+\.yaml)` \|", README))
+    assert listed == {path.name for path in (ROOT / "sweeps").glob("*.yaml")}
+    for name in re.findall(r"`(\w+\.py)`", README):
+        assert (ROOT / "tune_app" / name).exists() or (ROOT / "lt_core" / name).exists(), name
