@@ -108,7 +108,7 @@ def _launch(options: argparse.Namespace, command: str) -> int:
             tracking_uri(options.out),
             sweep,
             options.out.absolute() / "_mlflow_artifacts",
-            run_dir.provenance()["commit"],
+            record.commit,
             record.in_plan_order,
             progress.say,
         )

@@ -96,17 +96,10 @@ def provenance(command: str) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """The commit of this code, `-dirty` if it was changed since; None outside a checkout."""
-    git = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=12",
-    ]
+    describe = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    here = Path(__file__).parent
     try:
-        done = subprocess.run([*git, "--exclude=*"], capture_output=True, text=True, timeout=10)
+        done = subprocess.run(describe, cwd=here, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None if done.returncode == 0 else None

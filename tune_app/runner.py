@@ -27,8 +27,8 @@ class Listener(Protocol):
 
     def started(self, work: Chain | Training) -> None: ...
 
-    def finished(self, result: Result, from_disk: int) -> None:
-        """A training is stored; `from_disk` masks for it were not in the object store."""
+    def finished(self, result: Result, masks_from_disk: int) -> None:
+        """A training is stored; so many masks for it were not in the object store."""
 
     def failed(self, work: Chain | Training, training: str | None, reason: str) -> None:
         """A trial failed for good, at the training with that id if it could say."""

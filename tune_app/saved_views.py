@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tune_app.curves import Curve, Result, as_json, short, text
-from tune_app.spec import Space, Sweep
+from tune_app.spec import Space, Sweep, dimensions
 
 TAG_PREFIX = "mlflow.sharedViewState.sweep-"
 """The names of our tags; those of views that a person saved go on otherwise."""
@@ -108,7 +108,7 @@ def saved_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], l
 
 def varied(space: Space) -> tuple[str, ...]:
     """The fields of a recipe that a space varies."""
-    return tuple(name for name, domain in space if domain is not None)
+    return tuple(dimensions(space))
 
 
 def _params(stage: str, recipe: Result, names: Sequence[str]) -> dict[str, str]:

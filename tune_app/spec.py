@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
@@ -180,15 +181,15 @@ class Sweep(Config):
             raise RuleErrors([(("seeds",), text)])
         return self
 
-    @property
+    @cached_property
     def find_recipes(self) -> tuple[Recipe, ...]:
-        return tuple(Recipe(**(dict(self.train) | point)) for point in points(self.find.parameters))
+        return tuple(_at_point(self.train, point) for point in points(self.find.parameters))
 
-    @property
+    @cached_property
     def eval_recipes(self) -> tuple[Recipe, ...]:
-        return tuple(Recipe(**(dict(self.train) | point)) for point in points(self.eval.parameters))
+        return tuple(_at_point(self.train, point) for point in points(self.eval.parameters))
 
-    @property
+    @cached_property
     def eval_rounds(self) -> tuple[int, ...]:
         """The rounds whose tickets are evaluated, rising; always with round 0, the dense one."""
         rounds = range(self.prune.num_rounds + 1)
@@ -203,16 +204,26 @@ class Sweep(Config):
         return min(rounds, key=lambda round: abs(self.prune.sparsity(round) - sparsity))
 
 
+def dimensions(space: Space) -> dict[str, tuple[Any, ...]]:
+    """What a search space varies: field -> its values."""
+    return {name: domain.values for name, domain in space if domain is not None}
+
+
 def points(space: Space) -> Iterator[dict[str, Any]]:
     """Every assignment of a search space, the last dimension fastest."""
-    dimensions = {name: domain.values for name, domain in space if domain is not None}
-    for values in itertools.product(*dimensions.values()):
-        yield dict(zip(dimensions, values, strict=True))
+    varied = dimensions(space)
+    for values in itertools.product(*varied.values()):
+        yield dict(zip(varied, values, strict=True))
 
 
 def num_points(space: Space) -> int:
     """How many points a search space has."""
-    return math.prod(len(domain.values) for _, domain in space if domain is not None)
+    return math.prod(map(len, dimensions(space).values()))
+
+
+def _at_point(train: Recipe, point: dict[str, Any]) -> Recipe:
+    """`train` with the fields of a point; ValidationError where they do not go together."""
+    return Recipe(**(dict(train) | point))
 
 
 def _bad_points(train: Recipe, space: Space, stage: str) -> Iterator[tuple[Loc, str]]:
@@ -224,7 +235,7 @@ def _bad_points(train: Recipe, space: Space, stage: str) -> Iterator[tuple[Loc, 
     seen = set()
     for point in points(space):
         try:
-            Recipe(**(dict(train) | point))
+            _at_point(train, point)
         except ValidationError as error:
             at = ", ".join(f"{name}={_words(value)}" for name, value in point.items())
             for problem in error.errors()[0]["ctx"]["error"].problems:
