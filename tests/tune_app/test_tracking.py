@@ -420,6 +420,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def _accepts(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.mark.parametrize(
     ("uri", "where_and_why"),
     [
@@ -466,6 +471,8 @@ def server(uri, tmp_path):
         process = running.pop()
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        while _accepts(port):  # its workers die a little later, and till then reset connections
+            threading.Event().wait(0.01)
 
     yield start, stop
     while running:
