@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,14 +28,32 @@ def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     }
 
 
-def dense(model: nn.Module) -> Mask:
-    """The mask of a network with nothing pruned."""
+def dense(model: nn.Module, skip: Collection[str] = ()) -> Mask:
+    """The mask of a network with nothing pruned; without the layers that never are.
+
+    Raises:
+        ValueError: when `skip` names something else, or all there is.
+    """
     weights = prunable_weights(model)
-    return {name: torch.ones(w.shape, dtype=torch.bool) for name, w in weights.items()}
+    strangers = [name for name in skip if name not in weights]
+    if strangers:
+        raise ValueError(f"cannot skip {', '.join(strangers)}: the layers are {', '.join(weights)}")
+    if len(set(skip)) == len(weights):
+        raise ValueError("cannot skip every layer: nothing is left to prune")
+    return {
+        name: torch.ones(weight.shape, dtype=torch.bool)
+        for name, weight in weights.items()
+        if name not in skip
+    }
+
+
+def alive_by_layer(mask: Mask) -> dict[str, int]:
+    """Layer name -> number of weights alive."""
+    return {name: int(layer.sum()) for name, layer in mask.items()}
 
 
 def num_alive(mask: Mask) -> int:
-    return sum(int(layer.sum()) for layer in mask.values())
+    return sum(alive_by_layer(mask).values())
 
 
 def num_weights(mask: Mask) -> int:

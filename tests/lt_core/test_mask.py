@@ -12,6 +12,7 @@ from torch import nn
 from lt_core import models
 from lt_core.mask import (
     PackedMask,
+    alive_by_layer,
     dense,
     flatten,
     num_alive,
@@ -248,3 +249,17 @@ def test_whatever_the_bytes_they_are_refused_or_unpack(data):
         return
     mask = unpack(packed)
     assert {name: tuple(layer.shape) for name, layer in mask.items()} == packed.shapes
+
+
+def test_skipped_layers_are_not_in_the_mask():
+    network = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Linear(4, 3))
+    assert list(dense(network, skip=["0"])) == ["2"]
+    with pytest.raises(ValueError, match="cannot skip 1, fc: the layers are 0, 2"):
+        dense(network, skip=["1", "0", "fc"])
+    with pytest.raises(ValueError, match="cannot skip every layer"):
+        dense(network, skip=["2", "0"])
+
+
+def test_alive_by_layer():
+    mask = {"b": torch.tensor([[True, False], [True, True]]), "a": torch.zeros(2, dtype=bool)}
+    assert list(alive_by_layer(mask).items()) == [("b", 3), ("a", 0)]

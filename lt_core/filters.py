@@ -1,0 +1,150 @@
+"""Which filters go, and what a mask of whole filters takes with it: one-shot structured pruning."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lt_core.channels import Group
+from lt_core.mask import Mask, dense, prunable_weights
+from lt_core.prune import num_pruned
+
+
+def filter_l1(
+    network: nn.Module, groups: Sequence[Group], fraction: float, skip: Collection[str] = ()
+) -> Mask:
+    """Prune the channels whose filters have the smallest L1 norm, the same share of each group.
+
+    The norm of a channel is the sum of the magnitudes of its filter, over all layers that write
+    it. With the filters, rows of a layer's weight, go the columns of the layers that read them,
+    so that a layer between two pruned groups keeps about (1 - fraction)² of its weights.
+
+    Args:
+        network: with trained weights.
+        groups: its `channel_groups`.
+        fraction: share of each group's channels to prune, in (0, 1).
+        skip: layers that lose nothing and are not in the mask. A group that one of them writes or
+            reads is not pruned: without its channels the layer would lose rows or columns.
+
+    Returns:
+        A mask in which each other group has exactly `num_pruned(size, fraction)` channels fewer. Of
+        equal norms the channel of the lower index goes first.
+
+    Raises:
+        ValueError: when a weight is not finite, there is nothing to prune, a group would lose all
+            its channels, or `skip` names no layer.
+
+    Li et al. 2017 (arXiv:1608.08710), section 3.1.
+    """
+    weights = {name: weight.detach().cpu() for name, weight in prunable_weights(network).items()}
+    if not all(bool(weight.isfinite().all()) for weight in weights.values()):
+        raise ValueError("cannot prune by magnitude: some weights are not finite")
+    everything = dense(network, skip)
+    prunable = [group for group in groups if _may_lose(group, everything)]
+    if not prunable:
+        raise ValueError("there is no filter to prune: every one is of the logits or of `skip`")
+    smallest = min(prunable, key=lambda group: group.size)
+    if num_pruned(smallest.size, fraction) == smallest.size:
+        most = (smallest.size - 1) * 10_000 // smallest.size / 10_000
+        raise ValueError(
+            f"fraction {fraction} would prune all {smallest.size} channels that "
+            f"{', '.join(smallest.writers)} write; at most {most} leaves one"
+        )
+    alive = []
+    for group in groups:
+        norms = sum(weights[name].double().abs().flatten(1).sum(1) for name in group.writers)
+        order = torch.sort(norms, stable=True).indices
+        alive.append(_all_but(order[: num_pruned(group.size, fraction)], group.size))
+    return _whole_filters(everything, groups, alive)
+
+
+def random_filters(groups: Sequence[Group], mask: Mask, generator: torch.Generator) -> Mask:
+    """A random mask of whole filters with as many weights in each layer as `mask`.
+
+    Each group loses as many channels as in `mask`, drawn at random.
+
+    Raises:
+        ValueError: when `mask` is not one of whole filters.
+    """
+    drawn = []
+    for group, alive in zip(groups, live_channels(groups, mask), strict=True):
+        order = torch.randperm(group.size, generator=generator)
+        drawn.append(_all_but(order[int(alive.sum()) :], group.size))
+    return _whole_filters(mask, groups, drawn)
+
+
+def live_channels(groups: Sequence[Group], mask: Mask) -> list[Tensor]:
+    """Which channels of each group are alive: bool tensors [size].
+
+    Raises:
+        ValueError: when `mask` is not one of whole filters: the rows and the columns of some
+            channels, and nothing else.
+    """
+    alive = [
+        mask[group.writers[0]].flatten(1).any(1)
+        if _may_lose(group, mask)
+        else torch.ones(group.size, dtype=torch.bool)
+        for group in groups
+    ]
+    for name, layer in _whole_filters(mask, groups, alive).items():
+        if not torch.equal(layer, mask[name]):
+            raise ValueError(f"not a mask of whole filters: {name} is pruned in another way")
+    return alive
+
+
+def with_dependents(network: nn.Module, groups: Sequence[Group], mask: Mask) -> Mask:
+    """`mask`, and what else is part of a pruned channel: batch norm, and biases of its writers.
+
+    What the network computes does not depend on these, as nothing reads a pruned channel; but a
+    network trained with them at 0, their gradients masked too, keeps nothing of the channel, and
+    has as many parameters alive as the one that `shrink` makes of it.
+
+    Returns:
+        Besides the entries of `mask` one for each such parameter, by its full name: `bn1.weight`,
+        `bn1.bias`, `conv1.bias`; bool tensors of its shape.
+
+    Raises:
+        ValueError: when `mask` is not one of whole filters.
+    """
+    parameters = dict(network.named_parameters())
+    dependents = {}
+    for group, alive in zip(groups, live_channels(groups, mask), strict=True):
+        names = [f"{layer}.bias" for layer in group.writers]
+        names += [f"{norm}.{kind}" for norm in group.norms for kind in ("weight", "bias")]
+        for name in names:
+            if name in parameters:
+                dependents[name] = repeated(alive, len(parameters[name]))
+    return {**mask, **dependents}
+
+
+def repeated(alive: Tensor, size: int) -> Tensor:
+    """`alive` for `size` features, several next to each other for each channel behind a flatten."""
+    return alive.repeat_interleave(size // len(alive))
+
+
+def _may_lose(group: Group, mask: Mask) -> bool:
+    return all(name in mask for name in (*group.writers, *group.readers))
+
+
+def _all_but(gone: Tensor, size: int) -> Tensor:
+    alive = torch.ones(size, dtype=torch.bool)
+    alive[gone] = False
+    return alive
+
+
+def _whole_filters(
+    like: Mapping[str, Tensor], groups: Sequence[Group], alive: Sequence[Tensor]
+) -> Mask:
+    """A mask with the names and shapes of `like` and these channels of each group alive.
+
+    A group with a layer that is not in `like` is left whole.
+    """
+    mask = {name: torch.ones(layer.shape, dtype=torch.bool) for name, layer in like.items()}
+    for group, channels in zip(groups, alive, strict=True):
+        if not _may_lose(group, mask):
+            continue
+        for name in group.writers:
+            mask[name][~channels] = False
+        for name in group.readers:
+            mask[name][:, ~repeated(channels, mask[name].shape[1])] = False
+    return mask
