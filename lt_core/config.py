@@ -2,7 +2,7 @@
 
 import difflib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -158,12 +158,53 @@ def _later(a: Steps, b: Steps) -> bool:
 class Pruning(Config):
     """What is removed after each round."""
 
-    strategy: Literal["global_magnitude"] = "global_magnitude"
-    """`global_magnitude`: the smallest weights of all layers together."""
+    strategy: Literal["global_magnitude", "layerwise_magnitude", "filter_l1"] = "global_magnitude"
+    """`global_magnitude`: the smallest weights of all layers together; `layerwise_magnitude`: of
+    each layer its smallest; `filter_l1`: whole filters, of each layer those of the smallest L1
+    norm."""
 
     fraction: float = Field(default=0.2, gt=0, lt=1)
-    """Share of the weights still alive that each round removes."""
+    """Share of the weights still alive that each round removes; of the filters for `filter_l1`."""
 
-    def sparsity(self, round: int) -> float:
-        """Nominal sparsity of a round; the exact one also rounds up to whole weights."""
-        return 1 - (1 - self.fraction) ** round
+    layer_fractions: Mapping[str, Annotated[float, Field(ge=0, lt=1)]] = {}
+    """For `layerwise_magnitude`: layers that lose another share than `fraction`."""
+
+    skip: tuple[str, ...] = ()
+    """Layers that are never pruned. They are no part of the mask: a sparsity is that of the other
+    layers."""
+
+    shrink: bool = True
+    """For `filter_l1`: train the network without the removed filters, or, slower and with the same
+    result up to rounding, the whole network under a mask."""
+
+    @model_validator(mode="after")
+    def _go_together(self):
+        problems = []
+        if self.layer_fractions and self.strategy != "layerwise_magnitude":
+            text = f"goes with `strategy: layerwise_magnitude`, not with {self.strategy}"
+            problems.append((("layer_fractions",), text))
+        if not self.shrink and self.strategy != "filter_l1":
+            text = f"goes with `strategy: filter_l1`, not with {self.strategy}"
+            problems.append((("shrink",), text))
+        for layer in self.layer_fractions:
+            if layer in self.skip:
+                text = "is in `skip`, so it loses nothing"
+                problems.append((("layer_fractions", layer), text))
+        if problems:
+            raise RuleErrors(problems)
+        return self
+
+
+class Rewinding(Config):
+    """What goes back after a pruning, and how far: Renda et al. 2020 (arXiv:2003.02389), section 2.
+
+    Each way trains the pruned network from step `to` of the schedule to its end.
+    """
+
+    method: Literal["weights", "learning_rate", "fine_tuning"] = "weights"
+    """`weights`: they and the learning rate go back to `to`. `learning_rate`: it alone, the
+    weights go on from what they were trained to. `fine_tuning`: nothing, what was trained is
+    trained on at the last learning rate of the schedule."""
+
+    to: StepsField = Steps(0, "ep")
+    """Where to: 0ep is initialization, `2ep` is late rewinding to the end of epoch 2."""

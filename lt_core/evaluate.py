@@ -7,11 +7,15 @@ import torch
 from torch import nn
 
 from lt_core import rewind
-from lt_core.config import ModelName, Recipe
+from lt_core.channels import channel_groups
+from lt_core.config import ModelName, Pruning, Recipe
 from lt_core.data import DataSet
 from lt_core.data.batches import Batches
+from lt_core.filters import with_dependents
 from lt_core.lpr import layerwise_pruning_ratios
-from lt_core.mask import Mask, sparsity
+from lt_core.mask import Mask, dense, sparsity
+from lt_core.rewind import Start
+from lt_core.shrink import shrink
 from lt_core.train import accuracy, train
 
 
@@ -20,7 +24,7 @@ class Evaluation:
     """One finished training."""
 
     model: nn.Module
-    """As trained, on the device."""
+    """As trained, on the device; without its pruned filters where it was trained so."""
 
     sparsity: float
     """Fraction of the prunable weights that the mask prunes."""
@@ -45,9 +49,11 @@ def evaluate(
     recipe: Recipe,
     *,
     seed: int,
+    start: Start = Start(),
+    pruning: Pruning = Pruning(),
     device: str = "cpu",
 ) -> Evaluation:
-    """Train the rewound network under `mask` at `recipe` (H_eval) and measure it.
+    """Train a network under `mask` at `recipe` (H_eval) and measure it.
 
     Args:
         model: name of the network.
@@ -55,15 +61,36 @@ def evaluate(
         mask: what is alive.
         recipe: H_eval.
         seed: of initialization, data order and augmentation.
+        start: what it starts from; its initialization, and the whole schedule, if not given.
+        pruning: how the mask was found. One of whole filters is trained as the smaller network that
+            it leaves, or with the batch norms of its filters masked too.
         device: where to train, as torch writes it.
 
     Raises:
         Diverged: when a loss or a weight is not finite.
     """
-    start = time.perf_counter()
+    began = time.perf_counter()
     network = rewind.to_initialization(model, data, seed=seed)
+    if start.weights is not None:
+        network.load_state_dict(start.weights)
+    trained_mask = mask
+    if pruning.strategy == "filter_l1":
+        groups = channel_groups(network, data.image_shape)
+        if pruning.shrink:
+            network = shrink(network, groups, mask)
+            trained_mask = dense(network)
+        else:
+            trained_mask = with_dependents(network, groups, mask)
     network = network.to(device, memory_format=torch.channels_last)
-    train_loss = train(network, mask, Batches(data, data.train, device), recipe, seed=seed)
+    train_loss = train(
+        network,
+        trained_mask,
+        Batches(data, data.train, device),
+        recipe,
+        seed=seed,
+        begin=start.step,
+        at_last_rate=start.at_last_rate,
+    )
     return Evaluation(
         model=network,
         sparsity=sparsity(mask),
@@ -71,5 +98,5 @@ def evaluate(
         train_loss=train_loss,
         val_accuracy=accuracy(network, Batches(data, data.validation, device)),
         test_accuracy=accuracy(network, Batches(data, data.test, device)),
-        seconds=time.perf_counter() - start,
+        seconds=time.perf_counter() - began,
     )

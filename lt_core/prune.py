@@ -1,13 +1,15 @@
 """Which weights go: pruning by magnitude, and the random masks it is compared with."""
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from lt_core.mask import Mask, flatten, num_alive, unflatten
+from lt_core.mask import Mask, alive_by_layer, flatten, num_alive, unflatten
 
 
 def num_pruned(alive: int, fraction: float) -> int:
@@ -34,14 +36,79 @@ def global_magnitude(weights: Mapping[str, Tensor], mask: Mask, fraction: float)
     Han et al. 2015 (arXiv:1506.02626), section 3.1; global as in Frankle & Carbin 2019
     (arXiv:1803.03635), section 4.
     """
-    magnitude = flatten({name: weights[name].detach() for name in mask}).abs().float().cpu()
-    if not magnitude.isfinite().all():
+    magnitude = flatten({name: weights[name].detach() for name in mask}).abs_().float().cpu()
+    return unflatten(
+        _largest(magnitude, flatten(mask), _left(num_alive(mask), fraction)), like=mask
+    )
+
+
+def layerwise_magnitude(
+    weights: Mapping[str, Tensor], mask: Mask, num_alive: Mapping[str, int]
+) -> Mask:
+    """Prune the smallest weights of each layer that are still alive.
+
+    Args:
+        weights: trained values, name -> float tensor; at least the names of `mask`.
+        mask: what is alive now.
+        num_alive: how many weights to leave of each layer of `mask`; a layer with fewer alive
+            keeps them.
+
+    Returns:
+        The pruned mask. Ties as in `global_magnitude`.
+
+    Raises:
+        ValueError: when a weight is not finite, as after a training that diverged.
+    """
+    pruned = {}
+    for name, layer in mask.items():
+        magnitude = weights[name].detach().reshape(-1).abs().float().cpu()
+        pruned[name] = _largest(magnitude, layer.reshape(-1), num_alive[name]).view(layer.shape)
+    return pruned
+
+
+def num_left(
+    alive: Mapping[str, int], fraction: float, layer_fractions: Mapping[str, float]
+) -> dict[str, int]:
+    """How many weights of each layer are left when it loses its share of those alive.
+
+    Args:
+        alive: how many are alive, by layer.
+        fraction: the share of most layers.
+        layer_fractions: other shares, of some of the layers.
+
+    Raises:
+        ValueError: for a share of another layer.
+    """
+    strangers = [name for name in layer_fractions if name not in alive]
+    if strangers:
+        raise ValueError(
+            f"no share can be lost by {', '.join(strangers)}: the layers are {', '.join(alive)}"
+        )
+    return {
+        name: _left(count, layer_fractions.get(name, fraction)) for name, count in alive.items()
+    }
+
+
+def _left(alive: int, fraction: float) -> int:
+    return alive - num_pruned(alive, fraction)
+
+
+def _largest(magnitude: Tensor, alive: Tensor, num_alive: int) -> Tensor:
+    """Of a flat mask, its `num_alive` weights of largest magnitude; of equal ones the later."""
+    if len(magnitude) and not magnitude.max().isfinite():
         raise ValueError("cannot prune by magnitude: some weights are not finite")
-    alive = flatten(mask).clone()
-    positions = alive.nonzero().squeeze(1)
-    order = torch.sort(magnitude[positions], stable=True).indices
-    alive[positions[order[: num_pruned(len(positions), fraction)]]] = False
-    return unflatten(alive, like=mask)
+    # By numpy: to index, sort or select, torch keeps a place of 64 bits for each weight.
+    magnitude, is_alive = magnitude.numpy(), alive.numpy()
+    candidates = magnitude[is_alive]
+    num_gone = len(candidates) - num_alive
+    if num_gone <= 0:
+        return alive.clone()
+    candidates.partition(num_gone - 1)
+    largest_gone = candidates[num_gone - 1]
+    left = is_alive & (magnitude > largest_gone)
+    [ties] = np.nonzero(is_alive & (magnitude == largest_gone))
+    left[ties[num_gone - np.count_nonzero(candidates < largest_gone) :]] = True
+    return torch.from_numpy(left)
 
 
 def global_random(mask: Mask, num_alive: int, generator: torch.Generator) -> Mask:
@@ -60,9 +127,16 @@ def preserve_lpr(mask: Mask, generator: torch.Generator) -> Mask:
     return shuffled
 
 
-def num_alive_after(rounds: int, mask: Mask, fraction: float) -> int:
-    """How many weights `rounds` prunings leave of `mask`; the same whatever prunes them."""
-    alive = num_alive(mask)
-    for _ in range(rounds):
-        alive -= num_pruned(alive, fraction)
-    return alive
+def num_alive_after(
+    fractions: Iterable[float], mask: Mask, layer_fractions: Mapping[str, float] | None = None
+) -> int:
+    """How many weights of `mask` are left after prunings of these shares, one after the other.
+
+    The same whatever chooses them over all layers together, with `layer_fractions` layer by layer.
+    """
+    if layer_fractions is None:
+        return functools.reduce(_left, fractions, num_alive(mask))
+    left = alive_by_layer(mask)
+    for fraction in fractions:
+        left = num_left(left, fraction, layer_fractions)
+    return sum(left.values())

@@ -1,17 +1,65 @@
-"""What a round starts from."""
+"""What a training starts from: weights, and a place in its schedule.
 
-from torch import nn
+Wherever it starts, momentum starts at 0: what is rewound is the network, with its batch norm
+statistics, and not the optimizer. The schedule goes on from its step `step`, so that a warmup that
+is over is not repeated, and so do the order of the images and their augmentation.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
 
 from lt_core import models
-from lt_core.config import ModelName
+from lt_core.config import ModelName, Recipe, Rewinding
 from lt_core.data import DataSet
+from lt_core.data.batches import Batches
+from lt_core.mask import dense
+from lt_core.steps import Steps
+from lt_core.train import train
+
+State = Mapping[str, Tensor]
+"""A whole network by name, on the CPU: parameters, and the running statistics of batch norm."""
 
 
-def to_initialization(name: ModelName, data: DataSet, *, seed: int) -> nn.Module:
+@dataclass(frozen=True)
+class Start:
+    """What a training starts from."""
+
+    weights: State | None = None
+    """None: as initialized."""
+
+    step: Steps = Steps(0, "ep")
+    """The first step of the schedule."""
+
+    at_last_rate: bool = False
+    """Whether the learning rate stays at the last of the schedule, as in fine-tuning."""
+
+
+def after_pruning(rewinding: Rewinding, weights: State | None) -> Start:
+    """What a pruned network starts from.
+
+    Args:
+        rewinding: the way.
+        weights: to `rewinding.method: weights` those at `rewinding.to`, None for initialization;
+            to the others those that were trained and pruned.
+    """
+    return Start(weights, rewinding.to, at_last_rate=rewinding.method == "fine_tuning")
+
+
+def state(network: nn.Module) -> State:
+    """A copy of a network's state, in row-major order whatever its memory format."""
+    return {name: t.detach().cpu().clone().contiguous() for name, t in network.state_dict().items()}
+
+
+def to_initialization(
+    name: ModelName, data: DataSet, *, seed: int, draw: str = "initialization"
+) -> nn.Module:
     """The network as it was initialized: every weight, bias and batch norm statistic.
 
-    Optimizer momentum and the schedule start anew with the training. Frankle & Carbin 2019
-    (arXiv:1803.03635), section 1: the winning ticket.
+    Frankle & Carbin 2019 (arXiv:1803.03635), section 1: the winning ticket. Another `draw` is an
+    independent initialization of the same seed.
     """
     return models.build(
         name,
@@ -19,4 +67,28 @@ def to_initialization(name: ModelName, data: DataSet, *, seed: int) -> nn.Module
         classes=data.classes,
         image_size=data.image_size,
         seed=seed,
+        draw=draw,
     )
+
+
+def to_another_initialization(name: ModelName, data: DataSet, *, seed: int) -> Start:
+    """Random reinitialization, to be trained in full: Frankle & Carbin 2019, section 2."""
+    network = to_initialization(name, data, seed=seed, draw="reinitialization")
+    return Start(state(network))
+
+
+def to_step(
+    name: ModelName, data: DataSet, recipe: Recipe, step: Steps, *, seed: int, device: str = "cpu"
+) -> State:
+    """The dense network after the first `step` of its training at `recipe`: late rewinding.
+
+    Frankle et al. 2020 (arXiv:1912.05671), section 4.1.
+
+    Raises:
+        Diverged: when a loss or a weight is not finite.
+    """
+    network = to_initialization(name, data, seed=seed)
+    network = network.to(device, memory_format=torch.channels_last)
+    until = recipe.model_copy(update={"stop": step})
+    train(network, dense(network), Batches(data, data.train, device), until, seed=seed)
+    return state(network)

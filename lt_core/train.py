@@ -7,8 +7,9 @@ from torch.nn import functional as F
 from lt_core import seeds
 from lt_core.config import Recipe
 from lt_core.data.batches import Batches
-from lt_core.mask import Mask, prunable_weights
+from lt_core.mask import Mask
 from lt_core.schedule import learning_rate
+from lt_core.steps import Steps
 
 EVALUATION_BATCH = 1000
 
@@ -17,8 +18,9 @@ class Diverged(ArithmeticError):
     """A training whose loss or weights are no longer finite; says where and when."""
 
 
-def misfits(recipe: Recipe, num_images: int) -> list[str]:
-    """What of a recipe does not go with so many training images; a sentence each."""
+def misfits(recipe: Recipe, num_images: int, begin: Steps = Steps(0, "ep")) -> list[str]:
+    """What of a recipe, and of a training that begins late, does not go with so many training
+    images; a sentence each."""
     per_epoch = num_images // recipe.batch_size
     if per_epoch == 0:
         return [
@@ -31,6 +33,8 @@ def misfits(recipe: Recipe, num_images: int) -> list[str]:
         problems.append(f"stop {recipe.stop} is after the end of duration {recipe.duration}")
     if recipe.warmup.iterations(per_epoch) > num_steps:
         problems.append(f"warmup {recipe.warmup} is longer than duration {recipe.duration}")
+    if begin.iterations(per_epoch) >= recipe.trains_for.iterations(per_epoch):
+        problems.append(f"rewinding to {begin} leaves nothing to train of {recipe.trains_for}")
     for milestone in recipe.milestones:
         if milestone.iterations(per_epoch) >= num_steps:
             problems.append(
@@ -39,7 +43,16 @@ def misfits(recipe: Recipe, num_images: int) -> list[str]:
     return [f"{text} (an epoch is {per_epoch:,} iterations)" for text in problems]
 
 
-def train(model: nn.Module, mask: Mask, images: Batches, recipe: Recipe, *, seed: int) -> float:
+def train(
+    model: nn.Module,
+    mask: Mask,
+    images: Batches,
+    recipe: Recipe,
+    *,
+    seed: int,
+    begin: Steps = Steps(0, "ep"),
+    at_last_rate: bool = False,
+) -> float:
     """Train `model` in place; what `mask` prunes is exactly 0 from the start and after every step.
 
     A weight that is 0 and gets no gradient has no momentum and nothing to decay, so masking the
@@ -47,10 +60,12 @@ def train(model: nn.Module, mask: Mask, images: Batches, recipe: Recipe, *, seed
 
     Args:
         model: on the device of `images`.
-        mask: of all its prunable weights.
+        mask: of layers' weights, by the layer's name; of other parameters by their own.
         images: to train on.
         recipe: H.
         seed: of the order of the images and their augmentation.
+        begin: the first step of the schedule, and of the order of the images.
+        at_last_rate: whether the learning rate is that of the schedule's last step throughout.
 
     Returns:
         The mean training loss of the last epoch.
@@ -59,15 +74,20 @@ def train(model: nn.Module, mask: Mask, images: Batches, recipe: Recipe, *, seed
         Diverged: when a loss or a weight is not finite.
         ValueError: when the recipe does not go with so many images.
     """
-    problems = misfits(recipe, len(images))
+    problems = misfits(recipe, len(images), begin)
     if problems:
         raise ValueError("; ".join(problems))
-    weights = prunable_weights(model)
-    alive = [_like(weight, mask[name]) for name, weight in weights.items()]
+    parameters = dict(model.named_parameters())
+    masked = [parameters.get(f"{name}.weight", parameters.get(name)) for name in mask]
+    alive = [_like(weight, layer) for weight, layer in zip(masked, mask.values(), strict=True)]
     with torch.no_grad():
-        torch._foreach_mul_(list(weights.values()), alive)
+        torch._foreach_mul_(masked, alive)
     per_epoch = len(images) // recipe.batch_size
     num_steps = recipe.trains_for.iterations(per_epoch)
+    first_step = begin.iterations(per_epoch)
+    rates = [learning_rate(recipe, step, per_epoch) for step in range(num_steps)]
+    if at_last_rate:
+        rates = [rates[-1]] * num_steps
     order = seeds.generator(seed, "data order")
     optimizer = torch.optim.SGD(
         model.parameters(),
@@ -80,23 +100,26 @@ def train(model: nn.Module, mask: Mask, images: Batches, recipe: Recipe, *, seed
     model.train()
     for first in range(0, num_steps, per_epoch):
         batches = torch.randperm(len(images), generator=order).split(recipe.batch_size)
+        steps = range(max(first, first_step), min(first + per_epoch, num_steps))
+        if not steps:
+            continue
         losses = []
-        for step in range(first, min(first + per_epoch, num_steps)):
-            optimizer.param_groups[0]["lr"] = learning_rate(recipe, step, per_epoch)
+        for step in steps:
+            optimizer.param_groups[0]["lr"] = rates[step]
             inputs, labels = images.for_training(batches[step - first], seed, step)
             loss = F.cross_entropy(model(inputs), labels)
             loss.backward()
-            torch._foreach_mul_([weight.grad for weight in weights.values()], alive)
+            torch._foreach_mul_([weight.grad for weight in masked], alive)
             optimizer.step()
             optimizer.zero_grad()
             losses.append(loss.detach())
         epoch_losses = torch.stack(losses).cpu()  # once an epoch: this waits for the device
         if not epoch_losses.isfinite().all():
             bad = int(epoch_losses.isfinite().logical_not().nonzero()[0])
+            step = steps[bad]
             raise Diverged(
-                f"loss is {epoch_losses[bad]:g} at step {first + bad + 1} of {num_steps} "
-                f"(epoch {first // per_epoch + 1}, "
-                f"LR {learning_rate(recipe, first + bad, per_epoch):g})"
+                f"loss is {epoch_losses[bad]:g} at step {step + 1} of {num_steps} "
+                f"(epoch {step // per_epoch + 1}, LR {rates[step]:g})"
             )
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
         raise Diverged(f"weights are not finite after the last of {num_steps} steps")

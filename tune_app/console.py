@@ -20,7 +20,7 @@ def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
 
     def line(stage: str, what: str, *cells: str | int) -> str:
         columns = (f"{cell:>11,}" if isinstance(cell, int) else f"{cell:>11}" for cell in cells)
-        return f"{stage:<15}{what:<{width}}{''.join(columns)}"
+        return f"{stage:<16}{what:<{width}}{''.join(columns)}"
 
     lines = [f"{sweep.name}: {sweep.model} on {sweep.dataset}. {sweep.description}".rstrip(), ""]
     lines.append(line("trainings", "", "requested", "shared", "done", "to do"))
@@ -36,14 +36,15 @@ def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
     lines.append(line("total", "", *totals))
     lines.append("")
     lines.append(
-        f"{'trials':<15}{to_do.num_trials:,} to run: {len(to_do.chains):,} chains that find "
+        f"{'trials':<16}{to_do.num_trials:,} to run: {len(to_do.chains):,} chains that find "
         f"masks, {len(to_do.evaluations):,} evaluations"
     )
     rounds = (
         "dense" if round == 0 else f"{sweep.prune.sparsity(round):.1%} (round {round})"
         for round in sweep.eval_rounds
     )
-    lines.append(f"{'sparsities':<15}{', '.join(rounds)}")
+    what = "filters pruned" if sweep.prune.strategy == "filter_l1" else "sparsities"
+    lines.append(f"{what:<16}{', '.join(rounds)}")
     return "\n".join(lines)
 
 

@@ -146,6 +146,8 @@ def _load_data(sweep: Sweep, path: Path) -> "DataSet":
         SpecError: when one does not.
     """
     from lt_core import data, rewind
+    from lt_core.find import prune_trained
+    from lt_core.mask import dense
     from lt_core.train import misfits
 
     try:
@@ -153,12 +155,20 @@ def _load_data(sweep: Sweep, path: Path) -> "DataSet":
     except (ValueError, OSError) as error:
         raise SpecError([f"{path}: `dataset`: {error}"]) from error
     problems = []
+    key = "model"
     try:
-        rewind.to_initialization(sweep.model, loaded, seed=sweep.seeds[0])
+        network = rewind.to_initialization(sweep.model, loaded, seed=sweep.seeds[0])
+        key = "prune"
+        everything = dense(network, sweep.prune.skip)
+        if sweep.prune.strategy != "global_magnitude":  # which fits every network
+            most = sweep.prune.of_round(sweep.prune.num_rounds)
+            prune_trained(network, loaded, everything, most)
     except ValueError as error:
-        problems.append(f"`model`: {error}")
+        problems.append(f"`{key}`: {error}")
     recipes = dict.fromkeys((*sweep.find_recipes, *sweep.eval_recipes))
-    misfitting = (text for recipe in recipes for text in misfits(recipe, len(loaded.train)))
+    misfitting = (
+        text for recipe in recipes for text in misfits(recipe, len(loaded.train), sweep.rewind.to)
+    )
     problems += [f"{sweep.dataset}: {text}" for text in dict.fromkeys(misfitting)]
     if problems:
         raise SpecError([f"{path}: {text}" for text in problems])

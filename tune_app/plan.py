@@ -36,12 +36,22 @@ class Training:
     ticket: str | None
     """The ticket whose mask it needs; None where the seed alone gives the mask."""
 
+    weights: str | None = None
+    """The kept weights that it starts from; None where the seed alone gives them."""
+
+    rewound_at: Recipe | None = None
+    """H of the dense training that `weights` are a step of; None where a chain trained them."""
+
+    lpr_find: Recipe | None = None
+    """H_find of the chain whose LPR its mask has, where that is another."""
+
     def described(self) -> dict[str, Any]:
         """How a line of results.jsonl begins: what was trained, recipes with every field."""
         return {
             "id": self.id,
             "kind": self.kind,
             "find": self.find and self.find.model_dump(mode="json"),
+            "lpr_find": self.lpr_find and self.lpr_find.model_dump(mode="json"),
             "eval": self.eval.model_dump(mode="json"),
             "seed": self.seed,
             "round": self.round,
@@ -53,14 +63,26 @@ class Chain:
     """All rounds of one H_find and seed: train, prune, rewind, again."""
 
     trainings: tuple[Training, ...]
-    """Round 0, 1, ...; each but round 0 under the ticket of its number."""
+    """Round 0, 1, ...; each but round 0 under the ticket of its number. One-shot: round 0."""
 
-    tickets: tuple[str, ...]
-    """What round 0, 1, ... finds: the tickets of round 1, 2, ..."""
+    found: tuple[tuple[str, ...], ...]
+    """The tickets that each training finds: that of the next round; one-shot: of every round.
+    None where the chain whose LPR it would take ends."""
+
+    weights: tuple[str, ...] = ()
+    """Where the weights go on: under which id what each training was trained to is kept."""
+
+    lpr_tickets: tuple[str, ...] = ()
+    """For each ticket that of another chain, whose LPR it gets."""
 
     @property
     def ids(self) -> tuple[str, ...]:
         return tuple(training.id for training in self.trainings)
+
+    @property
+    def tickets(self) -> tuple[str, ...]:
+        """Those of round 1, 2, ..."""
+        return tuple(ticket for tickets in self.found for ticket in tickets)
 
     @property
     def find(self) -> Recipe:
@@ -108,12 +130,13 @@ class Stored:
 
     results: frozenset[str] = frozenset()
     tickets: frozenset[str] = frozenset()
-    dense_weights: frozenset[str] = frozenset()
-    """Dense networks whose trained weights are kept, for every way of pruning them."""
+    weights: frozenset[str] = frozenset()
+    """Kept weights: of dense networks, for every way of pruning them, and what pruned networks
+    start from."""
 
     def keeps_weights(self, id: str) -> bool:
         """Whether a training is done and can be pruned in another way without repeating it."""
-        return id in self.results and id in self.dense_weights
+        return id in self.results and id in self.weights
 
 
 @dataclass(frozen=True)
@@ -123,7 +146,7 @@ class ToDo:
     chains: tuple[Chain, ...]
     evaluations: tuple[Training, ...]
     needed: frozenset[str | None]
-    """The tickets that the evaluations are under."""
+    """The tickets that the evaluations are under, and whose LPR chains take."""
 
     trainings: frozenset[str]
     """The ids to train; of a chain also rounds that are done but whose ticket is not stored."""
@@ -139,13 +162,20 @@ def make_plan(sweep: Sweep) -> Plan:
     finds, evals, seeds = sweep.find_recipes, sweep.eval_recipes, sweep.seeds
     rounds = [round for round in sweep.eval_rounds if round > 0]
 
-    chains = tuple(_chain(sweep, ids, find, seed) for find in finds for seed in seeds)
+    # Each with the H_find whose LPR it takes; those that others wait for are first.
+    constrained = [(f, source) for source in sweep.lpr_sources for f in finds if f != source]
+    chains = tuple(
+        _chain(sweep, ids, find, seed, source)
+        for find, source in (*((find, None) for find in finds), *constrained)
+        for seed in seeds
+    )
     in_chains = {id for chain in chains for id in chain.ids}
     asked: dict[str, Training] = {}
     rows = [
         Row(
             "find",
-            f"{len(finds)} H_find x {len(seeds)} seeds x {_lengths(chains)} rounds",
+            f"{len(finds)}{f' + {len(constrained)}' if constrained else ''} H_find x "
+            f"{len(seeds)} seeds x {_lengths(chains)} rounds",
             tuple(id for chain in chains for id in chain.ids),
         )
     ]
@@ -175,6 +205,18 @@ def make_plan(sweep: Sweep) -> Plan:
                 for seed in seeds
             ),
         )
+    if constrained:
+        ask(
+            "lpr_constrained",
+            f"{len(constrained)} H_find x {len(evals)} H_eval x {len(rounds)} sparsities",
+            (
+                ids.evaluation("lpr_constrained", find, eval_, seed, round, source)
+                for find, source in constrained
+                for eval_ in evals
+                for round in rounds
+                for seed in seeds
+            ),
+        )
     evaluations = tuple(t for id, t in asked.items() if id not in in_chains)
     return Plan(chains, evaluations, tuple(rows))
 
@@ -188,14 +230,15 @@ def _lengths(chains: Collection[Chain]) -> str:
 def what_is_left(plan: Plan, stored: Stored) -> ToDo:
     """The part of `plan` that `stored` does not hold."""
     evaluations = tuple(t for t in plan.evaluations if t.id not in stored.results)
-    needed = frozenset(training.ticket for training in evaluations)
+    needed = {training.ticket for training in evaluations}
     chains, ids = [], {training.id for training in evaluations}
-    for chain in plan.chains:
+    for chain in reversed(plan.chains):  # what one needs of another is of one before it
         left = rounds_left(chain, stored, needed)
         if left:
             chains.append(chain)
+            needed.update(chain.lpr_tickets)
             ids.update(t.id for t in left if not stored.keeps_weights(t.id))
-    return ToDo(tuple(chains), evaluations, needed, frozenset(ids))
+    return ToDo(tuple(reversed(chains)), evaluations, frozenset(needed), frozenset(ids))
 
 
 def rounds_left(
@@ -204,56 +247,113 @@ def rounds_left(
     """The rounds of a chain to go through: from the first to the last that is left.
 
     Left is a round without a result, or whose ticket is not stored but needed: by an evaluation
-    (`needed`), or by the next round, if that is left itself.
+    or another chain (`needed`), or by the next round, if that is left itself.
     """
     needed_here = set(needed)
     left = []
-    for training, found in reversed(list(zip(chain.trainings, chain.tickets, strict=True))):
-        lost = found in needed_here and found not in stored.tickets
-        if lost or training.id not in stored.results:
+    for training, found in reversed(list(zip(chain.trainings, chain.found, strict=True))):
+        wanted = needed_here.intersection(found)
+        weights = set(chain.weights[training.round : training.round + 1]) if wanted else set()
+        is_there = wanted <= stored.tickets and weights <= stored.weights
+        if not is_there or training.id not in stored.results:
             left.append(training.round)
             needed_here.add(training.ticket)
     return chain.trainings[left[-1] : left[0] + 1] if left else ()
 
 
-def _chain(sweep: Sweep, ids: "_Ids", find: Recipe, seed: int) -> Chain:
+def _chain(
+    sweep: Sweep, ids: "_Ids", find: Recipe, seed: int, lpr_from: Recipe | None = None
+) -> Chain:
     last = sweep.eval_rounds[-1]
+    is_one_shot = sweep.prune.one_shot is not None
     # Nobody asks how the last ticket does at H_find, if H_find is not among H_eval.
-    num_trainings = last + 1 if find in sweep.eval_recipes else max(last, 1)
+    num_rounds = last + 1 if find in sweep.eval_recipes else max(last, 1)
+    if is_one_shot:
+        num_rounds = 1
+    kind = "lottery" if lpr_from is None else "lpr_constrained"
     trainings = [ids.dense(find, seed)]
-    for round in range(1, num_trainings):
-        trainings.append(ids.evaluation("lottery", find, find, seed, round))
-    tickets = tuple(ids.ticket(find, seed, round + 1) for round in range(num_trainings))
-    return Chain(tuple(trainings), tickets)
+    for round in range(1, num_rounds):
+        trainings.append(ids.evaluation(kind, find, find, seed, round, lpr_from))
+
+    num_tickets = num_rounds if lpr_from is None and not is_one_shot else max(last, 1)
+    numbers = range(1, num_tickets + 1)
+    tickets = tuple(ids.ticket(find, seed, round, lpr_from) for round in numbers)
+    found = (tickets,) if is_one_shot else tuple(tickets[i : i + 1] for i in range(num_rounds))
+    weights = ()
+    if sweep.rewind.method != "weights":
+        weights = (trainings[0].id, *tickets[1:num_rounds])
+    lpr_tickets = ()
+    if lpr_from is not None:
+        lpr_tickets = tuple(ids.ticket(lpr_from, seed, round) for round in numbers)
+    return Chain(tuple(trainings), found, weights, lpr_tickets)
 
 
 class _Ids:
     """Ids of one sweep's trainings; the JSON of each recipe is made once."""
 
     def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
         self.setting = {"format": FORMAT, "model": sweep.model, "dataset": sweep.dataset}
-        self.pruning = _essence(sweep.prune, {"rounds", "final_sparsity"})
         recipes = {*sweep.find_recipes, *sweep.eval_recipes}
         self.recipes = {recipe: _essence(recipe) for recipe in recipes}
+        self.rewinding = _essence(sweep.rewind, {"to"})
+        if sweep.rewind.to.count:
+            self.rewinding["to"] = str(sweep.rewind.to)
+        # By round, what was removed up to it; a one-shot ticket is the first round of its fraction.
+        targets = {"rounds", "final_sparsity", "one_shot"}
+        if sweep.prune.one_shot is None:
+            pruning = _essence(sweep.prune, targets)
+            rounds = range(1, sweep.prune.num_rounds + 2)
+            self.pruned = {round: {"pruning": pruning, "round": round} for round in rounds}
+        else:
+            self.pruned = {
+                round: {"pruning": _essence(sweep.prune.of_round(round), targets), "round": 1}
+                for round in range(1, sweep.prune.num_rounds + 1)
+            }
 
-    def ticket(self, find: Recipe, seed: int, round: int) -> str:
-        return self._hash(seed, find=self.recipes[find], pruning=self.pruning, round=round)
+    def ticket(self, find: Recipe, seed: int, round: int, lpr_from: Recipe | None = None) -> str:
+        parts = {"find": self.recipes[find], **self.pruned[round]}
+        if self.rewinding and parts["round"] > 1:
+            parts["rewind"] = self.rewinding
+        if lpr_from is not None:
+            parts["lpr_from"] = self.recipes[lpr_from]
+        return self._hash(seed, **parts)
 
     def dense(self, eval_: Recipe, seed: int) -> Training:
         id = self._hash(seed, mask="dense", eval=self.recipes[eval_])
         return Training(id, "lottery", eval_, eval_, seed, 0, None)
 
     def evaluation(
-        self, kind: Kind, find: Recipe, eval_: Recipe, seed: int, round: int
+        self,
+        kind: Kind,
+        find: Recipe,
+        eval_: Recipe,
+        seed: int,
+        round: int,
+        lpr_from: Recipe | None = None,
     ) -> Training:
         if kind == "global_random":
-            mask = {"kind": kind, "pruning": self.pruning, "round": round}
+            mask = {"kind": kind, **self.pruned[round]}
             found_at, ticket = None, None
         else:
-            found_at, ticket = find, self.ticket(find, seed, round)
-            mask = ticket if kind == "lottery" else {"kind": kind, "ticket": ticket}
-        id = self._hash(seed, mask=mask, eval=self.recipes[eval_])
-        return Training(id, kind, found_at, eval_, seed, round, ticket)
+            found_at, ticket = find, self.ticket(find, seed, round, lpr_from)
+            is_ticket = kind in ("lottery", "lpr_constrained")
+            mask = ticket if is_ticket else {"kind": kind, "ticket": ticket}
+
+        weights, rewound_at, parts = None, None, {}
+        if self.rewinding and kind != "reinit":
+            if self.sweep.rewind.method == "weights":
+                is_at_eval = found_at is None or self.sweep.eval.rewind_from == "eval"
+                rewound_at = eval_ if is_at_eval else found_at
+                weights = self._hash(seed, weights=self.recipes[rewound_at], **self.rewinding)
+            else:
+                is_first = self.pruned[round]["round"] == 1
+                weights = self.dense(find, seed).id if is_first else ticket
+            parts = {"start": weights, "rewind": self.rewinding}
+        id = self._hash(seed, mask=mask, eval=self.recipes[eval_], **parts)
+        return Training(
+            id, kind, found_at, eval_, seed, round, ticket, weights, rewound_at, lpr_from
+        )
 
     def _hash(self, seed: int, **parts: Any) -> str:
         text = json.dumps({**self.setting, "seed": seed, **parts}, sort_keys=True)

@@ -84,10 +84,14 @@ class Record:
         if training.id in self.failures:
             return self.failures[training.id]
         chain = self.plan.chain_of_ticket.get(training.ticket)
-        for earlier in chain.trainings if chain else ():
-            if earlier.id in self.failures:
-                return (
-                    f"its mask was not found: round {earlier.round} of the chain failed: "
-                    f"{self.failures[earlier.id]}"
-                )
+        if chain is None:
+            return "was not run"
+        source = self.plan.chain_of_ticket.get(chain.lpr_tickets[-1]) if chain.lpr_tickets else None
+        for needed, words in ((chain, "the chain"), (source, "the chain whose LPR it takes")):
+            for earlier in needed.trainings if needed else ():
+                if earlier.id in self.failures:
+                    return (
+                        f"its mask was not found: round {earlier.round} of {words} failed: "
+                        f"{self.failures[earlier.id]}"
+                    )
         return "was not run"

@@ -89,7 +89,9 @@ def run_trials(
     """
     holder = start_holder(store.root)
     resources = sweep.resources_per_trial
-    setting = Setting(sweep.model, sweep.prune, resources.cpu, store, ray.put(data), commit)
+    setting = Setting(
+        sweep.model, sweep.prune, sweep.rewind, resources.cpu, store, ray.put(data), commit
+    )
     bundle = {"CPU": resources.cpu, "GPU": resources.gpu}
     trainable = tune.with_resources(
         tune.with_parameters(TicketTrial, setting=setting), tune.PlacementGroupFactory([bundle])

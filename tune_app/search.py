@@ -1,7 +1,8 @@
 """Which trial may start now: Ray Tune's searcher and scheduler for a plan.
 
 Only a searcher can hold a trial back in Tune. Ours hands out the chains first, since they take
-longest and everything waits for them, and an evaluation as soon as its mask exists.
+longest and everything waits for them, and an evaluation as soon as its mask exists; so it does a
+chain that takes the layerwise pruning ratios of another.
 """
 
 from collections import defaultdict, deque
@@ -15,13 +16,16 @@ from tune_app.plan import Chain, ToDo, Training
 
 
 class PlanSearch(Searcher):
-    """Hands out the trials of a plan, each once; evaluations wait for their ticket."""
+    """Hands out the trials of a plan, each once, when the tickets that it needs exist."""
 
     def __init__(self, to_do: ToDo, tickets: Collection[str]) -> None:
         """Start with what is left of a plan and the ids of the tickets that exist."""
         super().__init__()
         self.needed = to_do.needed
-        self.chains = deque(to_do.chains)
+        self.tickets = set(tickets)
+        self.chains: deque[Chain] = deque()
+        self.waiting_chains = list(to_do.chains)
+        self._start_chains()
         self.ready: deque[Training] = deque()
         self.waiting: dict[str, list[Training]] = defaultdict(list)
         self.running_chains: set[str] = set()
@@ -45,8 +49,18 @@ class PlanSearch(Searcher):
         return {"work": work, "needed": self.needed.intersection(tickets)}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        # Reported again after a restart, a ticket finds nobody waiting.
-        self.ready.extend(self.waiting.pop(result.get("ticket"), ()))
+        found = result.get("tickets", ())
+        self.tickets.update(found)
+        for ticket in found:
+            # Reported again after a restart, it finds nobody waiting.
+            self.ready.extend(self.waiting.pop(ticket, ()))
+        self._start_chains()
+
+    def _start_chains(self) -> None:
+        waiting, self.waiting_chains = self.waiting_chains, []
+        for chain in waiting:
+            can_start = self.tickets.issuperset(chain.lpr_tickets)
+            (self.chains if can_start else self.waiting_chains).append(chain)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False

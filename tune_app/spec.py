@@ -21,15 +21,23 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from lt_core.config import Config, DataSetName, ModelName, Pruning, Recipe, RuleErrors
+from lt_core.config import (
+    Config,
+    DataSetName,
+    ModelName,
+    Pruning,
+    Recipe,
+    Rewinding,
+    RuleErrors,
+)
 from tune_app.yaml_source import Loc, SpecError, YamlSource, read_yaml
 
 MAX_POINTS = 100_000
 MAX_ROUNDS = 1000
 MAX_TRAININGS = 1_000_000
 
-Baseline = Literal["global_random", "preserve_lpr"]
-Kind = Literal["lottery", Baseline]
+Baseline = Literal["global_random", "preserve_lpr", "reinit"]
+Kind = Literal["lottery", "lpr_constrained", Baseline]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Item = TypeVar("Item")
 
@@ -67,8 +75,17 @@ Space = create_model(
 )
 
 
+# One point of a search space: what is left out, or null, is as `train` says.
+PointOfRecipe = create_model(
+    "PointOfRecipe",
+    __base__=Config,
+    __doc__="Fields of `train`, replaced.",
+    **{name: (_checked_type(field) | None, None) for name, field in Recipe.model_fields.items()},
+)
+
+
 class Prune(Pruning):
-    """How far and how fast to prune; exactly one of `rounds` and `final_sparsity`."""
+    """How far and how fast to prune; exactly one of the three keys below."""
 
     rounds: int | None = Field(default=None, ge=1, le=MAX_ROUNDS)
     """Prunings in a chain; round 0 is the dense network."""
@@ -76,27 +93,63 @@ class Prune(Pruning):
     final_sparsity: Fraction | None = None
     """Prune until at least this fraction of the weights is gone."""
 
+    one_shot: NonEmpty[Fraction] | None = None
+    """Prune the dense network at once: a ticket for each of these in place of `fraction`, which
+    count as rounds 1, 2, ..."""
+
     @model_validator(mode="after")
     def _one_target(self):
-        if (self.rounds is None) == (self.final_sparsity is None):
-            got = "neither" if self.rounds is None else "both (null unsets one)"
-            raise RuleErrors([((), f"needs one of `rounds` and `final_sparsity`, got {got}")])
-        if self.num_rounds > MAX_ROUNDS:
+        targets = ("rounds", "final_sparsity", "one_shot")
+        given = [name for name in targets if getattr(self, name) is not None]
+        if len(given) != 1:
+            got = f"{' and '.join(given)} (null unsets one)" if given else "none"
+            text = f"needs one of `rounds`, `final_sparsity` and `one_shot`, got {got}"
+            raise RuleErrors([((), text)])
+        problems = []
+        if self.one_shot is None and self.num_rounds > MAX_ROUNDS:
             text = f"takes more than {MAX_ROUNDS} rounds at `fraction` {self.fraction:g}"
-            raise RuleErrors([(("final_sparsity",), text)])
+            problems.append((("final_sparsity",), text))
+        if self.one_shot is None and self.strategy == "filter_l1":
+            text = "prunes once: needs `one_shot`, the shares of the filters to remove"
+            problems.append((("strategy",), text))
+        if self.one_shot is not None and list(self.one_shot) != sorted(self.one_shot):
+            problems.append((("one_shot",), f"must rise, got {_words(self.one_shot)}"))
+        if problems:
+            raise RuleErrors(problems)
         return self
 
     @property
     def num_rounds(self) -> int:
+        if self.one_shot is not None:
+            return len(self.one_shot)
         if self.rounds is not None:
             return self.rounds
         rounds = math.log1p(-self.final_sparsity) / math.log1p(-self.fraction)
         return max(1, math.ceil(min(rounds - 1e-9, MAX_ROUNDS + 1)))
 
+    def of_round(self, round: int) -> Pruning:
+        """The pruning that finds the ticket of a round."""
+        return self.model_copy(update={"fraction": self.fractions(round)[-1]})
+
+    def fractions(self, round: int) -> tuple[float, ...]:
+        """What each pruning up to a round removes of what is left, nominally."""
+        if self.one_shot is not None:
+            return (self.one_shot[round - 1],) if round else ()
+        return (self.fraction,) * round
+
+    def sparsity(self, round: int) -> float:
+        """Nominal sparsity of a round: without rounding up to whole weights and without
+        `layer_fractions`; the share of the filters for `filter_l1`."""
+        return 1 - math.prod(1 - fraction for fraction in self.fractions(round))
+
 
 class Find(Config):
     parameters: Space = Space()
     """H_find: one chain of rounds for each point and seed."""
+
+    lpr_from: Distinct[PointOfRecipe] = ()
+    """LPR-constrained pruning: for each of these points of H_find, chains of all others that prune
+    each layer as far as its chain did, and choose by magnitude within the layer only."""
 
 
 class Eval(Config):
@@ -105,6 +158,10 @@ class Eval(Config):
 
     at_sparsity: NonEmpty[Fraction] | None = None
     """Which tickets are evaluated: the nearest rounds; all of them if not given."""
+
+    rewind_from: Literal["find", "eval"] = "find"
+    """Whose weights at `rewind.to` a ticket starts from: those of the dense network trained at
+    H_find, or at H_eval. Initialization is the same for both."""
 
 
 class Resources(Config):
@@ -150,8 +207,12 @@ class Sweep(Config):
     find: Find = Find()
     eval: Eval = Eval()
 
+    rewind: Rewinding = Rewinding()
+
     baselines: Distinct[Baseline] = ()
-    """Random masks to compare with: of the same sparsity, or also of the same LPR."""
+    """What to compare with: random masks of the same sparsity (`global_random`; with `filter_l1`
+    random filters, the same share of each layer) or also the same LPR (`preserve_lpr`), and tickets
+    initialized anew and trained in full (`reinit`)."""
 
     select_on: Literal["validation", "test"] = "validation"
     """Which accuracy picks the best configurations; the paper's protocol is `test`."""
@@ -172,8 +233,42 @@ class Sweep(Config):
         return self
 
     @model_validator(mode="after")
+    def _go_together(self):
+        problems = []
+        method, to = self.rewind.method, self.rewind.to
+        for recipe in (*self.find_recipes, *self.eval_recipes):
+            end = recipe.trains_for
+            if to.unit == end.unit and to.count >= end.count:
+                text = f"must lie before the end of every training, such as {end}, got {to}"
+                problems.append((("rewind", "to"), text))
+                break
+        for i, baseline in enumerate(self.baselines):
+            if method != "weights" and baseline != "reinit":
+                text = (
+                    f"{baseline} has no trained weights to go on from; use `rewind.method: weights`"
+                )
+                problems.append((("baselines", i), text))
+            elif self.prune.strategy == "filter_l1" and baseline == "preserve_lpr":
+                text = "of whole filters global_random preserves the LPR too, and costs less"
+                problems.append((("baselines", i), text))
+        if method != "weights" and self.eval.rewind_from == "eval":
+            text = "needs `rewind.method: weights`: no weights are rewound"
+            problems.append((("eval", "rewind_from"), text))
+        if self.find.lpr_from and self.prune.strategy != "global_magnitude":
+            text = f"goes with `prune.strategy: global_magnitude`, not with {self.prune.strategy}"
+            problems.append((("find", "lpr_from"), text))
+        for i, source in enumerate(self.lpr_sources):
+            if source is None:
+                known = "; ".join(map(_point_words, points(self.find.parameters)))
+                text = f"must be a point of `find.parameters`: {known or 'there are none'}"
+                problems.append((("find", "lpr_from", i), text))
+        if problems:
+            raise RuleErrors(problems)
+        return self
+
+    @model_validator(mode="after")
     def _is_feasible(self):
-        kinds = 1 + len(self.baselines)
+        kinds = 1 + len(self.baselines) + len(self.find.lpr_from)
         pairs = num_points(self.find.parameters) * num_points(self.eval.parameters)
         asked = pairs * len(self.seeds) * len(self.eval_rounds) * kinds
         if asked > MAX_TRAININGS:
@@ -188,6 +283,13 @@ class Sweep(Config):
     @cached_property
     def eval_recipes(self) -> tuple[Recipe, ...]:
         return tuple(_at_point(self.train, point) for point in points(self.eval.parameters))
+
+    @cached_property
+    def lpr_sources(self) -> tuple[Recipe, ...]:
+        """The H_find that `find.lpr_from` names."""
+        finds = {tuple(dict(recipe).values()): recipe for recipe in self.find_recipes}
+        asked = (dict(self.train) | _given(point) for point in self.find.lpr_from)
+        return tuple(finds.get(tuple(fields.values())) for fields in asked)
 
     @cached_property
     def eval_rounds(self) -> tuple[int, ...]:
@@ -221,6 +323,10 @@ def num_points(space: Space) -> int:
     return math.prod(map(len, dimensions(space).values()))
 
 
+def _given(point: Config) -> dict[str, Any]:
+    return {name: value for name, value in point if value is not None}
+
+
 def _at_point(train: Recipe, point: dict[str, Any]) -> Recipe:
     """`train` with the fields of a point; ValidationError where they do not go together."""
     return Recipe(**(dict(train) | point))
@@ -237,7 +343,7 @@ def _bad_points(train: Recipe, space: Space, stage: str) -> Iterator[tuple[Loc, 
         try:
             _at_point(train, point)
         except ValidationError as error:
-            at = ", ".join(f"{name}={_words(value)}" for name, value in point.items())
+            at = _point_words(point)
             for problem in error.errors()[0]["ctx"]["error"].problems:
                 if problem not in seen:
                     seen.add(problem)
@@ -246,7 +352,14 @@ def _bad_points(train: Recipe, space: Space, stage: str) -> Iterator[tuple[Loc, 
 
 
 def _words(value: Any) -> str:
+    if isinstance(value, PointOfRecipe):
+        return _point_words(_given(value))
     return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
+
+
+def _point_words(point: dict[str, Any]) -> str:
+    """`lr=0.1, batch_size=64`."""
+    return ", ".join(f"{name}={_words(value)}" for name, value in point.items())
 
 
 def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:

@@ -3,7 +3,8 @@
     store.json                          the format of all below
     results/3f/3f0c....json             a finished training
     tickets/8a/8a41....safetensors      a ticket's mask, packed
-    dense_weights/3f/3f0c....safetensors  what a dense network was trained to
+    weights/3f/3f0c....safetensors      a whole network: what a dense one was trained to, or what
+                                        pruned ones start from
 
 A file is written beside its place, synced and then moved there, so that it is either whole or
 absent. What equal ids describe is equal, so two writers of one file do no harm.
@@ -18,11 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors
 import safetensors.numpy
 
 from tune_app.plan import FORMAT, Stored
 
-SUFFIXES = {"results": ".json", "tickets": ".safetensors", "dense_weights": ".safetensors"}
+SUFFIXES = {"results": ".json", "tickets": ".safetensors", "weights": ".safetensors"}
 
 
 class StoreError(Exception):
@@ -98,13 +100,23 @@ class Store:
     def put_ticket(self, id: str, packed: bytes) -> None:
         self._put("tickets", id, packed)
 
-    def dense_weights(self, id: str) -> dict[str, np.ndarray] | None:
-        """Trained weights by layer name, or None."""
-        data = self._get("dense_weights", id)
-        return None if data is None else safetensors.numpy.load(data)
+    def weights(self, id: str) -> dict[str, np.ndarray] | None:
+        """A network's parameters and buffers by name, or None.
 
-    def put_dense_weights(self, id: str, weights: Mapping[str, np.ndarray]) -> None:
-        self._put("dense_weights", id, safetensors.numpy.save(dict(weights)))
+        Raises:
+            StoreError: when their file is damaged.
+        """
+        data = self._get("weights", id)
+        try:
+            return None if data is None else safetensors.numpy.load(data)
+        except safetensors.SafetensorError as error:
+            path = self._path("weights", id)
+            raise StoreError(
+                f"{path}: is damaged ({error}); delete it, and it is trained again"
+            ) from None
+
+    def put_weights(self, id: str, weights: Mapping[str, np.ndarray]) -> None:
+        self._put("weights", id, safetensors.numpy.save(dict(weights)))
 
     def _path(self, kind: str, id: str) -> Path:
         return self.root / kind / id[:2] / (id + SUFFIXES[kind])

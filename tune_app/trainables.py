@@ -5,23 +5,28 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import ray
 import torch
 from ray import tune
 
 from lt_core import prune, rewind, seeds
-from lt_core.config import ModelName, Pruning
+from lt_core.channels import channel_groups
+from lt_core.config import ModelName, Pruning, Rewinding
 from lt_core.data import DataSet
 from lt_core.evaluate import Evaluation, evaluate
-from lt_core.find import find
-from lt_core.mask import Mask, dense, pack, prunable_weights, unpack
+from lt_core.filters import filter_l1, random_filters
+from lt_core.find import Round, find, prune_trained
+from lt_core.mask import Mask, alive_by_layer, dense, pack, unpack
+from lt_core.rewind import Start, State
 from lt_core.train import Diverged
 from tune_app.plan import Chain, Training, rounds_left
-from tune_app.store import Store
+from tune_app.spec import Prune
+from tune_app.store import Store, StoreError
 from tune_app.ticket_store import DamagedTicket, TicketStore
 
 Report = dict[str, Any]
-"""What a trial tells the driver: `result`, a line of results.jsonl; `ticket`, the id of what
+"""What a trial tells the driver: `result`, a line of results.jsonl; `tickets`, the ids of what
 this round found; `failed`, a training's id and the reason; `done`."""
 
 
@@ -30,7 +35,8 @@ class Setting:
     """What all trials of a sweep have in common."""
 
     model: ModelName
-    pruning: Pruning
+    prune: Prune
+    rewind: Rewinding
     cpus: int
     store: Store
     data: ray.ObjectRef
@@ -88,92 +94,159 @@ class Worker:
     def find(self, chain: Chain, needed: Collection[str]) -> Iterator[Report]:
         """Train the rounds of a chain that are left; those before are only reported."""
         store = self.setting.store
-        stored = store.stored(among=(*chain.ids, *chain.tickets))
+        stored = store.stored(among=(*chain.ids, *chain.tickets, *chain.weights))
         left = rounds_left(chain, stored, needed)
         for training in chain.trainings[: left[0].round if left else None]:
-            ticket = chain.tickets[training.round]
-            yield {"result": store.result(training.id), "ticket": ticket}
-        if left and stored.keeps_weights(left[0].id):
-            self._prune_kept_weights(chain)
-            yield {"result": store.result(left[0].id), "ticket": chain.tickets[0]}
-            left = left[1:]
-        if left:
-            yield from self._train_rounds(chain, left)
-
-    def _train_rounds(self, chain: Chain, left: Sequence[Training]) -> Iterator[Report]:
-        training = left[0]
+            tickets = chain.found[training.round]
+            yield {"result": store.result(training.id), "tickets": tickets}
+        training = None
         try:
-            rounds = find(
+            if left and left[0].round == 0:
+                training, *left = left
+                yield self._find_in_dense(chain, stored.keeps_weights(training.id))
+            rounds = self._rounds(chain, left)
+            for training in left:
+                yield self._find_in_round(chain, training, next(rounds))
+        except FAILURES as error:
+            yield {"failed": training.id, "reason": _reason(error), "done": True}
+
+    def _find_in_dense(self, chain: Chain, is_trained: bool) -> Report:
+        """The tickets of the dense network, which is not trained again for another pruning."""
+        store, training = self.setting.store, chain.trainings[0]
+        mask = self._mask(training)
+        if is_trained:
+            network = rewind.to_initialization(self.setting.model, self.data, seed=chain.seed)
+            network.load_state_dict(self._kept_weights(training.id))
+        else:
+            evaluation = self._train(training, mask)
+            network = evaluation.model
+            store.put_weights(training.id, _arrays(rewind.state(network)))
+        num_alive = self._num_alive(chain)
+        for round, ticket in enumerate(chain.found[0], start=1):
+            pruning = self.setting.prune.of_round(round)
+            found = prune_trained(network, self.data, mask, pruning, num_alive.get(round))
+            self.tickets.put(ticket, pack(found))
+        result = store.result(training.id) if is_trained else self._keep(training, evaluation)
+        return {"result": result, "tickets": chain.found[0]}
+
+    def _rounds(self, chain: Chain, left: Sequence[Training]) -> Iterator[Round]:
+        """The later rounds of a chain, as they are trained."""
+        if left:
+            weights = left[0].weights
+            yield from find(
                 self.setting.model,
                 self.data,
                 chain.find,
-                self.setting.pruning,
+                self.setting.prune,
                 rounds=left[-1].round,
                 seed=chain.seed,
+                rewinding=self.setting.rewind,
+                num_alive=self._num_alive(chain) or None,
                 start=left[0].round,
                 mask=self._mask(left[0]),
+                weights=None if weights is None else self._weights(left[0]),
                 device=self.device,
             )
-            for training in left:
-                round = next(rounds)
-                # In this order: after a kill between the two, a result without its ticket would
-                # have to be trained again for the mask.
-                ticket = chain.tickets[training.round]
-                self.tickets.put(ticket, pack(round.next_mask))
-                result = self._keep(training, round.evaluation)
-                yield {"result": result, "ticket": ticket}
-        except FAILURES as error:
-            yield {"failed": training.id, "reason": _reason(error), "done": True}
+
+    def _find_in_round(self, chain: Chain, training: Training, round: Round) -> Report:
+        # In this order: after a kill between two of them, a result without its ticket would have
+        # to be trained again for the mask.
+        found = chain.found[training.round]
+        for id in chain.weights[training.round : training.round + 1]:
+            self.setting.store.put_weights(id, _arrays(round.next_start.weights))
+        for ticket in found:
+            self.tickets.put(ticket, pack(round.next_mask))
+        return {"result": self._keep(training, round.evaluation), "tickets": found}
+
+    def _num_alive(self, chain: Chain) -> dict[int, dict[str, int]]:
+        """For a chain that takes the LPR of another: by round, the weights alive in each layer."""
+        return {
+            round: alive_by_layer(unpack(self.tickets.get(ticket)))
+            for round, ticket in enumerate(chain.lpr_tickets, start=1)
+        }
 
     def evaluate(self, training: Training) -> Iterator[Report]:
         """Train under one mask, unless it was done since it was planned."""
         result = self.setting.store.result(training.id)
         try:
             if result is None:
-                evaluation = evaluate(
-                    self.setting.model,
-                    self.data,
-                    self._mask(training),
-                    training.eval,
-                    seed=training.seed,
-                    device=self.device,
-                )
+                evaluation = self._train(training, self._mask(training))
                 result = self._keep(training, evaluation)
             yield {"result": result, "done": True}
         except FAILURES as error:
             yield {"failed": training.id, "reason": _reason(error), "done": True}
 
+    def _train(self, training: Training, mask: Mask) -> Evaluation:
+        return evaluate(
+            self.setting.model,
+            self.data,
+            mask,
+            training.eval,
+            seed=training.seed,
+            start=self._start(training),
+            pruning=self.setting.prune if training.round > 0 else Pruning(),
+            device=self.device,
+        )
+
     def _mask(self, training: Training) -> Mask:
         """The mask that a training is under."""
+        pruning = self.setting.prune
+        fractions = pruning.fractions(training.round)
+        # Not the round: what was pruned once at 50% is the same whatever else a sweep prunes at.
+        num_prunings = len(fractions)
         if training.ticket is not None:
             mask = unpack(self.tickets.get(training.ticket))
             if training.kind == "preserve_lpr":
-                generator = seeds.generator(training.seed, "preserve_lpr", training.round)
+                generator = seeds.generator(training.seed, "preserve_lpr", num_prunings)
                 return prune.preserve_lpr(mask, generator)
             return mask
         network = rewind.to_initialization(self.setting.model, self.data, seed=training.seed)
-        everything = dense(network)
+        everything = dense(network, pruning.skip)
         if training.round == 0:
             return everything
-        fraction = self.setting.pruning.fraction
-        generator = seeds.generator(training.seed, "global_random", training.round)
-        num_alive = prune.num_alive_after(training.round, everything, fraction)
+        generator = seeds.generator(training.seed, "global_random", num_prunings)
+        if pruning.strategy == "filter_l1":
+            groups = channel_groups(network, self.data.image_shape)
+            as_many = filter_l1(network, groups, *fractions, pruning.skip)
+            return random_filters(groups, as_many, generator)
+        by_layer = pruning.layer_fractions if pruning.strategy == "layerwise_magnitude" else None
+        num_alive = prune.num_alive_after(fractions, everything, by_layer)
         return prune.global_random(everything, num_alive, generator)
 
-    def _prune_kept_weights(self, chain: Chain) -> None:
-        """Find a chain's first ticket in a dense network that was trained for another pruning."""
-        weights = self.setting.store.dense_weights(chain.ids[0])
-        tensors = {name: torch.from_numpy(weight) for name, weight in weights.items()}
-        mask = self._mask(chain.trainings[0])
-        found = prune.global_magnitude(tensors, mask, self.setting.pruning.fraction)
-        self.tickets.put(chain.tickets[0], pack(found))
+    def _start(self, training: Training) -> Start:
+        """What a training starts from."""
+        if training.kind == "reinit":
+            return rewind.to_another_initialization(
+                self.setting.model, self.data, seed=training.seed
+            )
+        if training.weights is None:
+            return Start()
+        return rewind.after_pruning(self.setting.rewind, self._weights(training))
+
+    def _weights(self, training: Training) -> State:
+        """The weights that a training starts from: kept ones, or of a dense training's step."""
+        store = self.setting.store
+        if training.rewound_at is None or store.weights(training.weights) is not None:
+            return self._kept_weights(training.weights)
+        weights = rewind.to_step(
+            self.setting.model,
+            self.data,
+            training.rewound_at,
+            self.setting.rewind.to,
+            seed=training.seed,
+            device=self.device,
+        )
+        store.put_weights(training.weights, _arrays(weights))
+        return weights
+
+    def _kept_weights(self, id: str) -> State:
+        weights = self.setting.store.weights(id)
+        if weights is None:
+            raise StoreError(f"there are no weights {id} in {self.setting.store.root}")
+        return {name: torch.from_numpy(weight) for name, weight in weights.items()}
 
     def _keep(self, training: Training, evaluation: Evaluation) -> dict[str, Any]:
         """Store a finished training; its line of results.jsonl."""
-        if training.round == 0:
-            weights = prunable_weights(evaluation.model).items()
-            arrays = {n: w.detach().cpu().contiguous().numpy() for n, w in weights}
-            self.setting.store.put_dense_weights(training.id, arrays)
         result = training.described() | {
             "sparsity": evaluation.sparsity,
             "val_accuracy": evaluation.val_accuracy,
@@ -188,8 +261,12 @@ class Worker:
         return result
 
 
-FAILURES = (Diverged, OSError, DamagedTicket)
+FAILURES = (Diverged, OSError, DamagedTicket, StoreError)
 """What another try would not mend."""
+
+
+def _arrays(state: State) -> dict[str, np.ndarray]:
+    return {name: tensor.numpy() for name, tensor in state.items()}
 
 
 def _reason(error: Exception) -> str:

@@ -82,6 +82,11 @@ class DataSet:
         """(height, width)."""
         return self.train.images.shape[2:]
 
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width)."""
+        return self.train.images.shape[1:]
+
     @cached_property
     def mean_and_std(self) -> tuple[np.ndarray, np.ndarray]:
         """Of the training images, per channel; float32 [C, 1, 1] each."""

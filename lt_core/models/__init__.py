@@ -25,7 +25,13 @@ BUILDERS = {
 
 
 def build(
-    name: ModelName, *, channels: int, classes: int, image_size: tuple[int, int], seed: int
+    name: ModelName,
+    *,
+    channels: int,
+    classes: int,
+    image_size: tuple[int, int],
+    seed: int,
+    draw: str = "initialization",
 ) -> nn.Module:
     """A freshly initialized network on the CPU, the same for the same seed.
 
@@ -40,15 +46,16 @@ def build(
         classes: of the data set, the size of the output.
         image_size: (height, width) of the images.
         seed: of the sweep; initialization draws from a generator of its own.
+        draw: names that generator; another draw is another initialization of the same seed.
 
     Raises:
         ValueError: for a name that is not known, a network that takes no images of this size, or
             a network of the user's own that cannot be pruned.
     """
-    draw = seeds.generator(seed, "initialization").initial_seed()
+    of_draw = seeds.generator(seed, draw).initial_seed()
     shape = {"channels": channels, "classes": classes, "image_size": image_size}
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(draw)  # torch.manual_seed moves the GPUs' too
+        torch.default_generator.manual_seed(of_draw)  # torch.manual_seed moves the GPUs' too
         if ":" in model_name(name):
             return _the_users_own(name, **shape)
         network = BUILDERS[name](**shape)

@@ -153,21 +153,6 @@ def test_rule_errors_read_as_one_line():
     assert str(error) == "warmup is long; milestones.1 must rise"
 
 
-@pytest.mark.parametrize(
-    ("fraction", "round", "sparsity"),
-    [
-        (0.2, 0, 0.0),
-        (0.2, 1, 0.2),
-        (0.2, 5, 0.67232),
-        (0.2, 10, 0.8926258176),
-        (0.3, 2, 0.51),
-        (0.5, 3, 0.875),
-    ],
-)
-def test_each_round_removes_its_fraction_of_what_is_left(fraction, round, sparsity):
-    assert Pruning(fraction=fraction).sparsity(round) == pytest.approx(sparsity, abs=1e-12)
-
-
 @pytest.mark.parametrize("fraction", [0, 1, 1.5, -0.2, "0.2", None])
 def test_a_fraction_lies_between_0_and_1(fraction):
     with pytest.raises(ValidationError):

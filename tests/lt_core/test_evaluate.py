@@ -7,10 +7,12 @@ from torch import nn
 
 from lt_core import models, prune, seeds
 from lt_core import train as train_module
-from lt_core.config import Recipe
+from lt_core.channels import channel_groups
+from lt_core.config import Pruning, Recipe
 from lt_core.evaluate import Evaluation, evaluate
+from lt_core.filters import filter_l1
 from lt_core.lpr import layerwise_pruning_ratios
-from lt_core.mask import dense, prunable_weights
+from lt_core.mask import dense, prunable_weights, sparsity
 from lt_core.train import Diverged
 
 RECIPE = Recipe(lr=0.1, batch_size=64, duration="2it", weight_decay=5e-4)
@@ -68,14 +70,14 @@ def test_sparsity_and_ratios_are_those_of_the_mask(digits, mask):
 def test_it_starts_from_the_initialization_of_its_seed(digits, mask, monkeypatch):
     starts = []
 
-    def no_training(model, mask, images, recipe, *, seed):
-        starts.append((digest(model), len(images), recipe, seed))
+    def no_training(model, mask, images, recipe, *, seed, begin, at_last_rate):
+        starts.append((digest(model), len(images), recipe, seed, begin.count, at_last_rate))
         return 0.0
 
     monkeypatch.setattr("lt_core.evaluate.train", no_training)
     evaluate("small_resnet", digits, mask, RECIPE, seed=3)
     fresh = models.build("small_resnet", channels=1, classes=10, image_size=(8, 8), seed=3)
-    assert starts == [(digest(fresh), 1000, RECIPE, 3)]
+    assert starts == [(digest(fresh), 1000, RECIPE, 3, 0, False)]
 
 
 def test_the_same_twice_and_another_for_another_seed_recipe_or_mask(digits, mask):
@@ -109,3 +111,39 @@ def test_a_training_that_diverges_is_no_evaluation(digits, mask):
     recipe = RECIPE.model_copy(update={"lr": 1e20, "weight_decay": 1e20})
     with pytest.raises(Diverged):
         evaluate("small_resnet", digits, mask, recipe, seed=0)
+
+
+@pytest.fixture(scope="module")
+def half_the_filters():
+    network = models.build("small_resnet", channels=1, classes=10, image_size=(8, 8), seed=0)
+    return filter_l1(network, channel_groups(network, (1, 8, 8)), 0.5)
+
+
+def test_the_smaller_network_is_trained_as_the_same_one_masked(digits, half_the_filters):
+    smaller, masked = (
+        evaluate(
+            "small_resnet",
+            digits,
+            half_the_filters,
+            RECIPE,
+            seed=0,
+            pruning=Pruning(strategy="filter_l1", shrink=shrink),
+        )
+        for shrink in (True, False)
+    )
+    assert smaller.train_loss == pytest.approx(masked.train_loss, rel=1e-4)
+    assert smaller.sparsity == masked.sparsity == sparsity(half_the_filters)
+    assert smaller.lpr == masked.lpr == layerwise_pruning_ratios(half_the_filters)
+    # conv1 of block 0 has 8 filters of 8 channels, and 4 of 4 when half of all are gone.
+    assert masked.model.blocks[0].conv1.weight.shape == (8, 8, 3, 3)
+    assert smaller.model.blocks[0].conv1.weight.shape == (4, 4, 3, 3)
+    left = [int((p != 0).sum()) for p in masked.model.parameters()]
+    assert sum(left) == sum(p.numel() for p in smaller.model.parameters())
+
+
+def test_without_a_filter_less_it_is_the_same_bit_for_bit(digits):
+    plain = evaluate("small_resnet", digits, everything(), RECIPE, seed=0)
+    for shrink in (True, False):
+        pruning = Pruning(strategy="filter_l1", shrink=shrink)
+        same = evaluate("small_resnet", digits, everything(), RECIPE, seed=0, pruning=pruning)
+        assert measured(same) == measured(plain)

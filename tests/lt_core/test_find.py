@@ -5,12 +5,14 @@ import itertools
 import pytest
 import torch
 
-from lt_core import models
-from lt_core.config import Pruning, Recipe
+from lt_core import models, rewind
+from lt_core.channels import channel_groups
+from lt_core.config import Pruning, Recipe, Rewinding
 from lt_core.evaluate import Evaluation, evaluate
+from lt_core.filters import filter_l1
 from lt_core.find import Round, find
 from lt_core.lpr import layerwise_pruning_ratios
-from lt_core.mask import flatten, num_alive, pack, prunable_weights, unpack
+from lt_core.mask import alive_by_layer, flatten, num_alive, pack, prunable_weights, unpack
 from lt_core.models.cifar_resnet import CifarResNet
 from lt_core.train import Diverged
 
@@ -172,3 +174,131 @@ def test_a_round_that_diverges_ends_the_chain(digits):
 def test_to_go_on_it_needs_the_mask(digits):
     with pytest.raises(ValueError, match="to go on at round 2, find needs that round's mask"):
         chain(digits, start=2)
+
+
+LATE = Rewinding(to="1it")
+GOES_ON = Rewinding(method="learning_rate")
+
+
+def state_of(round: Round) -> dict:
+    return round.evaluation.model.state_dict()
+
+
+def test_late_rewinding_starts_every_round_from_the_same_early_weights(digits):
+    early = rewind.to_step("small_resnet", digits, RECIPE, LATE.to, seed=0)
+    rounds = chain(digits, rewinding=LATE)
+    for round in rounds:
+        assert round.next_start.step == LATE.to
+        assert all(torch.equal(round.next_start.weights[name], early[name]) for name in early)
+    start = rewind.after_pruning(LATE, early)
+    for round in rounds[1:]:
+        alone = evaluate("small_resnet", digits, round.mask, RECIPE, seed=0, start=start)
+        assert measured(alone) == measured(round.evaluation)
+
+
+def test_the_dense_round_is_the_same_however_is_rewound(digits, rounds):
+    for rewinding in (LATE, GOES_ON, Rewinding(method="fine_tuning")):
+        (dense,) = chain(digits, rewinding=rewinding, rounds=0)
+        assert measured(dense.evaluation) == measured(rounds[0].evaluation)
+
+
+@pytest.mark.parametrize("method", ["learning_rate", "fine_tuning"])
+def test_weights_that_go_on_are_those_of_the_round_before(digits, method):
+    rewinding = Rewinding(method=method)
+    rounds = chain(digits, rewinding=rewinding)
+    for before, after in itertools.pairwise(rounds):
+        trained = before.next_start.weights
+        assert all(torch.equal(trained[name], value) for name, value in state_of(before).items())
+        start = rewind.after_pruning(rewinding, trained)
+        alone = evaluate("small_resnet", digits, after.mask, RECIPE, seed=0, start=start)
+        assert measured(alone) == measured(after.evaluation)
+
+
+@pytest.mark.parametrize("rewinding", [LATE, GOES_ON], ids=["late", "goes_on"])
+def test_a_chain_goes_on_from_stored_weights_bit_for_bit(digits, rewinding):
+    rounds = chain(digits, rewinding=rewinding)
+    before = rounds[1]
+    resumed = chain(
+        digits,
+        rewinding=rewinding,
+        start=2,
+        mask=before.next_mask,
+        weights=before.next_start.weights,
+    )
+    assert [digest(round) for round in resumed] == [digest(round) for round in rounds[2:]]
+
+
+def test_to_go_on_with_its_weights_it_needs_them(digits, rounds):
+    with pytest.raises(ValueError, match="to go on at round 2, find needs the weights of round 1"):
+        chain(digits, rewinding=GOES_ON, start=2, mask=rounds[1].next_mask)
+
+
+def test_lpr_constrained_rounds_have_the_ratios_of_the_other_chain(digits, rounds):
+    hotter = RECIPE.model_copy(update={"lr": 0.5})
+    other = chain(digits, recipe=hotter)
+    num_alive = {r.number + 1: alive_by_layer(r.next_mask) for r in other}
+    constrained = chain(digits, num_alive=num_alive)
+    for round, theirs, free in zip(constrained, other, rounds, strict=True):
+        ratios = layerwise_pruning_ratios(round.next_mask)
+        assert ratios == layerwise_pruning_ratios(theirs.next_mask)
+        assert ratios != layerwise_pruning_ratios(free.next_mask)
+        assert not torch.equal(flatten(round.next_mask), flatten(theirs.next_mask))
+
+
+def test_a_constrained_chain_ends_where_the_other_does(digits, rounds):
+    num_alive = {r.number + 1: alive_by_layer(r.next_mask) for r in rounds[:2]}
+    first, second, last = chain(digits, num_alive=num_alive, rounds=2)
+    assert num_alive[2] == alive_by_layer(second.next_mask) == alive_by_layer(last.mask)
+    assert pack(last.next_mask).to_bytes() == pack(last.mask).to_bytes()
+
+
+def test_constrained_to_its_own_ratios_a_chain_is_the_same(digits, rounds):
+    num_alive = {r.number + 1: alive_by_layer(r.next_mask) for r in rounds}
+    same = chain(digits, num_alive=num_alive)
+    assert [digest(round) for round in same] == [digest(round) for round in rounds]
+
+
+def test_layerwise_pruning_takes_its_share_of_each_layer(digits):
+    pruning = Pruning(strategy="layerwise_magnitude", fraction=0.3, layer_fractions={"fc": 0.1})
+    first, second = chain(digits, pruning=pruning, rounds=1)
+    # 72 - 22 (21.6) - 15; 320 - 32 - 29 (28.8).
+    assert int(first.next_mask["conv"].sum()) == 50
+    assert int(first.next_mask["fc"].sum()) == 288
+    assert int(second.next_mask["conv"].sum()) == 35
+    assert int(second.next_mask["fc"].sum()) == 259
+
+
+def test_skipped_layers_are_no_part_of_the_mask_and_stay_whole(digits):
+    first, second = chain(digits, pruning=Pruning(fraction=0.3, skip=("conv", "fc")), rounds=1)
+    assert "conv" not in second.mask and "fc" not in second.mask
+    assert num_alive(first.mask) == 19_464 - 72 - 320
+    assert num_alive(first.next_mask) == 19_072 - 5_722  # 5721.6
+    assert second.evaluation.sparsity == 5_722 / 19_072
+    weights = prunable_weights(second.evaluation.model)
+    assert (weights["conv"] != 0).all() and (weights["fc"] != 0).all()
+
+
+@pytest.mark.parametrize(
+    ("pruning", "message"),
+    [
+        (Pruning(skip=("fc1",)), "cannot skip fc1: the layers are conv, blocks.0.conv1,"),
+        (
+            Pruning(strategy="layerwise_magnitude", layer_fractions={"fc1": 0.1}),
+            "no share can be lost by fc1: the layers are conv, blocks.0.conv1,",
+        ),
+    ],
+)
+def test_layers_that_do_not_exist_are_told(digits, pruning, message):
+    with pytest.raises(ValueError, match=message):
+        chain(digits, pruning=pruning)
+
+
+def test_whole_filters_go_from_the_dense_network_once(digits):
+    pruning = Pruning(strategy="filter_l1", fraction=0.5)
+    (dense,) = chain(digits, pruning=pruning, rounds=0)
+    network = dense.evaluation.model
+    groups = channel_groups(network, (1, 8, 8))
+    expected = filter_l1(network, groups, 0.5)
+    assert pack(dense.next_mask).to_bytes() == pack(expected).to_bytes()
+    with pytest.raises(ValueError, match="filter_l1 prunes the dense network once"):
+        chain(digits, pruning=pruning, rounds=1)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from lt_core import models, prune, seeds
-from lt_core.mask import dense, flatten, num_alive, prunable_weights
+from lt_core.mask import alive_by_layer, dense, flatten, num_alive, prunable_weights
 
 FUZZ = settings(max_examples=300, derandomize=True, deadline=None, database=None)
 
@@ -59,13 +59,13 @@ def test_number_pruned_in_thousandths(alive, thousandths):
 
 def test_what_successive_rounds_leave():
     small = ones(a=(3,), b=(2, 2))
-    left = [prune.num_alive_after(rounds, small, 0.2) for rounds in range(8)]
+    left = [prune.num_alive_after([0.2] * rounds, small) for rounds in range(8)]
     assert left == [7, 5, 4, 3, 2, 1, 0, 0]
 
 
 def test_what_rounds_leave_counts_from_what_is_alive():
     mask = {"a": torch.tensor([True] * 10 + [False] * 90)}
-    assert [prune.num_alive_after(rounds, mask, 0.1) for rounds in (0, 1, 2)] == [10, 9, 8]
+    assert [prune.num_alive_after([0.1] * rounds, mask) for rounds in (0, 1, 2)] == [10, 9, 8]
 
 
 def test_num_alive_after_is_what_magnitude_pruning_leaves_of_a_real_network():
@@ -74,7 +74,7 @@ def test_num_alive_after_is_what_magnitude_pruning_leaves_of_a_real_network():
     left = []
     for rounds in range(5):
         left.append(num_alive(mask))
-        assert prune.num_alive_after(rounds, dense(network), 0.3) == left[-1]
+        assert prune.num_alive_after([0.3] * rounds, dense(network)) == left[-1]
         mask = prune.global_magnitude(prunable_weights(network), mask, 0.3)
     assert left == [19_464, 13_624, 9_536, 6_675, 4_672]
 
@@ -338,3 +338,57 @@ def test_masks_only_shrink_until_nothing_is_left():
         mask = smaller
         counts.append(num_alive(mask))
     assert counts == [30, 15, 7, 3, 1, 0, 0, 0, 0, 0]
+
+
+# ---- layer by layer
+
+WEIGHTS = {
+    "a": torch.tensor([0.5, -0.1, 0.3, -0.4]),
+    "b": torch.tensor([[-9.0, 7.0], [7.0, -8.0]]),
+}
+
+
+def test_each_layer_keeps_its_own_largest_weights():
+    kept = prune.layerwise_magnitude(WEIGHTS, ones(a=(4,), b=(2, 2)), {"a": 2, "b": 3})
+    # Of the two 7s the one at the earlier place goes.
+    assert bits(kept) == {"a": [1, 0, 0, 1], "b": [[1, 0], [1, 1]]}
+
+
+def test_a_layer_keeps_what_is_dead_dead_and_may_lose_everything_or_nothing():
+    mask = ones(a=(4,), b=(2, 2))
+    mask["a"][0] = False
+    kept = prune.layerwise_magnitude(WEIGHTS, mask, {"a": 2, "b": 0})
+    assert bits(kept) == {"a": [0, 0, 1, 1], "b": [[0, 0], [0, 0]]}
+    # Three are alive: of more to leave, no dead one comes back.
+    assert bits(prune.layerwise_magnitude(WEIGHTS, mask, {"a": 4, "b": 4}))["a"] == [0, 1, 1, 1]
+    assert bits(mask) == {"a": [0, 1, 1, 1], "b": [[1, 1], [1, 1]]}
+
+
+def test_layer_by_layer_by_what_a_global_pruning_left_is_that_pruning():
+    network = models.build("small_resnet", channels=1, classes=10, image_size=(8, 8), seed=0)
+    weights, mask = prunable_weights(network), dense(network)
+    for _ in range(3):
+        everywhere = prune.global_magnitude(weights, mask, 0.5)
+        by_layer = prune.layerwise_magnitude(weights, mask, alive_by_layer(everywhere))
+        assert all(torch.equal(by_layer[name], layer) for name, layer in everywhere.items())
+        mask = everywhere
+
+
+def test_weights_that_are_not_finite_are_refused_layer_by_layer():
+    with pytest.raises(ValueError, match="some weights are not finite"):
+        prune.layerwise_magnitude({"a": torch.tensor([1.0, torch.nan])}, ones(a=(2,)), {"a": 1})
+
+
+def test_what_each_layer_is_left_with():
+    mask = ones(a=(10,), b=(5, 5), c=(3,))
+    mask["b"][0] = False
+    # 10 - 3, 20 - ceil(0.1 * 20), 3 - 0
+    alive = alive_by_layer(mask)
+    assert prune.num_left(alive, 0.3, {"b": 0.1, "c": 0.0}) == {"a": 7, "b": 18, "c": 3}
+    # And once more: 7 - 3 (2.1), 18 - 2 (1.8), 3 - 0.
+    assert prune.num_alive_after([0.3, 0.3], mask, {"b": 0.1, "c": 0.0}) == 4 + 16 + 3
+    # 33 - 10 (9.9) - 7 (6.9) over all, 10 - 3 - 3, 20 - 6 - 5 (4.2) and 3 - 1 - 1 layer by layer.
+    assert prune.num_alive_after([0.3, 0.3], mask) == 16
+    assert prune.num_alive_after([0.3, 0.3], mask, {}) == 4 + 9 + 1
+    with pytest.raises(ValueError, match="no share can be lost by d, e: the layers are a, b, c"):
+        prune.num_left(alive, 0.3, {"d": 0.1, "a": 0.1, "e": 0.1})

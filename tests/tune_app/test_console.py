@@ -43,8 +43,8 @@ def test_the_plan_adds_up(tiny):
         "preserve_lpr": [16, 0, 0, 16],
         "total": [64, 20, 3, 41],
     }
-    assert lines[-2] == "trials         35 to run: 3 chains that find masks, 32 evaluations"
-    assert lines[-1] == "sparsities     dense, 50.0% (round 1), 75.0% (round 2)"
+    assert lines[-2] == "trials          35 to run: 3 chains that find masks, 32 evaluations"
+    assert lines[-1] == "sparsities      dense, 50.0% (round 1), 75.0% (round 2)"
 
 
 def test_away_from_a_terminal_each_training_is_a_plain_line(tiny):

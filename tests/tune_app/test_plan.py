@@ -122,6 +122,13 @@ IDS = {
     },
     "an axis more": {"find": {"parameters": {"lr": {"values": [0.4, 0.1, 0.2]}}}},
     "a seed more": {"seeds": [7, 0, 1]},
+    "layerwise pruning ratios taken over": {
+        "find": {"parameters": {"lr": {"values": [0.1, 0.2]}}, "lpr_from": [{"lr": 0.1}]}
+    },
+    "no rewinding, said in iterations": {"rewind": {"to": "0it"}},
+    "rewound to initialization, of whom": {
+        "eval": {"parameters": {"lr": {"values": [0.1, 0.2]}}, "rewind_from": "eval"}
+    },
 }
 
 
@@ -142,6 +149,9 @@ MOVES = {
     },
     "duration": {"train": {"lr": 0.1, "batch_size": 64, "duration": "3it"}},
     "seeds": {"seeds": [2, 3]},
+    "skipped layers": {"prune": {"fraction": 0.5, "rounds": 3, "skip": ["fc"]}},
+    "strategy": {"prune": {"fraction": 0.5, "rounds": 3, "strategy": "layerwise_magnitude"}},
+    "late rewinding": {"rewind": {"to": "1it"}},
 }
 
 
@@ -157,6 +167,152 @@ def test_the_dense_network_is_shared_by_all_ways_of_pruning_it():
     after = make_plan(small(prune={"fraction": 0.4, "rounds": 3})).trainings
     assert len(before) == 4
     assert before <= after.keys()
+
+
+def by_kind(plan: Plan, **fields) -> dict[str, set[str]]:
+    """Ids of what is under a pruned mask, by kind."""
+    ids: dict[str, set[str]] = {}
+    for id, t in plan.trainings.items():
+        if t.round > 0 and all(getattr(t, name) == value for name, value in fields.items()):
+            ids.setdefault(t.kind, set()).add(id)
+    return ids
+
+
+ALL_KINDS = {"baselines": ["global_random", "preserve_lpr", "reinit"]}
+
+
+def test_where_weights_start_moves_what_starts_from_them():
+    plain = by_kind(make_plan(small(**ALL_KINDS)))
+    late = by_kind(make_plan(small(**ALL_KINDS, rewind={"to": "1it"})))
+    grid = {"parameters": {"lr": {"values": [0.1, 0.2]}}, "rewind_from": "eval"}
+    of_eval = by_kind(make_plan(small(**ALL_KINDS, rewind={"to": "1it"}, eval=grid)))
+    for kind in plain:
+        assert not plain[kind] & of_eval[kind] or kind == "reinit"
+    # A new initialization is rewound to nothing, and the ticket of round 1 to nothing yet.
+    assert len(plain["reinit"]) == 24 and len(plain["reinit"] & late["reinit"]) == 8
+    assert not plain["lottery"] & late["lottery"]
+    # Whose weights they are makes no difference where H_find is H_eval: half of the pairs.
+    assert len(late["lottery"]) == 24 and len(late["lottery"] & of_eval["lottery"]) == 12
+    assert len(late["preserve_lpr"] & of_eval["preserve_lpr"]) == 12
+    # A global random mask has no H_find whose weights it could start from.
+    assert late["global_random"] == of_eval["global_random"]
+    assert late["reinit"] == of_eval["reinit"]
+
+
+@pytest.mark.parametrize("rewind_from", ["find", "eval"])
+def test_whose_weights_a_late_rewound_network_starts_from(rewind_from):
+    grid = {"parameters": {"lr": {"values": [0.1, 0.2]}}, "rewind_from": rewind_from}
+    plan = make_plan(small(**ALL_KINDS, rewind={"to": "1it"}, eval=grid))
+    names = {}
+    for t in plan.trainings.values():
+        if t.round == 0 or t.kind == "reinit":
+            assert (t.weights, t.rewound_at) == (None, None)
+            continue
+        expected = t.eval if t.kind == "global_random" else getattr(t, rewind_from)
+        assert t.rewound_at == expected
+        names.setdefault((t.rewound_at.lr, t.seed), set()).add(t.weights)
+    assert sorted(names) == [(0.1, 0), (0.1, 1), (0.2, 0), (0.2, 1)]
+    assert all(len(ids) == 1 for ids in names.values())
+    assert len(set.union(*names.values())) == 4
+
+
+def test_weights_that_go_on_are_those_that_the_round_before_was_trained_to():
+    plan = make_plan(small(baselines=["reinit"], rewind={"method": "learning_rate"}))
+    for chain in plan.chains:
+        assert chain.weights == (chain.ids[0], *chain.tickets[1:])
+        assert [t.weights for t in chain.trainings] == [None, *chain.weights[:-1]]
+    for t in plan.evaluations:
+        chain = plan.chain_of_ticket[t.ticket]
+        if t.kind == "lottery":
+            assert t.weights == chain.weights[t.round - 1]
+        else:
+            assert t.weights is None
+    other = by_kind(make_plan(small(baselines=[], rewind={"method": "fine_tuning"})))
+    assert not other["lottery"] & by_kind(plan)["lottery"]
+
+
+def test_a_round_whose_weights_are_lost_is_trained_again_where_they_are_needed():
+    chain = make_plan(small(baselines=[], rewind={"method": "learning_rate"})).chains[0]
+    results, tickets = frozenset(chain.ids), frozenset(chain.tickets)
+    without = frozenset(chain.weights) - {chain.weights[1]}
+    assert left_of(chain, Stored(results, tickets, without)) == []
+    needed = {chain.tickets[1]}
+    assert left_of(chain, Stored(results, tickets, without), needed) == [1]
+    assert left_of(chain, Stored(results, tickets, frozenset(chain.weights)), needed) == []
+    assert left_of(chain, Stored(results, tickets), needed) == [0, 1]
+
+
+def test_one_shot_finds_every_ticket_in_the_dense_network():
+    plan = make_plan(small(prune={"one_shot": [0.5, 0.7, 0.9]}))
+    # 2 H_find x 2 seeds; lottery and preserve LPR 2 x 2 x 3 x 2, random 2 x 3 x 2.
+    assert counts(plan) == {
+        "find": 4,
+        "dense": 4,
+        "lottery": 24,
+        "global_random": 24,
+        "preserve_lpr": 24,
+    }
+    assert len(plan.trainings) == 4 + 24 + 12 + 24
+    for chain in plan.chains:
+        assert len(chain.trainings) == 1
+        assert [len(tickets) for tickets in chain.found] == [3]
+    stored = Stored(frozenset(plan.chains[0].ids), frozenset(plan.chains[0].tickets[:2]))
+    assert left_of(plan.chains[0], stored, {plan.chains[0].tickets[1]}) == []
+    assert left_of(plan.chains[0], stored, {plan.chains[0].tickets[2]}) == [0]
+
+
+def test_a_one_shot_ticket_is_the_first_of_a_chain_that_prunes_as_much():
+    one_shot = make_plan(small(prune={"one_shot": [0.3, 0.5]}))
+    chain = make_plan(small())  # 0.5 a round
+    for kind, ids in by_kind(chain, round=1).items():
+        assert ids == by_kind(one_shot, round=2)[kind]
+    # Pruned once, nothing has been rewound before.
+    late = make_plan(small(prune={"one_shot": [0.3, 0.5]}, rewind={"to": "1it"}))
+    assert {c.tickets for c in late.chains} == {c.tickets for c in one_shot.chains}
+
+
+CONSTRAINED = {
+    "find": {
+        "parameters": {"lr": {"values": [0.1, 0.2, 0.4]}},
+        "lpr_from": [{"lr": 0.1}, {"lr": 0.4}],
+    },
+    "baselines": [],
+}
+
+
+def test_a_chain_takes_the_ratios_of_another_of_its_seed():
+    plan = make_plan(small(**CONSTRAINED))
+    regular = {(c.find.lr, c.seed): c for c in plan.chains if not c.lpr_tickets}
+    constrained = [c for c in plan.chains if c.lpr_tickets]
+    assert plan.chains[:6] == tuple(regular.values())
+    sources = {0: [], 1: []}
+    for chain in constrained:
+        [source] = [c for c in regular.values() if set(chain.lpr_tickets) <= set(c.tickets)]
+        assert [len(tickets) for tickets in chain.found] == (
+            [1, 1, 1] if chain.find.lr == 0.4 else [1, 1, 1, 0]
+        )
+        assert chain.lpr_tickets == source.tickets[:3]
+        assert not set(chain.tickets) & set(source.tickets)
+        sources[chain.seed].append((chain.find.lr, source.find.lr))
+        assert chain.ids[0] == regular[chain.find.lr, chain.seed].ids[0]
+        for training in chain.trainings[1:]:
+            assert (training.kind, training.lpr_find) == ("lpr_constrained", source.find)
+    expected = [(0.2, 0.1), (0.4, 0.1), (0.1, 0.4), (0.2, 0.4)]
+    assert sources == {0: expected, 1: expected}
+    assert counts(plan)["lpr_constrained"] == 4 * 2 * 3 * 2
+
+
+def test_what_a_constrained_chain_needs_of_another_is_found_again():
+    plan = make_plan(small(**CONSTRAINED))
+    source = plan.chains[0]
+    done = everything(plan)
+    lost = Stored(done.results, done.tickets - {source.tickets[1]})
+    assert what_is_left(plan, lost).num_trials == 0
+    # A constrained chain that is left, of the same seed, needs the ratios.
+    [chain] = [c for c in plan.chains if source.tickets[1] in c.lpr_tickets][:1]
+    left = what_is_left(plan, Stored(lost.results - {chain.ids[-1]}, lost.tickets))
+    assert left.chains == (source, chain)
+    assert left.trainings == {source.ids[1], chain.ids[-1]}
 
 
 def test_ids_are_frozen():

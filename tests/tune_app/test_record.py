@@ -59,6 +59,21 @@ def test_what_hangs_on_a_failed_round_says_so(record, plan):
     }
 
 
+def test_what_takes_the_ratios_of_a_failed_chain_says_so(tiny, tmp_path):
+    sweep = load_sweep(tiny, ["find.lpr_from=[{lr: 0.05}]"])
+    plan = make_plan(sweep)
+    run_dir = RunDirectory(tmp_path / "tiny")
+    run_dir.create(sweep)
+    record = Record(plan, {}, run_dir, Progress(sweep, 44, io.StringIO()))
+    source, waiting = plan.chains[0], plan.chains[4]
+    record.failed(source, source.ids[1], "Diverged: loss is nan at step 1")
+    reasons = {failure["id"]: failure["reason"] for failure in record.missing()}
+    why = "round 1 of the chain whose LPR it takes failed: Diverged: loss is nan at step 1"
+    assert reasons[waiting.ids[1]] == f"its mask was not found: {why}"
+    [evaluation] = [t for t in plan.evaluations if t.ticket == waiting.tickets[1]]
+    assert reasons[evaluation.id] == f"its mask was not found: {why}"
+
+
 def test_a_crash_counts_for_the_first_round_without_a_result(record, plan):
     chain = plan.chains[0]
     record.finished(result_of(chain.trainings[0]), 0)

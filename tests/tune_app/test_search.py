@@ -33,13 +33,13 @@ def test_a_ticket_frees_exactly_its_evaluations(tiny):
     search = PlanSearch(to_do, tickets=())
     take(search)
     ticket = plan.chains[0].tickets[0]
-    search.on_trial_result("t0", {"ticket": ticket})
+    search.on_trial_result("t0", {"tickets": [ticket]})
     *freed, answer = take(search, prefix="u")
     # One decoupled lottery evaluation, and preserve LPR at both H_eval.
     assert sorted(work.kind for work in freed) == ["lottery", "preserve_lpr", "preserve_lpr"]
     assert {work.ticket for work in freed} == {ticket}
     assert answer is None
-    search.on_trial_result("t0", {"ticket": ticket})  # a restarted chain reports it again
+    search.on_trial_result("t0", {"tickets": [ticket]})  # a restarted chain reports it again
     assert take(search, prefix="v") == [None]
 
 
@@ -50,9 +50,45 @@ def test_it_ends_when_all_chains_have_ended(tiny):
     for number, chain in enumerate(plan.chains):
         assert search.suggest("wait") is None
         for ticket in chain.tickets:
-            search.on_trial_result(f"t{number}", {"ticket": ticket})
+            search.on_trial_result(f"t{number}", {"tickets": [ticket]})
         search.on_trial_complete(f"t{number}", {"done": True})
         take(search, prefix=f"u{number}-")
+    assert search.suggest("end") == Searcher.FINISHED
+
+
+def constrained(tiny):
+    """A plan in which the chains of LR 0.2 also take the ratios of those of LR 0.05."""
+    plan = make_plan(load_sweep(tiny, ["find.lpr_from=[{lr: 0.05}]"]))
+    return plan, what_is_left(plan, Stored())
+
+
+def test_a_chain_waits_for_all_the_tickets_whose_ratios_it_takes(tiny):
+    plan, to_do = constrained(tiny)
+    search = PlanSearch(to_do, tickets=())
+    *handed_out, _ = take(search)
+    assert handed_out[:4] == list(plan.chains[:4])
+    assert not any(isinstance(work, Chain) for work in handed_out[4:])
+    source, waiting = plan.chains[0], plan.chains[4]
+    first, *rest = waiting.lpr_tickets
+    search.on_trial_result("t0", {"tickets": [first]})
+    assert not any(isinstance(work, Chain) for work in take(search, prefix="u"))
+    assert rest == [source.tickets[1]]
+    search.on_trial_result("t0", {"tickets": rest})
+    assert take(search, prefix="v")[0] == waiting
+
+
+def test_tickets_that_are_stored_hold_no_chain_back(tiny):
+    plan, to_do = constrained(tiny)
+    stored = [ticket for chain in plan.chains[:4] for ticket in chain.tickets]
+    assert take(PlanSearch(to_do, stored))[:6] == list(plan.chains)
+
+
+def test_it_ends_when_a_chain_that_others_wait_for_has_failed(tiny):
+    _, to_do = constrained(tiny)
+    search = PlanSearch(to_do, tickets=())
+    take(search)
+    for number in range(4):
+        search.on_trial_complete(f"t{number}", error=True)
     assert search.suggest("end") == Searcher.FINISHED
 
 

@@ -82,8 +82,8 @@ def problems(text: str, *overrides: str) -> list[str]:
 
 
 SWEEP_KEYS = (
-    "name, description, model, dataset, data_dir, seeds, train, prune, find, eval, baselines, "
-    "select_on, resources_per_trial, max_failures"
+    "name, description, model, dataset, data_dir, seeds, train, prune, find, eval, rewind, "
+    "baselines, select_on, resources_per_trial, max_failures"
 )
 RECIPE_KEYS = (
     "lr, batch_size, weight_decay, momentum, duration, stop, warmup, decay, milestones, gamma"
@@ -147,7 +147,12 @@ MISTAKES = [
         "rounds: {values: [1, 2]}",
         f"unknown key `find.parameters.rounds`; known here: {RECIPE_KEYS}",
     ),
-    (23, f"parameters:\n    {GRID}", GRID, "unknown key `find.lr`; known here: parameters"),
+    (
+        23,
+        f"parameters:\n    {GRID}",
+        GRID,
+        "unknown key `find.lr`; known here: parameters, lpr_from",
+    ),
     (1, "seeds: [0, 1, 2]", "", "`seeds` is required"),
     (8, "lr: 0.1", "", "`train.lr` is required"),
     (
@@ -220,7 +225,7 @@ MISTAKES = [
         "not valid YAML: mapping values are not allowed here",
     ),
     (8, TRAIN, "train: sgd\n", f'`train` must be a mapping {RECIPE_SHAPE}, got "sgd"'),
-    (22, FIND, "find:\n", "`find` must be a mapping {parameters: ..}, got null"),
+    (22, FIND, "find:\n", "`find` must be a mapping {parameters: .., lpr_from: ..}, got null"),
     (
         24,
         GRID,
@@ -301,7 +306,7 @@ MISTAKES = [
         31,
         "preserve_lpr]",
         "preserve_lrp]",
-        '`baselines.1` must be one of global_random, preserve_lpr, got "preserve_lrp"; '
+        '`baselines.1` must be one of global_random, preserve_lpr, reinit, got "preserve_lrp"; '
         "did you mean preserve_lpr?",
     ),
     (
@@ -399,9 +404,15 @@ MISTAKES = [
         17,
         "rounds: 11",
         "rounds: 11\n  final_sparsity: 0.98",
-        "`prune`: needs one of `rounds` and `final_sparsity`, got both (null unsets one)",
+        "`prune`: needs one of `rounds`, `final_sparsity` and `one_shot`, got rounds and "
+        "final_sparsity (null unsets one)",
     ),
-    (17, "rounds: 11", "", "`prune`: needs one of `rounds` and `final_sparsity`, got neither"),
+    (
+        17,
+        "rounds: 11",
+        "",
+        "`prune`: needs one of `rounds`, `final_sparsity` and `one_shot`, got none",
+    ),
     (
         23,
         GRID,
@@ -441,6 +452,55 @@ MISTAKES = [
         "`find.parameters`: at lr=0.02, warmup=17ep, "
         "`warmup` must end by `duration` (16ep), got 17ep",
     ),
+    (
+        18,
+        "strategy: global_magnitude",
+        "strategy: filter_l1",
+        "`prune.strategy`: prunes once: needs `one_shot`, the shares of the filters to remove",
+    ),
+    (
+        20,
+        "rounds: 11",
+        "one_shot: [0.5, 0.9, 0.8]",
+        "`prune.one_shot`: must rise, got [0.5, 0.9, 0.8]",
+    ),
+    (
+        21,
+        "rounds: 11",
+        "rounds: 11\n  layer_fractions: {fc: 0.1}",
+        "`prune.layer_fractions`: goes with `strategy: layerwise_magnitude`, "
+        "not with global_magnitude",
+    ),
+    (
+        22,
+        "strategy: global_magnitude",
+        "strategy: layerwise_magnitude\n  skip: [fc]\n  layer_fractions:\n    conv: 0\n    fc: 0.1",
+        "`prune.layer_fractions.fc`: is in `skip`, so it loses nothing",
+    ),
+    (
+        20,
+        "rounds: 11",
+        "shrink: false\n  rounds: 11",
+        "`prune.shrink`: goes with `strategy: filter_l1`, not with global_magnitude",
+    ),
+    (
+        31,
+        "baselines:",
+        "rewind: {to: 16ep}\nbaselines:",
+        "`rewind.to`: must lie before the end of every training, such as 16ep, got 16ep",
+    ),
+    (
+        27,
+        GRID,
+        f"{GRID}\n  lpr_from:\n    - {{lr: 0.1}}\n    - {{lr: 0.2}}",
+        "`find.lpr_from.1`: must be a point of `find.parameters`: lr=0.02; lr=0.1; lr=0.5",
+    ),
+    (
+        25,
+        GRID,
+        f"{GRID}\n  lpr_from: [{{lr: 0.1}}, {{lr: 1e-1}}]",
+        "`find.lpr_from`: each may be given once, got lr=0.1 again",
+    ),
 ]
 
 
@@ -451,6 +511,30 @@ MISTAKES = [
 )
 def test_each_mistake_is_told_with_its_line_and_what_to_write(line, old, new, message):
     assert problems(edited((old, new))) == [f"sweep.yaml:{line}: {message}"]
+
+
+def test_what_goes_on_from_trained_weights_has_none_for_random_masks():
+    text = edited(
+        ("baselines: [", "rewind: {method: fine_tuning}\nbaselines: [reinit, "),
+        ("at_sparsity:", "rewind_from: eval\n  at_sparsity:"),
+    )
+    instead = "has no trained weights to go on from; use `rewind.method: weights`"
+    assert problems(text) == [
+        "sweep.yaml:29: `eval.rewind_from`: needs `rewind.method: weights`: no weights are rewound",
+        f"sweep.yaml:33: `baselines.1`: global_random {instead}",
+        f"sweep.yaml:33: `baselines.2`: preserve_lpr {instead}",
+    ]
+
+
+def test_what_does_not_go_with_whole_filters():
+    assert problems(
+        TEXT, "prune={strategy: filter_l1, one_shot: [0.5]}", "find.lpr_from=[{lr: 0.5}]"
+    ) == [
+        "sweep.yaml:31: `baselines.1`: of whole filters global_random preserves the LPR too, "
+        "and costs less",
+        "command line (find.lpr_from=[{lr: 0.5}]): `find.lpr_from`: goes with "
+        "`prune.strategy: global_magnitude`, not with filter_l1",
+    ]
 
 
 def test_a_target_that_needs_too_many_rounds():
@@ -564,8 +648,8 @@ def test_a_mistake_in_an_override_is_told_on_the_command_line(override, expected
 
 def test_an_override_that_does_not_go_with_the_file():
     assert problems(TEXT, "prune.final_sparsity=0.9") == [
-        "sweep.yaml:17: `prune`: needs one of `rounds` and `final_sparsity`, "
-        "got both (null unsets one)"
+        "sweep.yaml:17: `prune`: needs one of `rounds`, `final_sparsity` and `one_shot`, "
+        "got rounds and final_sparsity (null unsets one)"
     ]
     assert load(TEXT, "prune.final_sparsity=0.9", "prune.rounds=null").prune.num_rounds == 7
 
@@ -578,7 +662,7 @@ def test_an_override_is_read_like_the_file():
     assert [recipe.lr for recipe in sweep.eval_recipes] == [0.02, 0.1, 0.5]
 
 
-@pytest.mark.parametrize("path", sorted(SWEEPS.rglob("*.yaml")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_sweep_loads(path):
     load_sweep(path)
 
@@ -661,6 +745,42 @@ def test_evaluated_rounds_rise_and_each_is_there_once():
     assert load(TEXT, "eval.at_sparsity=[0.96, 0.5, 0.51]").eval_rounds == (0, 2, 9)
 
 
+@pytest.mark.parametrize(
+    ("prune", "fractions", "sparsities"),
+    [
+        # 0.8^5 = 0.32768 and 0.8^10 = 0.1073741824 are left.
+        ("{fraction: 0.2, rounds: 10}", {0: (), 2: (0.2, 0.2)}, {0: 0, 5: 0.67232, 10: 0.892626}),
+        ("{fraction: 0.3, rounds: 2}", {1: (0.3,)}, {1: 0.3, 2: 0.51}),
+        ("{one_shot: [0.5, 0.9]}", {0: (), 1: (0.5,), 2: (0.9,)}, {0: 0, 1: 0.5, 2: 0.9}),
+    ],
+)
+def test_what_each_pruning_removes_of_what_is_left(prune, fractions, sparsities):
+    prune = load(TEXT, f"prune={prune}").prune
+    assert {round: prune.fractions(round) for round in fractions} == fractions
+    for round, sparsity in sparsities.items():
+        assert prune.sparsity(round) == pytest.approx(sparsity, abs=1e-6)
+
+
+def test_one_shot_tickets_are_rounds():
+    sweep = load(TEXT, "prune={one_shot: [0.5, 0.7, 0.97]}")
+    assert sweep.prune.num_rounds == 3
+    assert sweep.eval_rounds == (0, 2, 3)
+
+
+def test_a_layerwise_pruning_ratio_is_taken_from_a_point_of_the_space():
+    sweep = load(
+        TEXT,
+        "train.lr=0.02",
+        "find.parameters={lr: {values: [0.02, 0.5]}, weight_decay: {values: [0, 5e-3]}}",
+        "find.lpr_from=[{lr: 0.5}, {weight_decay: 0, lr: 0.02}]",
+    )
+    assert [(recipe.lr, recipe.weight_decay) for recipe in sweep.lpr_sources] == [
+        (0.5, 0.005),
+        (0.02, 0),
+    ]
+    assert set(sweep.lpr_sources) < set(sweep.find_recipes)
+
+
 def test_points_run_through_the_last_field_fastest_whatever_the_order_in_the_file():
     grids = ["weight_decay: {values: [0, 1e-4]}", "lr: {values: [0.5, 0.1]}"]
     expected = [(0.5, 0.0), (0.5, 0.0001), (0.1, 0.0), (0.1, 0.0001)]
@@ -726,6 +846,8 @@ def test_a_resolved_sweep_loads_as_itself(written):
         "find.parameters={milestones: {values: [[8ep], []]}, weight_decay: {values: [1e-20, 1]}}",
         "eval.parameters={}",
         "resources_per_trial={gpu: 0.25}",
+        "rewind={to: 2ep}",
+        "find.lpr_from=[{weight_decay: 1, milestones: []}]",
     )
     assert load(written(sweep.model_dump(mode="json", exclude_none=True))) == sweep
 

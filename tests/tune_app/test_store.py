@@ -23,18 +23,18 @@ def test_what_is_put_is_there_also_for_another_process(store):
     weights = {"conv": np.array([[1.5, -2.0]], dtype=np.float32)}
     store.put_result(RESULT)
     store.put_ticket("8a41", b"mask")
-    store.put_dense_weights("3f0c", weights)
+    store.put_weights("3f0c", weights)
 
     again = Store(store.root)
     assert again.result("3f0c") == RESULT
     assert again.ticket("8a41") == b"mask"
-    assert again.dense_weights("3f0c")["conv"].tolist() == [[1.5, -2.0]]
+    assert again.weights("3f0c")["conv"].tolist() == [[1.5, -2.0]]
     stored = again.stored()
-    assert (stored.results, stored.tickets, stored.dense_weights) == ({"3f0c"}, {"8a41"}, {"3f0c"})
+    assert (stored.results, stored.tickets, stored.weights) == ({"3f0c"}, {"8a41"}, {"3f0c"})
 
 
 def test_what_is_not_there_is_none(store):
-    assert (store.result("00"), store.ticket("00"), store.dense_weights("00")) == (None,) * 3
+    assert (store.result("00"), store.ticket("00"), store.weights("00")) == (None,) * 3
 
 
 def test_stored_can_be_asked_of_some_ids_only(store):

@@ -1,16 +1,20 @@
 """What a trial does, in this process: tickets go straight to their files."""
 
+import dataclasses
 import errno
+import json
 
 import pytest
 import torch
 from tiny_sweep import Files
 
-from lt_core import data
+from lt_core import data, rewind
+from lt_core.evaluate import evaluate
 from lt_core.find import find
-from lt_core.mask import pack, sparsity, unpack
+from lt_core.mask import alive_by_layer, num_alive, pack, sparsity, unpack
+from lt_core.steps import Steps
 from tune_app.plan import make_plan
-from tune_app.spec import load_sweep
+from tune_app.spec import Sweep, load_sweep
 from tune_app.store import Store
 from tune_app.trainables import Setting, Worker
 
@@ -34,7 +38,7 @@ def plan(sweep):
 def worker(sweep, tmp_path):
     store = Store(tmp_path)
     store.create()
-    setting = Setting(sweep.model, sweep.prune, 1, store, None, "c0ffee")
+    setting = Setting(sweep.model, sweep.prune, sweep.rewind, 1, store, None, "c0ffee")
     return Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
 
 
@@ -44,9 +48,9 @@ def test_a_chain_is_what_find_yields(worker, plan, sweep):
     rounds = list(
         find(sweep.model, worker.data, chain.find, sweep.prune, rounds=2, seed=chain.seed)
     )
-    assert [report["ticket"] for report in reports] == list(chain.tickets)
+    assert [report["tickets"] for report in reports] == [(id,) for id in chain.tickets]
     for report, round in zip(reports, rounds, strict=True):
-        stored = worker.tickets.get(report["ticket"])
+        stored = worker.tickets.get(report["tickets"][0])
         assert stored.bits.tolist() == pack(round.next_mask).bits.tolist()
         assert report["result"]["test_accuracy"] == round.evaluation.test_accuracy
         assert report["result"]["lpr"] == round.evaluation.lpr
@@ -65,7 +69,7 @@ def test_a_chain_goes_on_to_the_same_bits(worker, plan):
 
     fresh = Store(worker.setting.store.root / "fresh")
     fresh.create()
-    setting = Setting(worker.setting.model, worker.setting.pruning, 1, fresh, None, None)
+    setting = dataclasses.replace(worker.setting, store=fresh)
     undisturbed = Worker(setting, worker.data, Files(fresh), "cpu")
     straight = [report["result"] for report in undisturbed.find(chain, needed=())]
     for a, b in zip(on, straight, strict=True):
@@ -92,18 +96,192 @@ def test_a_dense_network_is_pruned_in_another_way_without_training_it(worker, pl
         sweep.model_copy(update={"prune": sweep.prune.model_copy(update={"fraction": 0.3})})
     ).chains[0]
     assert other.ids[0] == chain.ids[0]
-    setting = Setting(
-        sweep.model,
-        sweep.prune.model_copy(update={"fraction": 0.3}),
-        1,
-        worker.setting.store,
-        None,
-        None,
+    setting = dataclasses.replace(
+        worker.setting, prune=sweep.prune.model_copy(update={"fraction": 0.3})
     )
     report = next(Worker(setting, worker.data, worker.tickets, "cpu").find(other, needed=()))
     assert report["result"] == dense
-    mask = unpack(worker.tickets.get(report["ticket"]))
+    mask = unpack(worker.tickets.get(report["tickets"][0]))
     assert sparsity(mask) == 5840 / 19464  # ceil(0.3 * 19,464)
+
+
+def changed(worker, sweep_file, **keys):
+    """The plan of the tiny sweep with other keys, and a worker for it."""
+    spec = json.loads(load_sweep(sweep_file).model_dump_json()) | keys
+    sweep = Sweep.model_validate_json(json.dumps(spec))
+    setting = dataclasses.replace(worker.setting, prune=sweep.prune, rewind=sweep.rewind)
+    return make_plan(sweep), dataclasses.replace(worker, setting=setting)
+
+
+def in_a_store_of_its_own(worker, name):
+    store = Store(worker.setting.store.root / name)
+    store.create()
+    setting = dataclasses.replace(worker.setting, store=store)
+    return dataclasses.replace(worker, setting=setting, tickets=Files(store))
+
+
+GRID = {"parameters": {"lr": {"values": [0.05, 0.2]}}}
+CONSTRAINED = GRID | {"lpr_from": [{"lr": 0.05}]}
+LR_REWINDING = {"method": "learning_rate"}
+NO_MASKS = {"baselines": ["reinit"]}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"rewind": {"to": "2it"}},
+        {"rewind": LR_REWINDING, **NO_MASKS},
+        {"rewind": {"method": "fine_tuning", "to": "1it"}, **NO_MASKS},
+        {"find": CONSTRAINED},
+        {"find": CONSTRAINED, "rewind": LR_REWINDING, **NO_MASKS},
+    ],
+    ids=str,
+)
+def test_a_chain_that_is_killed_after_every_round_ends_with_the_same_bits(worker, tiny, keys):
+    plan, worker = changed(worker, tiny, **keys)
+    source, chain = plan.chains[0], plan.chains[-2]  # of seed 0
+    straight = in_a_store_of_its_own(worker, "straight")
+    for each in (worker, straight):
+        list(each.find(source, needed=()))
+    list(straight.find(chain, needed=()))
+    for training in chain.trainings:
+        going = worker.find(chain, needed=chain.tickets)
+        while next(going)["result"]["id"] != training.id:
+            pass
+        going.close()
+    for id in chain.ids:
+        a, b = (each.setting.store.result(id) for each in (worker, straight))
+        assert (a["train_loss"], a["lpr"]) == (b["train_loss"], b["lpr"])
+    for ticket in chain.tickets:
+        stored = worker.setting.store.ticket(ticket)
+        assert stored is not None and stored == straight.setting.store.ticket(ticket)
+
+
+def test_a_chain_takes_the_layerwise_ratios_of_another(worker, tiny):
+    plan, worker = changed(worker, tiny, find=CONSTRAINED)
+    source, chain = plan.chains[0], plan.chains[-2]
+    theirs = [report["result"]["lpr"] for report in worker.find(source, needed=())]
+    reports = [report["result"] for report in worker.find(chain, needed=())]
+    assert [result["lpr"] for result in reports] == theirs
+    assert [result["kind"] for result in reports] == ["lottery"] + 2 * ["lpr_constrained"]
+    assert reports[1]["lpr_find"]["lr"] == 0.05 and reports[1]["find"]["lr"] == 0.2
+    a, b = (unpack(worker.tickets.get(each.tickets[0])) for each in (source, chain))
+    assert any(not torch.equal(a[name], b[name]) for name in a)
+
+
+def test_one_shot_tickets_are_the_first_of_chains_that_prune_as_much(worker, tiny):
+    plan, one_shot = changed(worker, tiny, prune={"one_shot": [0.3, 0.9]})
+    chain = plan.chains[0]
+    [report] = one_shot.find(chain, needed=())
+    assert report["tickets"] == chain.tickets
+    for fraction, id in zip((0.3, 0.9), chain.tickets, strict=True):
+        other, iterative = changed(worker, tiny, prune={"fraction": fraction, "rounds": 1})
+        iterative = in_a_store_of_its_own(iterative, str(fraction))
+        list(iterative.find(other.chains[0], needed=()))
+        assert other.chains[0].tickets[0] == id
+        assert one_shot.setting.store.ticket(id) == iterative.setting.store.ticket(id)
+    random = one_shot._mask(evaluation(plan, "global_random", 2))
+    assert num_alive(random) == 19_464 - 17_518  # 17517.6
+
+
+def test_random_masks_are_as_large_as_tickets_pruned_layer_by_layer(worker, tiny):
+    prune = {
+        "strategy": "layerwise_magnitude",
+        "layer_fractions": {"fc": 0.1},
+        "fraction": 0.3,
+        "rounds": 2,
+    }
+    plan, worker = changed(worker, tiny, prune=prune)
+    chain = plan.chains[0]
+    list(worker.find(chain, needed=()))
+    for round in (1, 2):
+        ticket = unpack(worker.tickets.get(chain.tickets[round - 1]))
+        random = worker._mask(evaluation(plan, "global_random", round, seed=0))
+        assert num_alive(random) == num_alive(ticket)
+
+
+def test_random_filters_are_as_many_of_each_layer_as_the_tickets_have(worker, tiny):
+    plan, worker = changed(
+        worker,
+        tiny,
+        prune={"strategy": "filter_l1", "one_shot": [0.25, 0.5]},
+        baselines=["global_random"],
+    )
+    chain = plan.chains[0]
+    list(worker.find(chain, needed=()))
+    for round in (1, 2):
+        ticket = unpack(worker.tickets.get(chain.tickets[round - 1]))
+        random = worker._mask(evaluation(plan, "global_random", round, seed=0))
+        assert alive_by_layer(random) == alive_by_layer(ticket)
+        assert not torch.equal(random["conv"], ticket["conv"])
+    [report] = worker.evaluate(evaluation(plan, "lottery", 2, ticket=chain.tickets[1]))
+    assert report["result"]["sparsity"] == sparsity(ticket)
+
+
+@pytest.fixture
+def starts(monkeypatch):
+    """What each evaluation starts from."""
+    taken = []
+
+    def recorded(*arguments, start, **settings):
+        taken.append(start)
+        return evaluate(*arguments, start=start, **settings)
+
+    monkeypatch.setattr("tune_app.trainables.evaluate", recorded)
+    return taken
+
+
+@pytest.mark.parametrize("whose", ["find", "eval"])
+def test_whose_early_weights_an_evaluation_starts_from(worker, tiny, starts, whose):
+    plan, worker = changed(
+        worker,
+        tiny,
+        rewind={"to": "2it"},
+        eval=GRID | {"rewind_from": whose},
+        baselines=["global_random", "preserve_lpr", "reinit"],
+    )
+    chain = plan.chains[0]
+    list(worker.find(chain, needed=()))
+    early = {
+        recipe.lr: rewind.to_step("small_resnet", worker.data, recipe, Steps(2, "it"), seed=0)
+        for recipe in (chain.find, plan.chains[2].find)
+    }
+    assert not torch.equal(early[0.05]["conv.weight"], early[0.2]["conv.weight"])
+    for kind in ("lottery", "preserve_lpr", "global_random"):
+        training = evaluation(plan, kind, 1, seed=0, eval=plan.chains[2].find)
+        starts.clear()
+        list(worker.evaluate(training))
+        lr = 0.05 if whose == "find" and kind != "global_random" else 0.2
+        assert starts[0].step == Steps(2, "it")
+        assert all(torch.equal(starts[0].weights[name], early[lr][name]) for name in early[lr])
+
+    starts.clear()
+    list(worker.evaluate(evaluation(plan, "reinit", 1, seed=0)))
+    again = rewind.to_another_initialization("small_resnet", worker.data, seed=0)
+    assert starts[0].step == Steps(0, "ep")
+    assert torch.equal(starts[0].weights["fc.weight"], again.weights["fc.weight"])
+
+
+def test_an_early_step_is_trained_to_once(worker, tiny, monkeypatch):
+    plan, worker = changed(worker, tiny, rewind={"to": "2it"})
+    training = evaluation(plan, "global_random", 1, seed=0)
+    made = worker._weights(training)
+    monkeypatch.setattr("tune_app.trainables.rewind.to_step", None)
+    kept = worker._weights(training)
+    assert made.keys() == kept.keys()
+    assert all(torch.equal(made[name], kept[name]) for name in made)
+
+
+def test_weights_that_are_gone_fail_the_training_and_say_so(worker, tiny):
+    plan, worker = changed(worker, tiny, rewind=LR_REWINDING, **NO_MASKS)
+    chain = plan.chains[0]
+    list(worker.find(chain, needed=()))
+    store = worker.setting.store
+    store._path("weights", chain.weights[1]).unlink()
+    [report] = worker.evaluate(evaluation(plan, "lottery", 2, ticket=chain.tickets[1]))
+    assert report["reason"] == (
+        f"StoreError: there are no weights {chain.weights[1]} in {store.root}"
+    )
 
 
 def evaluation(plan, kind, round, **fields):
