@@ -7,9 +7,9 @@ from tune_app.curves import (
     Means,
     best,
     cells,
+    how_sparse,
     is_complete,
     most_complete_round,
-    percent_pruned,
     short,
     varied_fields,
 )
@@ -24,9 +24,9 @@ def answer(sweep: Sweep, means: Means) -> str:
         total = len(sweep.find_recipes) * len(sweep.eval_recipes)
         return (
             f"No answer yet: at no sparsity do all {total} configurations have results; at "
-            f"{percent_pruned(sweep, round)} pruned {len(found)} do."
+            f"{how_sparse(means, round)} {len(found)} do."
         )
-    at = f"At {percent_pruned(sweep, round)} pruned"
+    at = f"At {how_sparse(means, round)}"
     top = best(sweep, found)
     if len(found) == 1:
         return f"{at}, the only configuration, {_place(sweep, top)}, reaches test {_score(top)}."

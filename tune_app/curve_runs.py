@@ -28,46 +28,65 @@ def evaluated(sweep: Sweep, curve: Curve) -> Curve:
 
 def curve_id(sweep: Sweep, curve: Curve) -> str:
     """The same for curves of the same results, whichever sweep asks for them."""
-    setting = [sweep.model, sweep.dataset, sweep.prune.strategy, sweep.prune.fraction]
-    determines = canonical([*setting, curve.kind, curve.find, curve.eval, curve.seed])
-    return hashlib.sha256(determines.encode()).hexdigest()[:16]
+    prune = sweep.prune
+    determines = [sweep.model, sweep.dataset, prune.strategy, prune.fraction]
+    determines += [curve.kind, curve.find, curve.eval, curve.seed]
+    known = {"strategy", "fraction", "rounds", "final_sparsity"}
+    further = {
+        "prune": prune.model_dump(mode="json", exclude_defaults=True, exclude=known),
+        "rewind": sweep.rewind.model_dump(mode="json", exclude_defaults=True),
+        "lpr_find": curve.lpr_find,
+    }
+    if further["rewind"] and sweep.eval.rewind_from != "find":
+        further["rewind_from"] = sweep.eval.rewind_from
+    # What is at its default changes no id.
+    determines += [{name: value} for name, value in further.items() if value]
+    return hashlib.sha256(canonical(determines).encode()).hexdigest()[:16]
 
 
 def run_name(sweep: Sweep, curve: Curve) -> str:
     """In the words of what varies: `lottery find lr 0.1 -> eval lr 0.5 seed 0`."""
-    find = ""
+    found = ""
     if curve.find is not None:
-        find = f"find {label(curve.find, varied(sweep.find.parameters))} -> "
+        names = varied(sweep.find.parameters)
+        lpr = f" lpr of {label(curve.lpr_find, names)}" if curve.lpr_find else ""
+        found = f"find {label(curve.find, names)}{lpr} -> "
     eval_ = label(curve.eval, varied(sweep.eval.parameters))
-    return f"{curve.kind} {find}eval {eval_} seed {curve.seed}"
+    return f"{curve.kind} {found}eval {eval_} seed {curve.seed}"
 
 
 def run_params(sweep: Sweep, curve: Curve) -> dict[str, str]:
     """Parameters to filter and group runs by; those of `find` only where there is one."""
+    coupled = curve.lpr_find is None and curve.find in (None, curve.eval)
+    groups = {
+        "prune": sweep.prune.model_dump(mode="json", exclude={"rounds", "final_sparsity"}),
+        "rewind": sweep.rewind.model_dump(mode="json") | {"from": sweep.eval.rewind_from},
+        "find": curve.find or {},
+        "lpr_find": curve.lpr_find or {},
+        "eval": curve.eval,
+    }
     return {
         "kind": curve.kind,
         "seed": str(curve.seed),
-        "coupled": "yes" if curve.find in (None, curve.eval) else "no",
+        "coupled": "yes" if coupled else "no",
         "model": sweep.model,
         "dataset": sweep.dataset,
-        "prune.strategy": sweep.prune.strategy,
-        "prune.fraction": text(sweep.prune.fraction),
-        **{f"find.{name}": text(value) for name, value in (curve.find or {}).items()},
-        **{f"eval.{name}": text(value) for name, value in curve.eval.items()},
+        **{f"{group}.{name}": text(v) for group, its in groups.items() for name, v in its.items()},
     }
 
 
 def varied_params(sweep: Sweep) -> list[str]:
     """The names of the parameters that the sweep varies."""
     find, eval_ = varied(sweep.find.parameters), varied(sweep.eval.parameters)
-    return [f"find.{name}" for name in find] + [f"eval.{name}" for name in eval_]
+    groups = {"find": find, "lpr_find": find if sweep.find.lpr_from else (), "eval": eval_}
+    return [f"{group}.{name}" for group, names in groups.items() for name in names]
 
 
 def points(sweep: Sweep, results: Iterable[Result]) -> Iterator["Metric"]:
     """The metrics of a run: over sparsity in millionths, and single ones for the table of runs.
 
     Steps are whole numbers, and MLflow would draw two rounds of one step as one point. A single
-    one, such as `test_acc/0.893`, is the test accuracy at that sparsity.
+    one, such as `test_acc/0.893`, is the test accuracy at that nominal sparsity.
     """
     from mlflow.entities import Metric
 
@@ -92,8 +111,11 @@ def table_columns(sweep: Sweep) -> list[str]:
 def _accuracy_columns(sweep: Sweep) -> dict[int, str]:
     """By round: every n-th of the evaluated ones, the last among them, so that they fit."""
     from_last = sweep.eval_rounds[:0:-1]
-    chosen = from_last[:: -(-len(from_last) // MAX_COLUMNS)]
-    return {round: f"test_acc/{sweep.prune.sparsity(round):.3f}" for round in reversed(chosen)}
+    chosen = reversed(from_last[:: -(-len(from_last) // MAX_COLUMNS)])
+    if sweep.prune.strategy == "filter_l1" or sweep.prune.layer_fractions:
+        # The nominal sparsity is another number than the fraction of the weights that are gone.
+        return {round: f"test_acc/round {round}" for round in chosen}
+    return {round: f"test_acc/{sweep.prune.sparsity(round):.3f}" for round in chosen}
 
 
 def finished_ms(result: Result) -> int:

@@ -19,10 +19,12 @@ KIND_NAMES = {
     "lottery": "lottery",
     "global_random": "global random",
     "preserve_lpr": "preserve LPR",
+    "reinit": "random reinit",
+    "lpr_constrained": "LPR-constrained",
 }
 
-CurveKey = tuple[str, str, str]
-"""Kind, canonical H_find and canonical H_eval."""
+CurveKey = tuple[str, str, str, str]
+"""Kind and, canonical, H_find, H_eval and the H_find that the LPR is taken from."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,8 @@ class Curve:
     """The results of one kind, H_find, H_eval and seed, by rising round.
 
     The dense network at H_eval, which no mask and so no H_find touches, is the first point of
-    every curve of that H_eval and seed. `find` is None for kinds that have none.
+    every curve of that H_eval and seed. `find` is None for kinds that have none; `lpr_find` is the
+    H_find whose LPR the masks have, for kind `lpr_constrained`.
     """
 
     kind: str
@@ -38,6 +41,7 @@ class Curve:
     eval: Result
     seed: int
     results: tuple[Result, ...]
+    lpr_find: Result | None = None
 
 
 def curves(results: Iterable[Result]) -> list[Curve]:
@@ -48,14 +52,21 @@ def curves(results: Iterable[Result]) -> list[Curve]:
         if result["round"] == 0:
             dense[canonical(result["eval"]), result["seed"]] = result
         else:
-            find, eval_ = canonical(result["find"]), canonical(result["eval"])
-            groups[result["kind"], find, eval_, result["seed"]].append(result)
+            recipes = (result["find"], result["eval"], result.get("lpr_find"))
+            groups[curve_key(result["kind"], *recipes), result["seed"]].append(result)
     found = []
-    for (kind, _, eval_, seed), pruned in groups.items():
+    for ((kind, _, eval_, _), seed), pruned in groups.items():
         start = [dense[eval_, seed]] if (eval_, seed) in dense else []
         points = (*start, *sorted(pruned, key=lambda result: result["round"]))
-        found.append(Curve(kind, pruned[0]["find"], pruned[0]["eval"], seed, points))
+        find, lpr_find = pruned[0]["find"], pruned[0].get("lpr_find")
+        found.append(Curve(kind, find, pruned[0]["eval"], seed, points, lpr_find))
     return found
+
+
+def curve_key(
+    kind: str, find: Result | None, eval_: Result, lpr_find: Result | None = None
+) -> CurveKey:
+    return kind, canonical(find), canonical(eval_), canonical(lpr_find)
 
 
 def canonical(value: Any) -> str:
@@ -83,12 +94,13 @@ def text(value: Any) -> str:
         return "none"
     if isinstance(value, float):
         return f"{value:g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {text(item)}" for name, item in value.items())
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def percent_pruned(sweep: Sweep, round: int) -> str:
-    """The nominal sparsity of a round: `98.0%`, past 99% two digits of what is left: `99.22%`."""
-    sparsity = sweep.prune.sparsity(round)
+def percent_pruned(sparsity: float) -> str:
+    """`98.0%`, past 99% two digits of what is left: `99.22%`."""
     digits = max(1, math.ceil(-math.log10(density(sparsity))) - 1)
     return f"{100 * sparsity:.{digits}f}%"
 
@@ -101,6 +113,12 @@ def density(sparsity: float) -> float:
 def as_json(recipes: Iterable[Recipe]) -> list[Result]:
     """Recipes as results hold them."""
     return [recipe.model_dump(mode="json") for recipe in recipes]
+
+
+def lpr_pairs(sweep: Sweep) -> list[tuple[Result, Result]]:
+    """LPR-constrained pruning: the H_find that chooses within each layer, and whose LPR."""
+    finds, sources = as_json(sweep.find_recipes), as_json(sweep.lpr_sources)
+    return [(find, source) for source in sources for find in finds if find != source]
 
 
 def varied_fields(sweep: Sweep) -> tuple[str, ...]:
@@ -143,7 +161,8 @@ class Point:
         """Results that differ in their seed only."""
         validation = Statistic.of([result["val_accuracy"] for result in results])
         test = Statistic.of([result["test_accuracy"] for result in results])
-        return cls(results[0]["round"], results[0]["sparsity"], validation, test)
+        sparsity = statistics.fmean(result["sparsity"] for result in results)
+        return cls(results[0]["round"], sparsity, validation, test)
 
 
 Means = Mapping[CurveKey, Mapping[int, Point]]
@@ -154,13 +173,19 @@ def mean_curves(results: Iterable[Result]) -> dict[CurveKey, dict[int, Point]]:
     """The curves over seeds: by rising round, each with the seeds that have it."""
     groups: dict[CurveKey, dict[int, list[Result]]] = defaultdict(lambda: defaultdict(list))
     for curve in curves(results):
-        key = (curve.kind, canonical(curve.find), canonical(curve.eval))
+        key = curve_key(curve.kind, curve.find, curve.eval, curve.lpr_find)
         for result in curve.results:
             groups[key][result["round"]].append(result)
     return {
         key: {round: Point.of(by_round[round]) for round in sorted(by_round)}
         for key, by_round in groups.items()
     }
+
+
+def how_sparse(means: Means, round: int) -> str:
+    """`98.0% pruned` as measured, the mean of all that is there; before that `round 18`."""
+    measured = [points[round].sparsity for points in means.values() if round in points]
+    return f"{percent_pruned(statistics.fmean(measured))} pruned" if measured else f"round {round}"
 
 
 def dense_points(results: Iterable[Result]) -> dict[str, Point]:
@@ -190,7 +215,7 @@ def cells(sweep: Sweep, means: Means, round: int) -> list[Cell]:
     found = []
     pairs = itertools.product(as_json(sweep.find_recipes), as_json(sweep.eval_recipes))
     for find, eval_ in pairs:
-        points = means.get(("lottery", canonical(find), canonical(eval_)), {})
+        points = means.get(curve_key("lottery", find, eval_), {})
         if round in points:
             found.append(Cell(find, eval_, points[round]))
     return found

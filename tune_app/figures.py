@@ -7,30 +7,40 @@ display.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tune_app.curves import (
     KIND_NAMES,
+    Means,
     Result,
     Statistic,
     as_json,
     canonical,
     comparisons,
+    curve_key,
+    dense_points,
     density,
+    how_sparse,
+    lpr_pairs,
     mean_curves,
     percent_pruned,
     short,
     varied_fields,
 )
 from tune_app.panels import (
+    BAND,
+    FAINT_BAND,
     GREY,
     SMALL,
     TEXT,
     WIDTH,
     add_caption,
     add_legend,
+    add_split_legend,
     draw_curve,
     draw_line,
     draw_thin_line,
@@ -48,16 +58,19 @@ from tune_app.spec import Sweep
 # markers, 56 looks differ in at least one of the two.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
+_LINES = ("-", "--", ":", "-.")
 
 _KIND_LOOKS = {
     "lottery": {"color": _COLOURS[0], "marker": "o"},
     "preserve_lpr": {"color": _COLOURS[1], "marker": "s"},
     "global_random": {"color": GREY, "marker": "^"},
+    "reinit": {"color": _COLOURS[2], "marker": "D"},
 }
 
 _PRUNED, _ACCURACY = "fraction of weights pruned", "test accuracy (%)"
 
 _MAX_LPR_PANELS = 4
+_MAX_IN_ONE = 25  # curves
 
 
 class NotDrawn(ValueError):
@@ -83,16 +96,13 @@ def fig1(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
         set_title(axes, panels, short(recipe, varied))
         for kind in ("lottery", *sweep.baselines):
             find = None if kind == "global_random" else recipe
-            points = means.get((kind, canonical(find), canonical(recipe)), {})
+            points = means.get(curve_key(kind, find, recipe), {})
             rounds = range(last + 1) if kind == "lottery" else sweep.eval_rounds
             shown += draw_curve(axes, points, rounds, label=KIND_NAMES[kind], **_KIND_LOOKS[kind])
-    _require(shown)
-    scale_percent(panels, shown)
-    scale_sparsity(panels, 0, sweep.prune.sparsity(last))
-    label_outside(panels, _PRUNED, _ACCURACY)
+    _scale(panels, shown, means)
     add_legend(corner, panels)
     about = "Coupled runs, found and trained at the same H; every configuration is shown."
-    add_caption(figure, sweep, commit, about, shown)
+    add_caption(figure, sweep, commit, about, shown, sweep.baselines)
     return figure
 
 
@@ -119,23 +129,49 @@ def fig2(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
             set_title(axes, everywhere, short(recipe, varied, stage))
             for curve in varying:
                 find, eval_ = (curve, recipe) if stage == "eval" else (recipe, curve)
-                points = means.get(("lottery", canonical(find), canonical(eval_)), {})
+                points = means.get(curve_key("lottery", find, eval_), {})
                 name, look = short(curve, varied, other), looks[canonical(curve)]
                 shown += draw_curve(axes, points, sweep.eval_rounds, label=name, **look)
-            if stage == "eval" and "global_random" in sweep.baselines:
-                points = means.get(("global_random", "null", canonical(recipe)), {})
-                random += draw_thin_line(
-                    axes, points, sweep.eval_rounds, KIND_NAMES["global_random"]
-                )
+            if stage == "eval":
+                random += _draw_random(axes, sweep, means, recipe)
         add_legend(corner, panels)
-    _require(shown)
-    floor = scale_percent(everywhere, shown)
-    scale_sparsity(everywhere, 0, sweep.prune.sparsity(sweep.eval_rounds[-1]))
-    label_outside(everywhere, _PRUNED, _ACCURACY)
+    floor = _scale(everywhere, shown, means)
     about = "Tickets found at H_find and trained at H_eval; every configuration is shown."
-    if any(statistic and 100 * statistic.mean < floor for statistic in random):
-        about += " Where random masks are worse than all tickets, their line leaves the panel."
-    add_caption(figure, sweep, commit, about, [*shown, *random])
+    about += _left_panel(random, floor)
+    add_caption(figure, sweep, commit, about, [*shown, *random], ["global_random"] * bool(random))
+    return figure
+
+
+def fig_a3(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
+    """Every H_find with every H_eval in one panel.
+
+    Raises:
+        NotDrawn: there are no results of pruned networks.
+    """
+    means, varied = mean_curves(results), varied_fields(sweep)
+    finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
+    looks, styles = _looks(finds), _styles(evals)
+    # Many bands on top of each other hide the curves.
+    band = BAND if len(finds) * len(evals) <= 4 else FAINT_BAND
+
+    figure, [(panels, corner)] = new_page([1])
+    shown, random = [], []
+    for eval_, style in zip(evals, styles, strict=True):
+        for find in finds:
+            points = means.get(curve_key("lottery", find, eval_), {})
+            name = f"{short(find, varied, 'find')}, {short(eval_, varied, 'eval')}"
+            look = looks[canonical(find)] | style
+            shown += draw_curve(*panels, points, sweep.eval_rounds, band, label=name, **look)
+        random += _draw_random(*panels, sweep, means, eval_, style["linestyle"])
+    floor = _scale(panels, shown, means)
+    found_at = {short(find, varied): looks[canonical(find)]["color"] for find in finds}
+    if random:
+        found_at[KIND_NAMES["global_random"]] = GREY
+    trained_at = dict(zip((short(eval_, varied) for eval_ in evals), styles, strict=True))
+    add_split_legend(corner, "found at", found_at, "trained at", trained_at)
+    about = "Every H_find (colour) with every H_eval (marker and line)."
+    about += _left_panel(random, floor)
+    add_caption(figure, sweep, commit, about, [*shown, *random], ["global_random"] * bool(random))
     return figure
 
 
@@ -150,7 +186,8 @@ def fig3(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
         raise NotDrawn("no H is in both search spaces, so there is no coupled configuration")
     if all(find == eval_ for find in finds for eval_ in evals):
         raise NotDrawn("the grid is one coupled configuration")
-    pairs = comparisons(sweep, mean_curves(results))
+    means = mean_curves(results)
+    pairs = comparisons(sweep, means)
     if not pairs:
         raise NotDrawn("there is no sparsity yet at which every configuration has results")
     sparsities = [coupled.point.sparsity for coupled, _ in pairs]
@@ -196,7 +233,7 @@ def fig3(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
     )
     left_out = [r for r in sweep.eval_rounds[1:] if r not in {c.point.round for c, _ in pairs}]
     if left_out:
-        at = ", ".join(percent_pruned(sweep, round) for round in left_out)
+        at = ", ".join(how_sparse(means, round) for round in left_out)
         about += f" Not compared at {at}: not every configuration has results there."
     add_caption(figure, sweep, commit, about, shown)
     return figure
@@ -227,7 +264,7 @@ def fig6(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
     figure, [(panels, corner)] = new_page([len(rounds)], width, max(1, int(8.8 / width)))
     shown = []
     for axes, round in zip(panels, rounds, strict=True):
-        set_title(axes, panels, f"{percent_pruned(sweep, round)} pruned")
+        set_title(axes, panels, f"{percent_pruned(sparsities[round])} pruned")
         axes.axhline(100 * sparsities[round], color=GREY, linewidth=0.6, label="whole network")
         for find in finds:
             of_seeds = lprs.get((canonical(find), round), {}).values()
@@ -248,9 +285,86 @@ def fig6(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
     return figure
 
 
-def _require(shown: Iterable[Statistic | None]) -> None:
+def fig7(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
+    """LPR-constrained pruning beside the regular tickets: a panel per H_eval.
+
+    Raises:
+        NotDrawn: there are too many H_find, or no results of pruned networks.
+    """
+    means, varied = mean_curves(results), varied_fields(sweep)
+    finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
+    sources = [None, *as_json(sweep.lpr_sources)]
+    if len(finds) > len(_COLOURS) or len(sources) > len(_MARKERS):
+        raise NotDrawn(f"the curves of {len(finds)} H_find cannot be told apart")
+    looks, styles = _looks(finds), _styles(sources)
+
+    figure, [(panels, corner)] = new_page([len(evals)])
+    shown = []
+    for axes, eval_ in zip(panels, evals, strict=True):
+        set_title(axes, panels, short(eval_, varied, "eval"))
+        for find, source in [*((find, None) for find in finds), *lpr_pairs(sweep)]:
+            kind, name = "lottery", short(find, varied, "find")
+            if source:
+                kind, name = "lpr_constrained", f"{name}, LPR of {short(source, varied)}"
+            points = means.get(curve_key(kind, find, eval_, source), {})
+            look = looks[canonical(find)] | styles[sources.index(source)]
+            shown += draw_curve(axes, points, sweep.eval_rounds, label=name, **look)
+    _scale(panels, shown, means)
+    within = {short(find, varied): looks[canonical(find)]["color"] for find in finds}
+    names = ["the same", *(short(source, varied) for source in sources[1:])]
+    lpr_of = dict(zip(names, styles, strict=True))
+    add_split_legend(corner, "within layers by", within, "LPR of", lpr_of)
+    about = (
+        "LPR-constrained pruning: one H_find chooses the weights within each layer (colour), the "
+        "chain of another says how many (marker and line); for regular tickets both are the same."
+    )
+    add_caption(figure, sweep, commit, about, shown)
+    return figure
+
+
+def fig9(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
+    """Early pruning: a panel per H_eval, a curve per H_find that begins with its own dense network.
+
+    Raises:
+        NotDrawn: there are no results of pruned networks.
+    """
+    means, dense, varied = mean_curves(results), dense_points(results), varied_fields(sweep)
+    finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
+    looks = _looks([*finds, *evals])
+
+    figure, [(panels, corner)] = new_page([len(evals)])
+    shown = []
+    for axes, eval_ in zip(panels, evals, strict=True):
+        set_title(axes, panels, short(eval_, varied, "eval"))
+        for find in finds:
+            tickets = means.get(curve_key("lottery", find, eval_), {})
+            points = {round: point for round, point in tickets.items() if round > 0}
+            if points and canonical(find) in dense:
+                points[0] = dense[canonical(find)]
+            name, look = short(find, varied, "find"), looks[canonical(find)]
+            shown += draw_curve(axes, points, sweep.eval_rounds, label=name, **look)
+    _scale(panels, shown, means)
+    add_legend(corner, panels)
+    about = (
+        "Tickets found at H_find and trained at H_eval. The points at 0 are dense networks trained "
+        "at H_find, for as long as its chains train before they prune."
+    )
+    add_caption(figure, sweep, commit, about, shown)
+    return figure
+
+
+def _scale(panels: Sequence[Axes], shown: Sequence[Statistic | None], means: Means) -> float:
+    """Scale and label panels of accuracy over sparsity; returns the lower end of y, in percent.
+
+    Raises:
+        NotDrawn: nothing is shown.
+    """
     if not any(shown):
         raise NotDrawn("there are no results of pruned networks yet")
+    reached = max(point.sparsity for points in means.values() for point in points.values())
+    scale_sparsity(panels, 0, reached)
+    label_outside(panels, _PRUNED, _ACCURACY)
+    return scale_percent(panels, shown)
 
 
 def _late(rounds: Sequence[int]) -> list[int]:
@@ -269,3 +383,69 @@ def _looks(recipes: Iterable[Result]) -> dict[str, dict[str, str]]:
         key: {"color": _COLOURS[i % len(_COLOURS)], "marker": _MARKERS[i % len(_MARKERS)]}
         for i, key in enumerate(keys)
     }
+
+
+def _styles(items: Sequence[Any]) -> list[dict[str, str]]:
+    """A marker and line for each, to go with the colour of something else."""
+    return [
+        {"marker": marker, "linestyle": _LINES[i % len(_LINES)]}
+        for i, (_, marker) in enumerate(zip(items, _MARKERS, strict=False))
+    ]
+
+
+def _draw_random(
+    axes: Axes, sweep: Sweep, means: Means, eval_: Result, style: str = "--"
+) -> list[Statistic | None]:
+    """Global random masks, if they are a baseline, to compare with."""
+    if "global_random" not in sweep.baselines:
+        return []
+    points = means.get(curve_key("global_random", None, eval_), {})
+    return draw_thin_line(axes, points, sweep.eval_rounds, KIND_NAMES["global_random"], style)
+
+
+def _left_panel(random: Iterable[Statistic | None], floor: float) -> str:
+    if any(statistic and 100 * statistic.mean < floor for statistic in random):
+        return " Where random masks are worse than all tickets, their line leaves the panel."
+    return ""
+
+
+class PaperFigure(NamedTuple):
+    draw: Callable[[Sweep, Sequence[Result], str | None], Figure]
+    title: str
+    is_asked: Callable[[Sweep], bool]
+    """Whether a sweep asks for it; what its results allow, `draw` knows."""
+
+
+def _always(sweep: Sweep) -> bool:
+    return True
+
+
+def _fits_in_one(sweep: Sweep) -> bool:
+    finds, evals = len(sweep.find_recipes), len(sweep.eval_recipes)
+    told_apart = 1 < finds <= len(_COLOURS) and 1 < evals <= len(_MARKERS)
+    return told_apart and finds * evals <= _MAX_IN_ONE
+
+
+def _finds_lprs(sweep: Sweep) -> bool:
+    """Otherwise the sweep file gives the LPR."""
+    return sweep.prune.strategy == "global_magnitude"
+
+
+def _takes_lprs(sweep: Sweep) -> bool:
+    return bool(lpr_pairs(sweep))
+
+
+def _stops_early(sweep: Sweep) -> bool:
+    return len({recipe.stop for recipe in sweep.find_recipes}) > 1
+
+
+FIGURES = {
+    "fig1": PaperFigure(fig1, "Coupled runs: lottery tickets against baselines", _always),
+    "fig2": PaperFigure(fig2, "Every H_find with every H_eval", _always),
+    "figA3": PaperFigure(fig_a3, "Every H_find with every H_eval, all in one", _fits_in_one),
+    "fig3": PaperFigure(fig3, "The best coupled against the best decoupled configuration", _always),
+    "fig6": PaperFigure(fig6, "The fraction pruned of each layer", _finds_lprs),
+    "fig7": PaperFigure(fig7, "The LPR of one H_find, the weights of another", _takes_lprs),
+    "fig9": PaperFigure(fig9, "Pruned before convergence", _stops_early),
+}
+"""By name; in the order of a report."""

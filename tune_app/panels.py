@@ -4,20 +4,25 @@ import math
 import re
 import string
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from tune_app.curves import Point, Statistic, density
+from tune_app.method import method
 from tune_app.spec import Sweep
 
 TEXT, SMALL = 8, 6.5  # points
 WIDTH, _HEIGHT = 2.2, 1.8  # inches of a panel with its labels
 _MAX_COLUMNS = 4
 GREY = "#777777"
+BAND, FAINT_BAND = 0.15, 0.05
 
 
 def new_page(
@@ -70,18 +75,26 @@ def _subscripts(text: str) -> str:
 
 
 def draw_curve(
-    axes: Axes, points: Mapping[int, Point], rounds: Iterable[int], **look: str
+    axes: Axes,
+    points: Mapping[int, Point],
+    rounds: Iterable[int],
+    band: float = BAND,
+    **look: str,
 ) -> list[Statistic | None]:
     """Draw the rounds that are there; returns the test accuracies of all, None where missing."""
     there = [points[round] for round in rounds if round in points]
-    draw_line(
-        axes, [density(point.sparsity) for point in there], [point.test for point in there], **look
-    )
+    x = [density(point.sparsity) for point in there]
+    draw_line(axes, x, [point.test for point in there], band, **look)
     return [points[round].test if round in points else None for round in rounds]
 
 
-def draw_line(axes: Axes, x: Sequence[float], y: Sequence[Statistic], **look: str) -> None:
-    """Mean ± standard deviation, in percent; one seed has a mean only."""
+def draw_line(
+    axes: Axes, x: Sequence[float], y: Sequence[Statistic], band: float = BAND, **look: str
+) -> None:
+    """Mean ± standard deviation, in percent; one seed has a mean only.
+
+    `band` is how opaque the deviations are.
+    """
     mean = [100 * statistic.mean for statistic in y]
     std = [100 * statistic.std for statistic in y]
     axes.plot(x, mean, linewidth=1.1, markersize=3.2, markeredgewidth=0, **look)
@@ -89,16 +102,16 @@ def draw_line(axes: Axes, x: Sequence[float], y: Sequence[Statistic], **look: st
         axes.errorbar(x, mean, std, color=look["color"], linewidth=0.8, capsize=2)
     else:
         low, high = ([m + sign * s for m, s in zip(mean, std, strict=True)] for sign in (-1, 1))
-        axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
+        axes.fill_between(x, low, high, color=look["color"], alpha=band, linewidth=0)
 
 
 def draw_thin_line(
-    axes: Axes, points: Mapping[int, Point], rounds: Iterable[int], label: str
+    axes: Axes, points: Mapping[int, Point], rounds: Iterable[int], label: str, style: str = "--"
 ) -> list[Statistic | None]:
     """The same without markers and deviations, for what is only there to compare with."""
     there = [points[round] for round in rounds if round in points]
     x, y = [density(point.sparsity) for point in there], [100 * point.test.mean for point in there]
-    axes.plot(x, y, "--", color=GREY, linewidth=0.8, label=label)
+    axes.plot(x, y, linestyle=style, color=GREY, linewidth=0.8, label=label)
     return [points[round].test if round in points else None for round in rounds]
 
 
@@ -120,8 +133,8 @@ def scale_sparsity(panels: Sequence[Axes], low: float, high: float) -> None:
     """x is the fraction pruned, spaced by log density so that what lies past 0.9 can be read."""
     thinnest, densest = density(high), density(low)
     ticks = [1.0, *(digit * 10.0**-power for power in range(1, 7) for digit in (5, 2, 1))]
-    if thinnest > 0.3:
-        ticks = [1, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
+    if thinnest > 0.25:
+        ticks = [1, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]
     ticks = [tick for tick in ticks if 0.97 * thinnest <= tick <= 1.03 * densest]
     if len(ticks) > 7:
         ticks = [tick for tick in ticks if f"{tick:e}"[0] == "1"]
@@ -155,14 +168,50 @@ def add_legend(corner: Axes, panels: Sequence[Axes]) -> None:
     for axes in panels:
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
             handles.setdefault(_subscripts(name), handle)
-    corner.legend(
-        handles.values(),
-        handles.keys(),
+    _place_legend(corner, list(handles.values()), list(handles))
+
+
+def add_split_legend(
+    corner: Axes,
+    of_colours: str,
+    colours: Mapping[str, str],
+    of_styles: str,
+    styles: Mapping[str, Mapping[str, str]],
+) -> None:
+    """For curves whose colour says one thing and whose marker and line another.
+
+    Args:
+        corner: beside the panels.
+        of_colours: what colours say.
+        colours: by name.
+        of_styles: what marker and line say.
+        styles: by name.
+    """
+    style_of_all = {"color": "#333333", "linewidth": 1.1, "markersize": 3.2}
+    looks = [(of_colours, {"linestyle": ""})]
+    looks += [(name, {"color": colour, "linewidth": 3}) for name, colour in colours.items()]
+    looks.append((of_styles, {"linestyle": ""}))
+    looks += [(name, style_of_all | style) for name, style in styles.items()]
+    # The shortest handles that show a dash and a dot.
+    legend = _place_legend(
+        corner, [Line2D([], [], **look) for _, look in looks], [name for name, _ in looks], 2.6
+    )
+    for heading in (0, 1 + len(colours)):
+        legend.get_texts()[heading].set_fontweight("bold")
+
+
+def _place_legend(
+    corner: Axes, handles: Sequence[Artist], names: Sequence[str], handle_length: float = 2.0
+) -> Legend:
+    return corner.legend(
+        handles,
+        names,
         loc="upper left",
         bbox_to_anchor=(0, 1),
         fontsize=SMALL,
         frameon=False,
         borderaxespad=0,
+        handlelength=handle_length,
     )
 
 
@@ -172,12 +221,24 @@ def add_caption(
     commit: str | None,
     about: str,
     shown: Sequence[Statistic | None],
+    baselines: Collection[str] = (),
 ) -> None:
+    """Say below the panels what is shown, how it was made, and what is missing.
+
+    Args:
+        figure: grows by what the text takes.
+        sweep: whose results are shown.
+        commit: that made them.
+        about: sentences on the figure.
+        shown: its points; None for those that are missing.
+        baselines: those that are shown.
+    """
     counts = sorted({statistic.n for statistic in shown if statistic})
     n = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
     spread = " ± sample standard deviation" if counts[-1] > 1 else ""
     parts = [
         about,
+        *method(sweep, baselines),
         f"{sweep.model} on {sweep.dataset}; mean{spread} over seeds, n\u00a0=\u00a0{n}; "
         f"commit {commit or 'unknown'}.",
     ]

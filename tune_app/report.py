@@ -26,13 +26,14 @@ from tune_app.curves import (
     canonical,
     cells,
     dense_points,
+    how_sparse,
     mean_curves,
-    percent_pruned,
     short,
     varied_fields,
 )
 from tune_app.exit_codes import BAD_INPUT, OK
-from tune_app.figures import NotDrawn, fig1, fig2, fig3, fig6
+from tune_app.figures import FIGURES, NotDrawn
+from tune_app.method import method
 from tune_app.plan import Training, make_plan
 from tune_app.spec import Sweep, load_sweep
 from tune_app.store import write_atomically
@@ -47,12 +48,6 @@ from tune_app.tables import (
 )
 from tune_app.yaml_source import SpecError
 
-_FIGURES = {
-    "fig1": (fig1, "Coupled runs: lottery tickets against random masks"),
-    "fig2": (fig2, "Every H_find with every H_eval"),
-    "fig3": (fig3, "The best coupled against the best decoupled configuration"),
-    "fig6": (fig6, "The fraction pruned of each layer"),
-}
 _DPI = 200  # print
 
 
@@ -96,23 +91,25 @@ def write_report(run_dir: Path) -> Report:
         raise RunError(f"{run_dir / 'results.jsonl'}: no results of this sweep")
     means, dense = mean_curves(results), dense_points(results)
     notes += _incomplete(sweep, means)
-    notes += _emptied(sweep, results)
+    notes += _emptied(results, means)
 
     (run_dir / "figures").mkdir(exist_ok=True)
     (run_dir / "tables").mkdir(exist_ok=True)
     paths, images = [], []
-    for name, (draw, title) in _FIGURES.items():
-        path = run_dir / "figures" / f"{name}.png"
+    for name, (draw, title, is_asked) in FIGURES.items():
+        if not is_asked(sweep):
+            continue
         try:
             image = io.BytesIO()
             draw(sweep, results, run.commit).savefig(image, dpi=_DPI)
         except NotDrawn as reason:
-            path.unlink(missing_ok=True)  # of an earlier report
             notes.append(f"{name} is not drawn: {reason}.")
             continue
-        write_atomically(path, image.getvalue())
-        paths.append(path)
-        images.append(f"### {name}: {title}\n\n![{title}](figures/{path.name})\n")
+        paths.append(run_dir / "figures" / f"{name}.png")
+        write_atomically(paths[-1], image.getvalue())
+        images.append(f"### {name}: {title}\n\n![{title}](figures/{name}.png)\n")
+    for path in {run_dir / "figures" / f"{name}.png" for name in FIGURES} - {*paths}:
+        path.unlink(missing_ok=True)  # of an earlier report
     for name, rows in (
         ("accuracy", accuracy_csv(sweep, means, dense)),
         ("best", best_csv(sweep, means)),
@@ -211,21 +208,21 @@ def _of_sweep(
     return results, missing, notes
 
 
-def _emptied(sweep: Sweep, results: Iterable[Result]) -> list[str]:
+def _emptied(results: Iterable[Result], means: Means) -> list[str]:
     """Layers that tickets leave without a weight; a residual network may live on without them."""
     tickets = {
-        (canonical(r["find"]), r["seed"], r["round"]): r["lpr"]
+        (canonical(r["find"]), canonical(r["lpr_find"]), r["seed"], r["round"]): r["lpr"]
         for r in results
-        if r["kind"] == "lottery" and r["round"] > 0
+        if r["kind"] in ("lottery", "lpr_constrained") and r["round"] > 0
     }
     rounds: dict[str, list[int]] = defaultdict(list)
-    for (_, _, round), lpr in tickets.items():
-        for layer, pruned in lpr.items():
-            if pruned == 1:
+    for (*_, round), lpr in tickets.items():
+        for layer, fraction in lpr.items():
+            if fraction == 1:
                 rounds[layer].append(round)
     return [
         f"Layer {layer} has no weight left in {len(at)} of {_count(len(tickets), 'ticket')}, "
-        f"from {percent_pruned(sweep, min(at))} pruned on."
+        f"from {how_sparse(means, min(at))} on."
         for layer, at in rounds.items()
     ]
 
@@ -234,7 +231,7 @@ def _incomplete(sweep: Sweep, means: Means) -> list[str]:
     total = len(sweep.find_recipes) * len(sweep.eval_recipes)
     there = {round: len(cells(sweep, means, round)) for round in sweep.eval_rounds[1:]}
     parts = [
-        f"{percent_pruned(sweep, round)} pruned ({n} of {total} configurations have results)"
+        f"{how_sparse(means, round)} ({n} of {total} configurations have results)"
         for round, n in there.items()
         if n < total
     ]
@@ -257,6 +254,8 @@ def _markdown(
     parts = [f"# {sweep.name}\n"]
     if sweep.description:
         parts.append(f"{sweep.description}\n")
+    if how := method(sweep, sweep.baselines):
+        parts.append(f"{' '.join(how)}\n")
     parts.append(f"**{report.answer}**\n")
     parts += [f"- {note}" for note in report.notes]
     parts += ["\n## Figures\n", *images]
@@ -267,7 +266,9 @@ def _markdown(
         parts.append(f"### Best coupled and best decoupled, selected on {sweep.select_on}\n")
         parts.append(as_markdown(chosen))
     for round in sweep.eval_rounds[1:]:
-        parts.append(f"### {percent_pruned(sweep, round)} pruned (round {round})\n")
+        if not any(round in points for points in means.values()):
+            continue
+        parts.append(f"### {how_sparse(means, round)} (round {round})\n")
         parts.append(as_markdown(grid_rows(sweep, means, dense, round)))
     if missing:
         parts.append("## Missing\n")
@@ -294,6 +295,8 @@ def _missing_lines(sweep: Sweep, missing: Iterable[Training]) -> list[str]:
         name = [KIND_NAMES[training.kind]] if training.round else ["not pruned"]
         if training.find and training.round:
             name.append(short(as_json([training.find])[0], varied, "find"))
+        if training.lpr_find:
+            name.append(f"LPR of {short(as_json([training.lpr_find])[0], varied)}")
         name.append(short(eval_, varied, "eval"))
         lines[", ".join(name)][training.round].append(training.seed)
     return [

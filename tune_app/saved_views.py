@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tune_app.curves import Curve, Result, as_json, short, text
+from tune_app.curves import Curve, Result, as_json, lpr_pairs, short, text
 from tune_app.spec import Space, Sweep, dimensions
 
 TAG_PREFIX = "mlflow.sharedViewState.sweep-"
@@ -84,17 +84,25 @@ def saved_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], l
     if bool(find_names) == bool(eval_names):  # otherwise it is one of those above
         num_lines = len(finds) * len(evals)
         views.append(View("All lottery curves", lottery, find_keys + eval_keys, num_lines))
+    if sweep.find.lpr_from:
+        # Without a kind to filter by: the regular tickets are what they are compared with.
+        lpr_keys = ("kind", *find_keys, *(f"lpr_{key}" for key in find_keys))
+        num_lines = len(lpr_pairs(sweep)) + (1 + len(sweep.baselines)) * len(finds)
+        for recipe in evals[:MAX_POINTS]:
+            name = f"LPR-constrained at {short(recipe, eval_names, 'eval') or 'train'}"
+            where = setting | _params("eval", recipe, eval_names)
+            views.append(View(name, where, lpr_keys, num_lines))
     if sweep.baselines:
         # A random mask that no H_find found has no find.* parameters.
         coupled = {"coupled": "yes"}
         coupled |= {key: value for key, value in setting.items() if not key.startswith("find.")}
         shared = [recipe for recipe in evals if recipe in finds]
         for recipe in shared[:MAX_POINTS]:
-            name = f"Random masks at {short(recipe, eval_names) or 'train'}"
+            name = f"Baselines at {short(recipe, eval_names) or 'train'}"
             where = coupled | _params("eval", recipe, eval_names)
             views.append(View(name, where, ("kind",), 1 + len(sweep.baselines)))
         if not shared:
-            left_out.append("no view of random masks: no point of `eval` is a point of `find`")
+            left_out.append("no view of baselines: no point of `eval` is a point of `find`")
 
     for stage, recipes in (("find", finds), ("eval", evals)):
         if len(recipes) > MAX_POINTS:

@@ -16,7 +16,10 @@ from tune_app.curves import (
     canonical,
     cells,
     comparisons,
+    curve_key,
+    how_sparse,
     is_complete,
+    lpr_pairs,
     most_complete_round,
     percent_pruned,
     short,
@@ -40,21 +43,22 @@ def grid_rows(sweep: Sweep, means: Means, dense: Mapping[str, Point], round: int
         marked = ((point, "*" if point is top else "") for point in points)
         return [name, *(mark + point.test.percent() if point else "–" for point, mark in marked)]
 
-    def curve_line(name: str, kind: str, find: Result | None) -> list[str]:
-        keys = ((kind, canonical(find), canonical(eval_)) for eval_ in evals)
+    def curve_line(
+        name: str, kind: str, find: Result | None, lpr_find: Result | None = None
+    ) -> list[str]:
+        keys = (curve_key(kind, find, eval_, lpr_find) for eval_ in evals)
         return line(name, (means.get(key, {}).get(round) for key in keys))
 
     rows = [["", *(short(eval_, varied, "eval") for eval_ in evals)]]
     rows += [curve_line(short(find, varied, "find"), "lottery", find) for find in finds]
-    if "preserve_lpr" in sweep.baselines:
-        for find in finds:
-            rows.append(
-                curve_line(
-                    f"{KIND_NAMES['preserve_lpr']}, {short(find, varied, 'find')}",
-                    "preserve_lpr",
-                    find,
-                )
-            )
+    for find, source in lpr_pairs(sweep):
+        name = f"{short(find, varied, 'find')}, LPR of {short(source, varied)}"
+        rows.append(curve_line(name, "lpr_constrained", find, source))
+    for kind in ("preserve_lpr", "reinit"):
+        if kind in sweep.baselines:
+            for find in finds:
+                name = f"{KIND_NAMES[kind]}, {short(find, varied, 'find')}"
+                rows.append(curve_line(name, kind, find))
     if "global_random" in sweep.baselines:
         rows.append(curve_line(KIND_NAMES["global_random"], "global_random", None))
     rows.append(line("not pruned", (dense.get(canonical(eval_)) for eval_ in evals)))
@@ -68,7 +72,7 @@ def best_rows(sweep: Sweep, means: Means) -> Rows:
         find, eval_ = short(decoupled.find, varied, "find"), short(decoupled.eval, varied, "eval")
         rows.append(
             [
-                percent_pruned(sweep, coupled.point.round),
+                percent_pruned(coupled.point.sparsity),
                 short(coupled.find, varied),
                 coupled.point.test.percent(),
                 f"{find} → {eval_}",
@@ -83,7 +87,7 @@ def terminal_table(sweep: Sweep, means: Means, dense: Mapping[str, Point]) -> st
     rows = grid_rows(sweep, means, dense, round)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
-        f"test accuracy (%) at {percent_pruned(sweep, round)} pruned, mean ± std (seeds); "
+        f"test accuracy (%) at {how_sparse(means, round)}, mean ± std (seeds); "
         f"* best on {sweep.select_on}"
     ]
     for name, *values in rows:
@@ -93,13 +97,18 @@ def terminal_table(sweep: Sweep, means: Means, dense: Mapping[str, Point]) -> st
 
 
 def accuracy_csv(sweep: Sweep, means: Means, dense: Mapping[str, Point]) -> list[list[Any]]:
-    """One line per kind, H_find, H_eval and round; the unpruned networks are kind `dense`."""
+    """One line per kind, H_find, H_eval and round; the unpruned networks are kind `dense`.
+
+    Of LPR-constrained pruning, and only there, further columns say whose LPR it is.
+    """
     varied = varied_fields(sweep)
-    rows = [["kind", *_columns(varied), "round", "sparsity", *_STATISTICS]]
+    stages = ("find", "eval", "lpr_find") if sweep.find.lpr_from else ("find", "eval")
+    rows = [["kind", *_columns(stages, varied), "round", "sparsity", *_STATISTICS]]
     for key, point in dense.items():
-        rows.append(["dense", *_values(None, json.loads(key), varied), 0, 0.0, *_numbers(point)])
-    for (kind, find, eval_), points in means.items():
-        recipes = _values(json.loads(find), json.loads(eval_), varied)
+        recipes = _values((None, json.loads(key), None)[: len(stages)], varied)
+        rows.append(["dense", *recipes, 0, 0.0, *_numbers(point)])
+    for (kind, *keys), points in means.items():
+        recipes = _values([json.loads(key) for key in keys[: len(stages)]], varied)
         for point in points.values():
             if point.round > 0:
                 at = (point.round, point.sparsity)
@@ -110,12 +119,13 @@ def accuracy_csv(sweep: Sweep, means: Means, dense: Mapping[str, Point]) -> list
 def best_csv(sweep: Sweep, means: Means) -> list[list[Any]]:
     """Two lines per sparsity: the best coupled and the best decoupled configuration."""
     varied = varied_fields(sweep)
-    rows = [["round", "sparsity", "best", "selected_on", *_columns(varied), *_STATISTICS]]
+    recipes = _columns(("find", "eval"), varied)
+    rows = [["round", "sparsity", "best", "selected_on", *recipes, *_STATISTICS]]
     for pair in comparisons(sweep, means):
         for cell in pair:
             at = (cell.point.round, cell.point.sparsity)
             kind = "coupled" if cell.coupled else "decoupled"
-            recipes = _values(cell.find, cell.eval, varied)
+            recipes = _values((cell.find, cell.eval), varied)
             rows.append([*at, kind, sweep.select_on, *recipes, *_numbers(cell.point)])
     return rows
 
@@ -131,13 +141,13 @@ def _numbers(point: Point) -> list[Any]:
     return [point.test.n, point.test.mean, spread[0], point.validation.mean, spread[1]]
 
 
-def _columns(varied: Sequence[str]) -> list[str]:
-    return [f"{stage}_{name}" for stage in ("find", "eval") for name in varied]
+def _columns(stages: Sequence[str], varied: Sequence[str]) -> list[str]:
+    return [f"{stage}_{name}" for stage in stages for name in varied]
 
 
-def _values(find: Result | None, eval_: Result, varied: Sequence[str]) -> list[str]:
-    of_find = [text(find[name]) if find else "" for name in varied]
-    return of_find + [text(eval_[name]) for name in varied]
+def _values(recipes: Sequence[Result | None], varied: Sequence[str]) -> list[str]:
+    """A recipe for each stage of `_columns`."""
+    return [text(recipe[name]) if recipe else "" for recipe in recipes for name in varied]
 
 
 def as_csv(rows: Iterable[Iterable[Any]]) -> bytes:

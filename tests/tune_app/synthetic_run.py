@@ -35,12 +35,16 @@ Accuracy = Callable[[str, dict[str, Any] | None, dict[str, Any], int], float]
 
 
 def synthetic_results(
-    sweep: Sweep, accuracy: Accuracy, layers: Sequence[str] = LAYERS
+    sweep: Sweep,
+    accuracy: Accuracy,
+    layers: Sequence[str] = LAYERS,
+    sparsity_of: Callable[[int], float] | None = None,
 ) -> list[dict[str, Any]]:
     """Every result that a sweep plans.
 
     Seeds lie 1% apart around `accuracy`, so three have a standard deviation of exactly 1%.
     Validation accuracy is 0.5% below test accuracy, and later layers are pruned more.
+    `sparsity_of` gives the measured sparsity of a round; else it is the nominal one.
     """
     results = []
     for training in make_plan(sweep).trainings.values():
@@ -48,7 +52,7 @@ def synthetic_results(
         [eval_] = as_json([training.eval])
         offset = 0.01 * (sweep.seeds.index(training.seed) - (len(sweep.seeds) - 1) / 2)
         test = accuracy(training.kind, find, eval_, training.round) + offset
-        sparsity = sweep.prune.sparsity(training.round)
+        sparsity = (sparsity_of or sweep.prune.sparsity)(training.round)
         steepness = [3 - 2 * place / (len(layers) - 1) for place in range(len(layers))]
         results.append(
             training.described()

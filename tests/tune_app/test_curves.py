@@ -11,13 +11,17 @@ from tune_app.curves import (
     canonical,
     cells,
     comparisons,
+    curve_key,
     curves,
     dense_points,
+    how_sparse,
     is_complete,
     label,
+    lpr_pairs,
     mean_curves,
     percent_pruned,
     short,
+    text,
     varied_fields,
 )
 from tune_app.spec import load_sweep
@@ -77,6 +81,33 @@ def test_the_order_of_keys_in_a_recipe_does_not_matter():
     assert len(curves([a_result("lottery", H1, H1, 1), a_result("lottery", reordered, H1, 2)])) == 1
 
 
+def test_whose_lpr_it_is_makes_another_curve():
+    regular = a_result("lottery", H1, H1, 1)  # older lines have no `lpr_find`
+    constrained = [
+        a_result("lpr_constrained", H1, H1, 1) | {"lpr_find": lpr_find} for lpr_find in (H1, H2)
+    ]
+    found = curves([regular, *constrained])
+    assert [(curve.kind, curve.lpr_find, curve.results) for curve in found] == [
+        ("lottery", None, (regular,)),
+        ("lpr_constrained", H1, (constrained[0],)),
+        ("lpr_constrained", H2, (constrained[1],)),
+    ]
+    assert curve_key("lottery", H1, H1, None) in mean_curves([regular | {"lpr_find": None}])
+
+
+def test_each_lpr_goes_to_every_other_h_find(sweep_of):
+    lpr_from = "find:\n  lpr_from: [{lr: 0.5}, {lr: 0.1}]"
+    text = SWEEP.replace("[0.1, 0.5]", "[0.1, 0.2, 0.5]", 1).replace("find:", lpr_from)
+    pairs = lpr_pairs(sweep_of(text))
+    assert [(find["lr"], source["lr"]) for find, source in pairs] == [
+        (0.1, 0.5),
+        (0.2, 0.5),
+        (0.2, 0.1),
+        (0.5, 0.1),
+    ]
+    assert lpr_pairs(sweep_of()) == []
+
+
 def test_the_deviation_is_the_sample_one_and_one_seed_has_none():
     three = Statistic.of([0.90, 0.92, 0.97])
     assert (three.mean, three.n) == (pytest.approx(0.93), 3)
@@ -94,14 +125,27 @@ def test_names():
     assert short(recipe, ["lr", "weight_decay"]) == "LR 0.1, WD 0.0005"
     assert short(recipe, ["lr", "duration"], "find") == "LR_find 0.1, duration_find 16ep"
     assert short(recipe, ["milestones"]) == "milestones 8ep 13ep"
+    assert text({"conv": 0.25, "fc": 0.5}) == "conv 0.25, fc 0.5"
 
 
 @pytest.mark.parametrize(
-    ("round", "expected"),
-    [(0, "0.0%"), (4, "93.8%"), (7, "99.22%"), (10, "99.902%"), (20, "99.999905%")],
+    ("left", "expected"),
+    [(1, "0.0%"), (2, "50.0%"), (16, "93.8%"), (128, "99.22%"), (1024, "99.902%")],
 )
-def test_percent_pruned_tells_high_sparsities_apart(sweep_of, round, expected):
-    assert percent_pruned(sweep_of(), round) == expected
+def test_percent_pruned_tells_high_sparsities_apart(left, expected):
+    assert percent_pruned(1 - 1 / left) == expected
+
+
+def test_a_sparsity_is_the_measured_one_or_the_round():
+    results = [
+        a_result("lottery", H1, H1, 1) | {"sparsity": 0.42},
+        a_result("lottery", H1, H1, 1, seed=1) | {"sparsity": 0.44},
+        a_result("preserve_lpr", H1, H1, 1) | {"sparsity": 0.45},
+    ]
+    means = mean_curves(results)
+    assert means[curve_key("lottery", H1, H1)][1].sparsity == pytest.approx(0.43)
+    assert how_sparse(means, 1) == "44.0% pruned"
+    assert how_sparse(means, 2) == "round 2"
 
 
 @pytest.mark.parametrize(
@@ -126,7 +170,7 @@ def test_a_mean_counts_the_seeds_that_are_there():
             a_result("lottery", H1, H1, 1, seed=1, test=0.6),
         ]
     )
-    assert found.keys() == {("lottery", canonical(H1), canonical(H1))}
+    assert found.keys() == {curve_key("lottery", H1, H1)}
     [points] = found.values()
     assert [(r, p.test.mean, p.test.n) for r, p in points.items()] == [
         (0, 0.9, 1),

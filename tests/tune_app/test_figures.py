@@ -6,7 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from synthetic_run import SWEEP, synthetic_results
 
-from tune_app.figures import NotDrawn, fig1, fig2, fig3, fig6
+from tune_app.figures import FIGURES, NotDrawn, fig1, fig2, fig3, fig6, fig7, fig9, fig_a3
 from tune_app.spec import load_sweep
 
 LR = "lr: {values: [0.1, 0.5]}"
@@ -18,7 +18,8 @@ def accuracy(kind, find, eval_, round):
         return 0.98
     if kind == "lottery":
         return ACCURACY[find["lr"], eval_["lr"]] - 0.01 * round
-    return {"preserve_lpr": 0.8, "global_random": 0.3}[kind] - 0.01 * round
+    of_kind = {"lpr_constrained": 0.85, "preserve_lpr": 0.8, "reinit": 0.7, "global_random": 0.3}
+    return of_kind[kind] - 0.01 * round
 
 
 @pytest.fixture
@@ -68,6 +69,16 @@ def test_fig1_has_a_panel_for_each_h_in_both_spaces(run_of):
     assert curve(axes, "preserve LPR") == [(1, 98), (0.25, 78), (0.0625, 76)]
 
 
+def test_fig1_shows_the_ticket_on_new_weights(run_of):
+    baselines = "[global_random, preserve_lpr]"
+    sweep, results = run_of(SWEEP.replace(baselines, "[reinit]"))
+    figure = fig1(sweep, results, None)
+    assert legends(figure) == [["lottery", "random reinit"]]
+    axes = panel(figure, "(a)  LR 0.1")
+    assert curve(axes, "random reinit") == [(1, 98), (0.25, 68), (0.0625, 66)]
+    assert "Random reinit is the ticket's mask on new weights" in caption(figure)
+
+
 def test_bands_are_one_sample_deviation(run_of):
     axes = panel(fig1(*run_of(), None), "(a)  LR 0.1")
     corners = axes.collections[0].get_paths()[0].vertices
@@ -115,6 +126,177 @@ def test_fig2_has_both_families_in_the_papers_order(run_of):
     same = [(1, 98), (0.25, 92), (0.0625, 90)]
     assert curve(by_eval, "LR_find 0.1") == same
     assert curve(by_find, "LR_eval 0.5") == same
+
+
+def look(axes, label):
+    [line] = [line for line in axes.get_lines() if line.get_label() == label]
+    return line.get_color(), line.get_marker(), line.get_linestyle()
+
+
+def test_fig_a3_has_all_in_one_panel(run_of):
+    figure = fig_a3(*run_of(), "abc")
+    axes = figure.axes[0]
+    assert curve(axes, "LR_find 0.1, LR_eval 0.1") == [(1, 98), (0.25, 88), (0.0625, 86)]
+    assert curve(axes, "LR_find 0.1, LR_eval 0.5") == [(1, 98), (0.25, 92), (0.0625, 90)]
+    assert curve(axes, "LR_find 0.5, LR_eval 0.1") == [(1, 98), (0.25, 84), (0.0625, 82)]
+    blue, orange = fig2(*run_of(), None).axes[0].get_lines()[:2]  # the two H_find
+    assert {
+        label: look(axes, label)
+        for find in (0.1, 0.5)
+        for eval_ in (0.1, 0.5)
+        if (label := f"LR_find {find}, LR_eval {eval_}")
+    } == {
+        "LR_find 0.1, LR_eval 0.1": (blue.get_color(), "o", "-"),
+        "LR_find 0.1, LR_eval 0.5": (blue.get_color(), "s", "--"),
+        "LR_find 0.5, LR_eval 0.1": (orange.get_color(), "o", "-"),
+        "LR_find 0.5, LR_eval 0.5": (orange.get_color(), "s", "--"),
+    }
+    assert legends(figure) == [
+        ["found at", "LR 0.1", "LR 0.5", "global random", "trained at", "LR 0.1", "LR 0.5"]
+    ]
+    random = [line for line in axes.get_lines() if line.get_label() == "global random"]
+    assert [line.get_linestyle() for line in random] == ["-", "--"]
+    assert "their line leaves the panel" in caption(figure)
+
+
+def test_fig_a3_needs_no_random_masks(run_of):
+    figure = fig_a3(*run_of(SWEEP.replace("[global_random, preserve_lpr]", "[]")), None)
+    assert legends(figure) == [["found at", "LR 0.1", "LR 0.5", "trained at", "LR 0.1", "LR 0.5"]]
+    assert "leaves the panel" not in caption(figure)
+
+
+LPR_FROM = SWEEP.replace("find:\n", "find:\n  lpr_from: [{lr: 0.5}, {lr: 0.1}]\n")
+
+
+def test_fig7_has_constrained_beside_regular_tickets(run_of):
+    sweep, results = run_of(LPR_FROM)
+    for result in results:
+        if result["lpr_find"] == {**result["find"], "lr": 0.5} if result["find"] else False:
+            result["test_accuracy"] -= 0.1
+    figure = fig7(sweep, results, None)
+    eval_ = r"LR$_\mathrm{eval}$"
+    assert titles(figure) == [f"(a)  {eval_} 0.1", f"(b)  {eval_} 0.5"]
+    axes = panel(figure, f"(b)  {eval_} 0.5")
+    drawn = {line.get_label(): line for line in axes.get_lines()}
+    assert list(drawn) == [
+        "LR_find 0.1",
+        "LR_find 0.5",
+        "LR_find 0.1, LPR of LR 0.5",
+        "LR_find 0.5, LPR of LR 0.1",
+    ]
+    assert curve(axes, "LR_find 0.1") == [(1, 98), (0.25, 92), (0.0625, 90)]
+    assert curve(axes, "LR_find 0.5, LPR of LR 0.1") == [(1, 98), (0.25, 83), (0.0625, 81)]
+    assert curve(axes, "LR_find 0.1, LPR of LR 0.5") == [(1, 98), (0.25, 73), (0.0625, 71)]
+    blue, orange = drawn["LR_find 0.1"].get_color(), drawn["LR_find 0.5"].get_color()
+    assert look(axes, "LR_find 0.1, LPR of LR 0.5") == (blue, "s", "--")
+    assert look(axes, "LR_find 0.5, LPR of LR 0.1") == (orange, "^", ":")
+    assert legends(figure) == [
+        ["within layers by", "LR 0.1", "LR 0.5", "LPR of", "the same", "LR 0.5", "LR 0.1"]
+    ]
+
+
+def test_fig7_is_not_drawn_where_colours_run_out(run_of):
+    values = ", ".join(f"0.{i}" for i in range(1, 9))
+    text = LPR_FROM.replace(LR, f"lr: {{values: [{values}]}}", 1)
+    with pytest.raises(NotDrawn, match="of 8 H_find cannot be told apart"):
+        fig7(*run_of(text, accuracy=lambda *_: 0.9), None)
+
+
+EARLY = SWEEP.replace(LR, "stop: {values: [1ep, null]}", 1)
+
+
+def test_fig9_begins_with_the_dense_network_of_h_find(run_of):
+    def accuracy(kind, find, eval_, round):
+        if round == 0:
+            return 0.6 if eval_["stop"] else 0.9 + 0.1 * eval_["lr"]
+        return (0.7 if find["stop"] else 0.8) if kind == "lottery" else 0.1
+
+    sweep, results = run_of(EARLY, accuracy=accuracy)
+    figure = fig9(sweep, results, None)
+    assert titles(figure) == [
+        rf"({letter})  LR$_\mathrm{{eval}}$ {lr}, stop$_\mathrm{{eval}}$ none"
+        for letter, lr in (("a", 0.1), ("b", 0.5))
+    ]
+    axes = figure.axes[1]  # LR_eval 0.5, whose own dense network reaches 95%
+    assert curve(axes, "LR_find 0.1, stop_find 1ep") == [(1, 60), (0.25, 70), (0.0625, 70)]
+    assert curve(axes, "LR_find 0.1, stop_find none") == [(1, 91), (0.25, 80), (0.0625, 80)]
+    assert "points at 0 are dense networks trained at H_find" in caption(figure)
+
+    # Without that dense network the curve begins with the first ticket.
+    short = [r for r in results if r["round"] > 0 or r["eval"]["stop"] is None]
+    axes = fig9(sweep, short, None).axes[1]
+    assert curve(axes, "LR_find 0.1, stop_find 1ep") == [(0.25, 70), (0.0625, 70)]
+
+
+ONE_SHOT = (
+    SWEEP.replace(
+        "{fraction: 0.5, rounds: 4}", "{strategy: filter_l1, one_shot: [0.3, 0.5, 0.7], skip: [fc]}"
+    )
+    .replace("  at_sparsity: [0.75, 0.94]\n", "")
+    .replace(", preserve_lpr", "")
+)
+MEASURED = (0, 0.5, 0.75, 0.91).__getitem__
+
+
+def test_x_is_the_measured_fraction_of_weights(run_of):
+    sweep, results = run_of(ONE_SHOT, sparsity_of=MEASURED)
+    for draw in (fig1, fig2, fig_a3):
+        axes = draw(sweep, results, None).axes[0]
+        assert [round(float(x), 4) for x in axes.get_lines()[0].get_xdata()] == [1, 0.5, 0.25, 0.09]
+        assert 0.07 < axes.get_xlim()[1] < 0.09
+    top = fig3(sweep, results, None).axes[0]
+    assert [x for x, _ in curve(top, "best coupled")] == [0.5, 0.25, 0.09]
+
+
+def test_x_has_ticks_where_a_third_is_left(run_of):
+    axes = fig2(*run_of(ONE_SHOT.replace("strategy: filter_l1, ", "")), None).axes[0]
+    ticks = axes.xaxis.get_major_formatter().format_ticks(axes.get_xticks())
+    assert ticks == ["0", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7"]
+
+
+def test_fig6_of_one_shot_shows_measured_sparsities(run_of):
+    text = ONE_SHOT.replace("strategy: filter_l1, ", "")
+    figure = fig6(*run_of(text, sparsity_of=MEASURED), None)
+    assert titles(figure) == ["(a)  75.0% pruned", "(b)  91.0% pruned"]
+
+
+def test_captions_say_how_it_was_pruned_and_rewound(run_of):
+    text = SWEEP + "rewind: {to: 1it}\n"
+    first = caption(fig1(*run_of(text), None))
+    assert "Rewound to 1it, to the weights of H_find. Preserve LPR starts as its ticket" in first
+    assert "starts from the weights at H_eval" in first
+    shows_random = caption(fig2(*run_of(text), None))
+    assert "starts from the weights at H_eval" in shows_random
+    assert "Preserve LPR" not in shows_random
+    assert "starts" not in caption(fig3(*run_of(text), None))
+    assert "ewound" not in caption(fig1(*run_of(), None))
+    one_shot = caption(fig3(*run_of(ONE_SHOT, sparsity_of=MEASURED), None))
+    assert "Pruned one-shot, whole filters by L1 norm, layer by layer." in one_shot
+
+
+FIVE, SIX, EIGHT = (
+    f"lr: {{values: [{', '.join(f'0.{i + 1}' for i in range(n))}]}}" for n in (5, 6, 8)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "further"),
+    [
+        (SWEEP, ["figA3", "fig6"]),
+        (SWEEP.replace(LR, "lr: {values: [0.1]}", 1), ["fig6"]),
+        (SWEEP.replace(LR, FIVE), ["figA3", "fig6"]),
+        (SWEEP.replace(LR, SIX), ["fig6"]),  # 36 curves
+        (SWEEP.replace(LR, EIGHT, 1), ["fig6"]),  # more than there are colours
+        (ONE_SHOT, ["figA3"]),
+        (LPR_FROM, ["figA3", "fig6", "fig7"]),
+        (LPR_FROM.replace(LR, "lr: {values: [0.1]}", 1).replace("{lr: 0.5}, ", ""), ["fig6"]),
+        (EARLY, ["figA3", "fig6", "fig9"]),
+    ],
+)
+def test_the_figures_that_a_sweep_asks_for(run_of, text, further):
+    sweep, _ = run_of(text, accuracy=lambda *_: 0.9)
+    asked = [name for name, figure in FIGURES.items() if figure.is_asked(sweep)]
+    assert sorted(asked) == sorted(["fig1", "fig2", "fig3", *further])
 
 
 def test_fig2_draws_only_what_compares_something(run_of):
@@ -216,7 +398,7 @@ def test_a_figure_without_a_point_is_not_drawn(run_of, draw, replaced, reason):
         draw(*run_of(head + find + middle + eval_ + tail), None)
 
 
-@pytest.mark.parametrize("draw", [fig1, fig2, fig3, fig6])
+@pytest.mark.parametrize("draw", [figure.draw for figure in FIGURES.values()])
 def test_dense_networks_alone_are_no_figure(run_of, draw):
     sweep, results = run_of()
     with pytest.raises(NotDrawn, match=r"no results|no tickets|no sparsity"):
@@ -241,13 +423,14 @@ def test_the_caption_says_where_the_results_are_from_and_what_is_missing(run_of)
 def test_one_seed_at_one_sparsity(run_of):
     text = SWEEP.replace("at_sparsity: [0.75, 0.94]", "at_sparsity: [0.75]")
     sweep, results = run_of(text.replace("[0, 1, 2]", "[7]"))
-    for draw in (fig1, fig2, fig3, fig6):
+    for draw in (fig1, fig2, fig_a3, fig3, fig6):
         figure = draw(sweep, results, None)
         FigureCanvasAgg(figure).draw()
         assert "mean over seeds, n = 1;" in caption(figure)
     assert curve(fig3(sweep, results, None).axes[0], "best coupled") == [(0.25, 90)]
 
 
+FOUR = "lr: {values: [0.02, 0.1, 0.2, 0.5]}"
 FINDS = "lr: {values: [0.01, 0.02, 0.05, 0.1, 0.2, 0.5]}"
 THREE = f"{LR}\n    batch_size: {{values: [64, 256]}}\n    weight_decay: {{values: [5e-4, 5e-3]}}"
 FEW = ["conv", "blocks.0.conv1", "fc"]
@@ -263,12 +446,29 @@ MANY = [f"blocks.{i}.{name}" for i in range(9) for name in ("conv1", "conv2", "s
         (SWEEP.replace(LR, THREE, 1), FEW),
         (SWEEP.replace(LR, "lr: {values: [0.1]}"), FEW),
         (SWEEP.replace("rounds: 4", "rounds: 14").replace("at_sparsity: [0.75, 0.94]", ""), FEW),
+        (SWEEP.replace(LR, FOUR), FEW),
+        (LPR_FROM.replace(LR, FOUR, 1), FEW),
+        (EARLY.replace(LR, "lr: {values: [0.1]}") + "rewind: {to: 1it}\n", FEW),
+        (ONE_SHOT, FEW),
     ],
-    ids=["grid", "many layers", "six finds", "three fields", "one point", "deep"],
+    ids=[
+        "grid",
+        "many layers",
+        "six finds",
+        "three fields",
+        "one point",
+        "deep",
+        "four by four",
+        "whose LPR",
+        "early and late",
+        "one-shot",
+    ],
 )
 def test_nothing_overlaps_or_leaves_the_page(run_of, text, layers):
     sweep, results = run_of(text, accuracy=lambda *_: 0.9, layers=layers)
-    for draw in (fig1, fig2, fig3, fig6):
+    for name, (draw, _, is_asked) in FIGURES.items():
+        if not is_asked(sweep):
+            continue
         try:
             figure = draw(sweep, results, "a83d773f0000-dirty")
         except NotDrawn:
@@ -278,12 +478,12 @@ def test_nothing_overlaps_or_leaves_the_page(run_of, text, layers):
         parts = [axes.get_tightbbox(canvas.get_renderer()) for axes in figure.axes]
         parts.append(figure._supxlabel.get_window_extent())
         for part in parts:
-            assert part.x0 >= 0 and part.x1 <= figure.bbox.x1, draw
-            assert part.y0 >= 0 and part.y1 <= figure.bbox.y1, draw
+            assert part.x0 >= 0 and part.x1 <= figure.bbox.x1, name
+            assert part.y0 >= 0 and part.y1 <= figure.bbox.y1, name
         for a, b in combinations(parts, 2):
             wide = min(a.x1, b.x1) - max(a.x0, b.x0)
             high = min(a.y1, b.y1) - max(a.y0, b.y0)
-            assert wide <= 1 or high <= 1, (draw, a, b)
+            assert wide <= 1 or high <= 1, (name, a, b)
 
 
 def test_threads_draw_what_one_draws_alone(run_of):

@@ -17,7 +17,7 @@ LR = "lr: {values: [0.1, 0.5]}"
 CLEAR = {(0.1, 0.1): 0.90, (0.1, 0.5): 0.94, (0.5, 0.1): 0.86, (0.5, 0.5): 0.91}
 
 
-def results_at(grid):
+def results_at(grid, **measured):
     """All results of a sweep, with the same accuracies at every round."""
 
     def accuracy(kind, find, eval_, round):
@@ -25,9 +25,10 @@ def results_at(grid):
             return 0.98
         if kind == "lottery":
             return grid[find["lr"], eval_["lr"]]
-        return {"preserve_lpr": 0.8, "global_random": 0.3}[kind]
+        of_kind = {"lpr_constrained": 0.85, "preserve_lpr": 0.8, "reinit": 0.7}
+        return of_kind.get(kind, 0.3)
 
-    return lambda sweep: synthetic_results(sweep, accuracy)
+    return lambda sweep: synthetic_results(sweep, accuracy, **measured)
 
 
 @pytest.fixture
@@ -187,6 +188,64 @@ not pruned                  98.0 ± 1.0 (3)   98.0 ± 1.0 (3)  98.0 ± 1.0 (3)""
     )
 
 
+LPR_FROM = SWEEP.replace("find:\n", "find:\n  lpr_from: [{lr: 0.5}]\n").replace(
+    "[global_random, preserve_lpr]", "[reinit]"
+)
+
+
+def test_whose_lpr_and_new_weights_have_lines_of_their_own(tmp_path):
+    run_dir = write_run(tmp_path, LPR_FROM, results_at(CLEAR))
+    gone = {("lpr_constrained", 2, 0.1), ("reinit", 4, 0.5)}
+    keep(run_dir, lambda r: (r["kind"], r["round"], r["eval"]["lr"]) not in gone or r["seed"] < 1)
+    report = write_report(run_dir)
+    assert report.table.splitlines()[1:] == [
+        "                               LR_eval 0.1      LR_eval 0.5",
+        "LR_find 0.1                 90.0 ± 1.0 (3)  *94.0 ± 1.0 (3)",
+        "LR_find 0.5                 86.0 ± 1.0 (3)   91.0 ± 1.0 (3)",
+        "LR_find 0.1, LPR of LR 0.5  85.0 ± 1.0 (3)   85.0 ± 1.0 (3)",
+        "random reinit, LR_find 0.1  70.0 ± 1.0 (3)         69.0 (1)",
+        "random reinit, LR_find 0.5  70.0 ± 1.0 (3)         69.0 (1)",
+        "not pruned                  98.0 ± 1.0 (3)   98.0 ± 1.0 (3)",
+    ]
+    page = (tmp_path / "report.md").read_text()
+    constrained = "LPR-constrained, LR_find 0.1, LPR of LR 0.5, LR_eval 0.1"
+    assert f"- {constrained}: round 2 (seed 1, 2)\n" in page
+    assert "- random reinit, LR_find 0.1, LR_eval 0.5: round 4 (seed 1, 2)\n" in page
+    assert "\nRandom reinit is the ticket's mask on new weights" in page
+    assert "![The LPR of one H_find, the weights of another](figures/fig7.png)" in page
+
+    lines = (tmp_path / "tables" / "accuracy.csv").read_text().splitlines()
+    assert lines[0].startswith("kind,find_lr,eval_lr,lpr_find_lr,round,sparsity,n,")
+    rows = [line.split(",")[:5] for line in lines]
+    assert [row for row in rows if row[0] in ("dense", "lpr_constrained")][:4] == [
+        ["dense", "", "0.1", "", "0"],
+        ["dense", "", "0.5", "", "0"],
+        ["lpr_constrained", "0.1", "0.1", "0.5", "1"],
+        ["lpr_constrained", "0.1", "0.1", "0.5", "2"],
+    ]
+    assert ["reinit", "0.5", "0.1", "", "2"] in rows
+
+
+def test_sparsities_are_the_measured_ones(tmp_path):
+    prune = "{strategy: filter_l1, one_shot: [0.3, 0.6]}"
+    text = SWEEP.replace("{fraction: 0.5, rounds: 4}", prune).replace(", preserve_lpr", "")
+    text = text.replace("  at_sparsity: [0.75, 0.94]\n", "")
+    measured = results_at(CLEAR, sparsity_of=(0, 0.512, 0.8431).__getitem__)
+    report = write_report(write_run(tmp_path, text, measured))
+    assert report.answer.startswith("At 84.3% pruned, masks found at LR 0.1 and trained at LR 0.5")
+    assert report.table.startswith("test accuracy (%) at 84.3% pruned")
+    page = (tmp_path / "report.md").read_text()
+    assert "\nPruned one-shot, whole filters by L1 norm, layer by layer. Global random" in page
+    assert re.findall(r"### (.*) \(round", page) == ["51.2% pruned", "84.3% pruned"]
+    assert re.findall(r"^\| (.*?) \| LR 0.5", page, re.MULTILINE) == ["51.2%", "84.3%"]
+
+    # What has no result yet has no measured sparsity.
+    keep(tmp_path, lambda result: result["round"] < 2)
+    report = write_report(tmp_path)
+    assert "Not compared: round 2 (0 of 4 configurations have results)." in report.notes
+    assert re.findall(r"### (.*) \(round", (tmp_path / "report.md").read_text()) == ["51.2% pruned"]
+
+
 def test_missing_seeds_and_cells_show_in_the_table(run_dir):
     keep(
         run_dir,
@@ -230,6 +289,7 @@ def test_the_files(run_dir):
     assert [str(path.relative_to(run_dir)) for path in report.paths] == [
         "figures/fig1.png",
         "figures/fig2.png",
+        "figures/figA3.png",
         "figures/fig3.png",
         "figures/fig6.png",
         "tables/accuracy.csv",
@@ -241,7 +301,7 @@ def test_the_files(run_dir):
     assert there == {*report.paths, *inputs}
 
     page = (run_dir / "report.md").read_text()
-    assert [(run_dir / link).exists() for link in re.findall(r"\]\((.*?)\)", page)] == [True] * 4
+    assert [(run_dir / link).exists() for link in re.findall(r"\]\((.*?)\)", page)] == [True] * 5
     assert report.answer in page
     for line in (
         "does the learning rate that finds the best mask also train it best?",
@@ -297,6 +357,13 @@ def test_drawing_again_changes_nothing_but_what_the_results_change(run_dir):
     keep(run_dir, lambda result: not is_cell(result, 0.1, 0.5))
     write_report(run_dir)
     assert not (run_dir / "figures" / "fig3.png").exists()
+
+    # Nor does a figure stay, or a word on it, that the sweep does not ask for any more.
+    assert (run_dir / "figures" / "figA3.png").exists()
+    (run_dir / "sweep.yaml").write_text(SWEEP.replace(LR, "lr: {values: [0.1]}", 1))
+    report = write_report(run_dir)
+    assert not (run_dir / "figures" / "figA3.png").exists()
+    assert not any("figA3" in note or "fig7" in note or "fig9" in note for note in report.notes)
 
 
 def test_the_command_prints_what_it_found(run_dir, capsys):
@@ -372,4 +439,18 @@ def test_a_layer_without_weights_is_told(run_dir):
     # 2 H_find x 3 seeds x 4 rounds; of seed 0 the rounds 3 (87.5%) and 4.
     assert write_report(run_dir).notes == (
         "Layer fc has no weight left in 4 of 24 tickets, from 87.5% pruned on.",
+    )
+
+
+def test_a_layer_without_weights_is_told_of_constrained_tickets_too(tmp_path):
+    run_dir = write_run(tmp_path, LPR_FROM, results_at(CLEAR))
+
+    def empty_last(result):
+        if result["kind"] == "lpr_constrained" and result["round"] == 4:
+            result["lpr"]["fc"] = 1.0
+
+    change(run_dir, empty_last)
+    # 2 H_find and 1 with the LPR of another, x 3 seeds x 4 rounds; however often evaluated.
+    assert write_report(run_dir).notes == (
+        "Layer fc has no weight left in 3 of 36 tickets, from 93.8% pruned on.",
     )

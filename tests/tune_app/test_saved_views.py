@@ -58,7 +58,7 @@ def test_each_h_eval_compares_h_find_and_the_reverse(sweep_of):
         ("H_eval at LR_find 0.1", {"kind": "lottery", "find.lr": "0.1"}, ("eval.lr",)),
         ("H_eval at LR_find 0.02", {"kind": "lottery", "find.lr": "0.02"}, ("eval.lr",)),
         ("All lottery curves", {"kind": "lottery"}, ("find.lr", "eval.lr")),
-        ("Random masks at LR 0.1", {"coupled": "yes", "eval.lr": "0.1"}, ("kind",)),
+        ("Baselines at LR 0.1", {"coupled": "yes", "eval.lr": "0.1"}, ("kind",)),
     ]
     assert left_out == []
 
@@ -92,6 +92,19 @@ def test_the_setting_passes_over_runs_of_other_sweeps(sweep_of):
     assert views[-1].where == {"coupled": "yes", "eval.weight_decay": "0.005", "eval.lr": "0.1"}
 
 
+def test_lpr_constrained_curves_are_drawn_beside_regular_ones(sweep_of):
+    text = GRID.replace("find: {", "find: {lpr_from: [{lr: 0.1}], ") + "baselines: [reinit]"
+    views, _ = saved_views(sweep_of(text), {"model": "small_resnet"})
+    found = [view for view in views if view.name.startswith("LPR-constrained")]
+    assert [(view.name, dict(view.where)) for view in found] == [
+        ("LPR-constrained at LR_eval 0.1", {"model": "small_resnet", "eval.lr": "0.1"}),
+        ("LPR-constrained at LR_eval 0.5", {"model": "small_resnet", "eval.lr": "0.5"}),
+    ]
+    assert found[0].group_by == ("kind", "find.lr", "lpr_find.lr")
+    assert found[0].num_lines == 2 + 2 + 1  # tickets, their reinit, one pair
+    assert not any(view.name.startswith("LPR") for view in saved_views(sweep_of(GRID), {})[0])
+
+
 def test_what_is_left_out_is_said(sweep_of):
     values = [0.01 * (i + 1) for i in range(14)]
     views, left_out = saved_views(
@@ -105,7 +118,7 @@ def test_what_is_left_out_is_said(sweep_of):
     # 3 of H_find with 14 x 3 curves, 12 of H_eval with 3 x 3; all are 14 x 3 x 3 = 126 curves.
     assert len(views) == 15
     assert left_out == [
-        "no view of random masks: no point of `eval` is a point of `find`",
+        "no view of baselines: no point of `eval` is a point of `find`",
         "only 12 of 14 points of `find` have a view",
         "no view `All lottery curves`: MLflow draws no more than 100 curves",
     ]

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ from json import loads
 import pytest
 
 from tune_app import tracking
+from tune_app.curve_runs import curve_id, points, table_columns
 from tune_app.curves import curves
 from tune_app.spec import load_sweep
 from tune_app.tracking import Tracker, TrackingError, masked, open_command, tracking_uri
@@ -160,6 +162,13 @@ def test_a_curve_is_a_run(uri, sweep, tmp_path):
         "dataset": "digits",
         "prune.strategy": "global_magnitude",
         "prune.fraction": "0.5",
+        "prune.layer_fractions": "",
+        "prune.skip": "",
+        "prune.shrink": "True",
+        "prune.one_shot": "none",
+        "rewind.method": "weights",
+        "rewind.to": "0ep",
+        "rewind.from": "find",
         "find.lr": "0.02",
         "eval.lr": "0.5",
         **{f"find.{name}": value for name, value in recipe.items()},
@@ -176,6 +185,107 @@ def test_a_curve_is_a_run(uri, sweep, tmp_path):
     assert [value for _, value, _ in history(uri, run, "lpr/conv")] == [0.0, 0.25, 0.375, 0.43756]
     assert run.data.metrics["test_acc/0.750"] == 0.97
     assert run.data.metrics["test_acc/0.875"] == 0.90
+
+
+def test_the_ids_of_curves_stay(sweep):
+    found = curves(results(sweep))[:3]
+    ids = ["6ce973819948e419", "e96f475ab6df1d9c", "74d454c8bbc233b9"]
+    assert [curve_id(sweep, curve) for curve in found] == ids
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("fraction: 0.5", "fraction: 0.4"),
+        ("fraction: 0.5", "fraction: 0.5, skip: [conv]"),
+        ("fraction: 0.5", "fraction: 0.5, strategy: layerwise_magnitude"),
+        ("rounds: 3", "one_shot: [0.5, 0.75, 0.875]"),
+        ("seeds: [0]", "seeds: [0]\nrewind: {to: 2ep}"),
+        ("baselines: [global_random]", "rewind: {method: learning_rate}"),
+    ],
+)
+def test_another_way_to_prune_or_rewind_is_another_curve(sweep, tmp_path, old, new):
+    curve = curves(results(sweep))[0]
+    other = write_sweep(tmp_path, old, new)
+    assert curve_id(other, curve) != curve_id(sweep, curve)
+
+
+def test_an_id_follows_what_changes_a_result_and_nothing_else(sweep, tmp_path):
+    curve = curves(results(sweep))[0]
+    rewound = write_sweep(tmp_path, "seeds: [0]", "seeds: [0]\nrewind: {to: 2ep}")
+    at_eval = write_sweep(tmp_path, "eval: {", "rewind: {to: 2ep}\neval: {rewind_from: eval, ")
+    # Initialization is the same for H_find and H_eval.
+    initial = write_sweep(tmp_path, "eval: {", "eval: {rewind_from: eval, ")
+    deeper = write_sweep(tmp_path, "rounds: 3", "final_sparsity: 0.99")
+    constrained = dataclasses.replace(curve, lpr_find=curve.eval)
+    ids = [curve_id(*of) for of in ((sweep, curve), (rewound, curve), (at_eval, curve))]
+    assert len({*ids, curve_id(sweep, constrained)}) == 4
+    assert curve_id(initial, curve) == curve_id(deeper, curve) == ids[0]
+
+
+def test_an_lpr_constrained_curve_is_a_run_that_says_whose_lpr(uri, tmp_path):
+    sweep = write_sweep(tmp_path, "find: {", "find: {lpr_from: [{lr: 0.1}, {lr: 0.02}], ")
+    lines = results(sweep)
+    train = sweep.train.model_dump(mode="json")
+    for find, source in ((0.02, 0.1), (0.1, 0.02)):
+        for eval_ in (0.1, 0.5):
+            line = result(sweep, "lpr_constrained", find, eval_, 1)
+            lines.append(line | {"lpr_find": train | {"lr": source}})
+    tracker = Tracker(uri, sweep, tmp_path, None)
+    assert tracker.log_curves(curves(lines)) == 10
+    runs = runs_of(uri, "params.kind = 'lpr_constrained'")
+    assert sorted(runs) == [
+        "lpr_constrained find lr 0.02 lpr of lr 0.1 -> eval lr 0.1 seed 0",
+        "lpr_constrained find lr 0.02 lpr of lr 0.1 -> eval lr 0.5 seed 0",
+        "lpr_constrained find lr 0.1 lpr of lr 0.02 -> eval lr 0.1 seed 0",
+        "lpr_constrained find lr 0.1 lpr of lr 0.02 -> eval lr 0.5 seed 0",
+    ]
+    params = runs["lpr_constrained find lr 0.1 lpr of lr 0.02 -> eval lr 0.1 seed 0"].data.params
+    assert [params[name] for name in ("find.lr", "lpr_find.lr", "eval.lr")] == [
+        "0.1",
+        "0.02",
+        "0.1",
+    ]
+    assert params["coupled"] == "no"  # it is no ticket of its own H
+
+    assert tracker.save_views(curves(lines)) == []
+    where = filters(client_of(uri).get_experiment_by_name("grid"))
+    assert sorted(runs_of(uri, where["LPR-constrained at LR_eval 0.1"])) == [
+        "global_random eval lr 0.1 seed 0",
+        "lottery find lr 0.02 -> eval lr 0.1 seed 0",
+        "lottery find lr 0.1 -> eval lr 0.1 seed 0",
+        "lpr_constrained find lr 0.02 lpr of lr 0.1 -> eval lr 0.1 seed 0",
+        "lpr_constrained find lr 0.1 lpr of lr 0.02 -> eval lr 0.1 seed 0",
+    ]
+    assert sorted(runs_of(uri, where["Baselines at LR 0.1"])) == [
+        "global_random eval lr 0.1 seed 0",
+        "lottery find lr 0.1 -> eval lr 0.1 seed 0",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prune", "columns"),
+    [
+        ("{one_shot: [0.3, 0.5]}", ["test_acc/0.300", "test_acc/0.500"]),
+        (
+            "{one_shot: [0.3, 0.5], strategy: filter_l1}",
+            ["test_acc/round 1", "test_acc/round 2"],
+        ),
+        (
+            "{rounds: 1, strategy: layerwise_magnitude, layer_fractions: {fc: 0.1}}",
+            ["test_acc/round 1"],
+        ),
+    ],
+)
+def test_a_column_says_no_sparsity_that_is_not(tmp_path, prune, columns):
+    text = SWEEP.replace("{fraction: 0.5, rounds: 3}", prune).replace("[global_random]", "[]")
+    (tmp_path / "sweep.yaml").write_text(text)
+    sweep = load_sweep(tmp_path / "sweep.yaml")
+    assert table_columns(sweep)[-len(columns) :] == [f"metrics.`{name}`" for name in columns]
+    logged = list(points(sweep, [result(sweep, "lottery", 0.1, 0.1, 1)]))
+    assert [(m.key, m.value) for m in logged if m.key.startswith("test_acc/")] == [
+        (columns[0], TEST_ACCURACY[1])
+    ]
 
 
 def test_what_has_no_h_find_has_no_find_parameters_and_is_coupled(uri, sweep, tmp_path):
@@ -279,6 +389,8 @@ def test_known_runs_are_read_page_by_page(uri, sweep, tmp_path, monkeypatch):
         ("weight_decay: 5e-3", "weight_decay: 1e-4", "eval.weight_decay", "0.0001"),
         ("fraction: 0.5", "fraction: 0.4", "prune.fraction", "0.4"),
         ("small_resnet", "resnet20", "model", "resnet20"),
+        ("fraction: 0.5", "fraction: 0.5, skip: [conv]", "prune.skip", "conv"),
+        ("seeds: [0]", "seeds: [0]\nrewind: {to: 2ep}", "rewind.to", "2ep"),
     ],
 )
 def test_two_sweeps_of_a_name_do_not_mix(uri, sweep, tmp_path, old, new, param, value):
@@ -294,6 +406,20 @@ def test_two_sweeps_of_a_name_do_not_mix(uri, sweep, tmp_path, old, new, param, 
     for where in filters(experiment).values():
         runs = client.search_runs([experiment.experiment_id], where)
         assert {run.data.params[param] for run in runs} == {value}
+
+
+def test_a_sweep_does_not_mix_with_an_earlier_one_that_skipped_layers(uri, tmp_path):
+    skipping = write_sweep(tmp_path, "fraction: 0.5", "fraction: 0.5, skip: [conv]")
+    Tracker(uri, skipping, tmp_path, None).log_curves(curves(results(skipping)))
+    sweep = write_sweep(tmp_path)
+    tracker = Tracker(uri, sweep, tmp_path, None)
+    tracker.log_curves(curves(results(sweep)))
+    tracker.save_views([])
+    client = client_of(uri)
+    experiment = client.get_experiment_by_name("grid")
+    for where in filters(experiment).values():
+        runs = client.search_runs([experiment.experiment_id], where)
+        assert {run.data.params["prune.skip"] for run in runs} == {""}
 
 
 def filters(experiment):
@@ -336,7 +462,7 @@ def test_saved_views_select_the_runs_that_their_names_say(uri, sweep, tmp_path):
             "lottery find lr 0.1 -> eval lr 0.1 seed 0",
             "lottery find lr 0.1 -> eval lr 0.5 seed 0",
         ],
-        "Random masks at LR 0.1": [
+        "Baselines at LR 0.1": [
             "global_random eval lr 0.1 seed 0",
             "lottery find lr 0.1 -> eval lr 0.1 seed 0",
         ],
@@ -354,7 +480,7 @@ def test_views_of_an_earlier_sweep_go_and_those_of_people_stay(uri, sweep, tmp_p
     tags = client.get_experiment_by_name("grid").tags
     views = {name: loads(value)["name"] for name, value in tags.items() if "ViewState" in name}
     assert views.pop("mlflow.sharedViewState.0a1b") == "mine"
-    assert sorted(views.values()) == ["H_find at train", "Random masks at train"]
+    assert sorted(views.values()) == ["Baselines at train", "H_find at train"]
 
 
 def test_the_report_is_one_run(uri, sweep, tmp_path):

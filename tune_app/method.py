@@ -1,0 +1,65 @@
+"""How a sweep prunes and rewinds, in sentences for people."""
+
+from collections.abc import Collection, Iterable, Iterator
+
+from tune_app.curves import text
+from tune_app.spec import Prune, Sweep
+
+_BY = {
+    "global_magnitude": "by magnitude over all layers together",
+    "layerwise_magnitude": "by magnitude, layer by layer",
+    "filter_l1": "whole filters by L1 norm, layer by layer",
+}
+_MAX_LAYERS = 3  # to name one by one
+
+
+def method(sweep: Sweep, baselines: Collection[str] = ()) -> list[str]:
+    """What is other than iterative global magnitude pruning, rewound to initialization.
+
+    Args:
+        sweep: the sweep.
+        baselines: those that are shown.
+    """
+    return [*_pruning(sweep.prune), *_rewinding(sweep), *_baselines(sweep, baselines)]
+
+
+def _pruning(prune: Prune) -> Iterator[str]:
+    if prune.one_shot is not None or prune.strategy != "global_magnitude":
+        times = "iteratively" if prune.one_shot is None else "one-shot"
+        yield f"Pruned {times}, {_BY[prune.strategy]}."
+    if prune.layer_fractions:
+        shares = [f"{layer} {text(share)}" for layer, share in prune.layer_fractions.items()]
+        yield f"Pruned at a fraction of their own: {_few(shares)}."
+    if prune.skip:
+        yield f"Never pruned and not counted: {_few(prune.skip)}."
+
+
+def _few(layers: Iterable[str]) -> str:
+    layers = list(layers)
+    return ", ".join(layers) if len(layers) <= _MAX_LAYERS else f"{len(layers)} layers"
+
+
+def _rewinding(sweep: Sweep) -> Iterator[str]:
+    method, to = sweep.rewind.method, sweep.rewind.to
+    if method == "learning_rate":
+        yield f"LR rewinding to {to}: the weights go on as H_find trained them."
+    elif method == "fine_tuning":
+        yield f"Fine-tuned at the last LR of the schedule, for as long as from {to} to its end."
+    elif _rewinds_late(sweep):
+        yield f"Rewound to {to}, to the weights of H_{sweep.eval.rewind_from}."
+
+
+def _baselines(sweep: Sweep, baselines: Collection[str]) -> Iterator[str]:
+    if sweep.prune.strategy == "filter_l1" and "global_random" in baselines:
+        yield "Global random removes random filters, the same share of each layer."
+    if _rewinds_late(sweep):
+        if "preserve_lpr" in baselines:
+            yield "Preserve LPR starts as its ticket does."
+        if "global_random" in baselines:
+            yield "Global random, which has no H_find, starts from the weights at H_eval."
+    if "reinit" in baselines:
+        yield "Random reinit is the ticket's mask on new weights, trained from step 0 in full."
+
+
+def _rewinds_late(sweep: Sweep) -> bool:
+    return sweep.rewind.method == "weights" and sweep.rewind.to.count > 0
