@@ -18,6 +18,14 @@ def test_the_sweep_file_is_that_of_the_main_job(tmp_path):
     assert make_plan(load_sweep(path)).trainings.keys() == main_job.trainings.keys()
 
 
+def test_the_other_keys_are_keys_of_the_main_job(tmp_path):
+    [shown] = re.findall(r"```yaml\n(prune:\n.*?)```", README, re.DOTALL)
+    path = tmp_path / "shown.yaml"
+    path.write_text(f"extends: {ROOT / 'sweeps' / 'lr_grid.yaml'}\n{shown}")
+    sweep = load_sweep(path, ["prune.rounds=null"])
+    assert (sweep.prune.num_rounds, str(sweep.rewind.to)) == (3, "2ep")
+
+
 def test_the_engine_runs_without_ray_as_shown(capsys):
     [shown] = re.findall(r"```python\n(from lt_core.*?)```", README, re.DOTALL)
     assert len([line for line in shown.splitlines() if line]) <= 12
@@ -27,7 +35,8 @@ def test_the_engine_runs_without_ray_as_shown(capsys):
 
 
 def test_every_sweep_is_listed_and_every_file_named_is_there():
-    listed = set(re.findall(r"`(\w+\.yaml)` \|", README))
+    [table] = re.findall(r"\| file \| asks .*?\n\n", README, re.DOTALL)
+    listed = set(re.findall(r"`(\w+\.yaml)`", table))
     assert listed == {path.name for path in (ROOT / "sweeps").glob("*.yaml")}
     for name in re.findall(r"`(\w+\.py)`", README):
         assert (ROOT / "tune_app" / name).exists() or (ROOT / "lt_core" / name).exists(), name
