@@ -97,12 +97,13 @@ class YamlSource:
 
 
 def read_yaml(path: Path) -> YamlSource:
-    """Read a mapping, and what it `extends`: another file, named relative to it, that is read
-    first. Mappings of the two are merged, anything else of the base is replaced.
+    """Read a mapping, and what it `extends`: another file or a list of them, named relative to it,
+    that are read first, in their order. Each is merged over those before it and the mapping over
+    them all: mappings are merged, anything else is replaced.
 
     Raises:
         SpecError: a file cannot be read, is not YAML, repeats a key, is not a mapping, or extends
-            itself.
+            nothing or itself.
     """
     return _with_bases(path, ())
 
@@ -111,18 +112,27 @@ def _with_bases(path: Path, above: tuple[Path, ...]) -> YamlSource:
     source = _read_file(path)
     if "extends" not in source.data:
         return source
-    where, base = source.origin(("extends",)), source.data.pop("extends")
+    bases, above = source.data.pop("extends"), (*above, path.resolve())
+    if bases == ():
+        raise SpecError(f"{source.origin(('extends',))}: `extends` must not be empty")
+    merged = YamlSource({}, {(): source.origin(())})
+    for i, base in enumerate(bases if isinstance(bases, tuple) else (bases,)):
+        extended = _read_base(base, source.origin(("extends", i)), path.parent, above)
+        _merge(merged, extended, merged.data, extended.data)
+    _merge(merged, source, merged.data, source.data)
+    return merged
+
+
+def _read_base(base: Any, where: str, folder: Path, above: tuple[Path, ...]) -> YamlSource:
     if not isinstance(base, str):
-        raise SpecError(f"{where}: `extends` must be the path of a sweep file, got {base!r}")
-    base_path, above = Path(normpath(path.parent / base)), (*above, path.resolve())
-    if base_path.resolve() in above:
+        text = "`extends` must be the path of a sweep file, or a list of paths"
+        raise SpecError(f"{where}: {text}, got {base!r}")
+    path = Path(normpath(folder / base))
+    if path.resolve() in above:
         raise SpecError(f"{where}: `extends: {base}` leads back to this file")
-    if not base_path.exists():
-        raise SpecError(f"{where}: `extends`: {base_path}: no such file")
-    extended = _with_bases(base_path, above)
-    extended.origins[()] = source.origins[()]
-    _merge(extended, source, extended.data, source.data)
-    return extended
+    if not path.exists():
+        raise SpecError(f"{where}: `extends`: {path}: no such file")
+    return _with_bases(path, above)
 
 
 def _read_file(path: Path) -> YamlSource:

@@ -322,19 +322,95 @@ def test_bases_have_bases(write):
     assert source.data == {"x": 1, "y": 2, "z": 3}
 
 
+def test_of_several_bases_each_is_merged_over_those_before_it(write):
+    write("a.yaml", "name: a\ntrain:\n  lr: 1\n  wd: 1\n  bs: 1\nseeds: [1, 1]\n")
+    write("paper/b.yaml", "train:\n  wd: 2\n  bs: 2\nseeds: [2]\nfind: {lr: 2}\n")
+    path = write(
+        "c.yaml", "extends:\n- a.yaml\n- paper/b.yaml\ntrain:\n  bs: 3\nfind: {lr: null}\n"
+    )
+    source = read_yaml(path)
+    assert source.data == {
+        "name": "a",
+        "train": {"lr": 1, "wd": 2, "bs": 3},
+        "seeds": (2,),
+        "find": {"lr": None},
+    }
+    a, b = path.parent / "a.yaml", path.parent / "paper" / "b.yaml"
+    assert source.origins == {
+        (): f"{path}:1",
+        ("name",): f"{a}:1",
+        ("train",): f"{path}:4",
+        ("train", "lr"): f"{a}:3",
+        ("train", "wd"): f"{b}:2",
+        ("train", "bs"): f"{path}:5",
+        ("seeds",): f"{b}:4",
+        ("seeds", 0): f"{b}:4",
+        ("find",): f"{path}:6",
+        ("find", "lr"): f"{path}:6",
+    }
+
+
+def test_the_order_of_several_bases_decides(write):
+    write("a.yaml", "x: 1\ny: 1\n")
+    write("b.yaml", "x: 2\nz: 2\n")
+    assert read_yaml(write("c.yaml", "extends: [a.yaml, b.yaml]\n")).data["x"] == 2
+    assert read_yaml(write("c.yaml", "extends: [b.yaml, a.yaml]\n")).data["x"] == 1
+
+
+def test_a_list_of_one_base_is_that_base(write):
+    write("a.yaml", "x: {y: [1]}\n")
+    assert read_yaml(write("c.yaml", "extends: [a.yaml]\n")) == read_yaml(
+        write("c.yaml", "extends: a.yaml\n")
+    )
+
+
+def test_a_base_may_be_reached_by_two_ways(write):
+    root = write("root.yaml", "train: {lr: 0, wd: 0}\nx: 0\n")
+    write("left.yaml", "extends: root.yaml\ntrain: {lr: 1}\nx: 1\n")
+    right = write("right.yaml", "extends: root.yaml\ntrain: {wd: 2}\n")
+    path = write("over.yaml", "extends: [left.yaml, right.yaml]\n")
+    source = read_yaml(path)
+    # What the right base extends is part of it, and so over the left one.
+    assert source.data == {"train": {"lr": 0, "wd": 2}, "x": 0}
+    assert source.origin(("train", "lr")) == f"{root}:1"
+    assert source.origin(("train", "wd")) == f"{right}:2"
+    assert source.origin(("x",)) == f"{root}:2"
+
+
+def test_a_base_given_twice_is_read_twice(write):
+    write("a.yaml", "x: {y: 1}\n")
+    assert read_yaml(write("c.yaml", "extends: [a.yaml, a.yaml]\n")).data == {"x": {"y": 1}}
+
+
+NO_PATH = "`extends` must be the path of a sweep file, or a list of paths"
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("extends: a.yaml\n", "`extends: a.yaml` leads back to this file"),
-        ("extends: b.yaml\n", "`extends: a.yaml` leads back to this file"),
-        ("extends: [b.yaml]\n", "`extends` must be the path of a sweep file, got ('b.yaml',)"),
-        ("extends: nowhere.yaml\n", "nowhere.yaml: no such file"),
-        ("extends: broken.yaml\n", "broken.yaml:2: not valid YAML"),
+        ("extends: a.yaml\n", "{a}:1: `extends: a.yaml` leads back to this file"),
+        ("extends: b.yaml\n", "{b}:1: `extends: a.yaml` leads back to this file"),
+        ("extends: [c.yaml, a.yaml]\n", "{a}:1: `extends: a.yaml` leads back to this file"),
+        ("extends:\n- c.yaml\n- b.yaml\n", "{b}:1: `extends: a.yaml` leads back to this file"),
+        ("extends: loop.yaml\n", "{loop}:1: `extends: loop.yaml` leads back to this file"),
+        ("x: 1\nextends: []\n", "{a}:2: `extends` must not be empty"),
+        ("extends: 1\n", f"{{a}}:1: {NO_PATH}, got 1"),
+        ("extends:\n", f"{{a}}:1: {NO_PATH}, got None"),
+        ("extends:\n- c.yaml\n- 1\n", f"{{a}}:3: {NO_PATH}, got 1"),
+        ("extends: nowhere.yaml\n", "{a}:1: `extends`: {nowhere}: no such file"),
+        ("extends:\n- c.yaml\n- nowhere.yaml\n", "{a}:3: `extends`: {nowhere}: no such file"),
+        ("extends: broken.yaml\n", "{broken}:2: not valid YAML: "),
+        ("extends: [c.yaml, broken.yaml]\n", "{broken}:2: not valid YAML: "),
     ],
-)
+)  # fmt: skip
 def test_a_base_that_cannot_be_read_is_told(write, text, problem):
     write("b.yaml", "extends: a.yaml\n")
+    write("c.yaml", "x: 1\n")
+    write("loop.yaml", "extends: loop.yaml\n")
     write("broken.yaml", "x: [\n")
+    path = write("a.yaml", text)
     with pytest.raises(SpecError) as error:
-        read_yaml(write("a.yaml", text))
-    assert problem in str(error.value)
+        read_yaml(path)
+    names = ("a", "b", "loop", "nowhere", "broken")
+    files = {name: path.with_name(f"{name}.yaml") for name in names}
+    assert str(error.value).startswith(problem.format(**files))
