@@ -247,7 +247,7 @@ def test_lpr_constrained_rounds_have_the_ratios_of_the_other_chain(digits, round
 
 def test_a_constrained_chain_ends_where_the_other_does(digits, rounds):
     num_alive = {r.number + 1: alive_by_layer(r.next_mask) for r in rounds[:2]}
-    first, second, last = chain(digits, num_alive=num_alive, rounds=2)
+    _, second, last = chain(digits, num_alive=num_alive, rounds=2)
     assert num_alive[2] == alive_by_layer(second.next_mask) == alive_by_layer(last.mask)
     assert pack(last.next_mask).to_bytes() == pack(last.mask).to_bytes()
 

@@ -9,6 +9,7 @@ import torch
 from tiny_sweep import Files
 
 from lt_core import data, rewind
+from lt_core.config import Rewinding
 from lt_core.evaluate import evaluate
 from lt_core.find import find
 from lt_core.mask import alive_by_layer, num_alive, pack, sparsity, unpack
@@ -157,6 +158,26 @@ def test_a_chain_that_is_killed_after_every_round_ends_with_the_same_bits(worker
         assert stored is not None and stored == straight.setting.store.ticket(ticket)
 
 
+@pytest.mark.parametrize("rewind", [{"to": "2it"}, LR_REWINDING, {"method": "fine_tuning"}])
+def test_a_chain_is_what_find_yields_however_is_rewound(worker, tiny, rewind):
+    plan, worker = changed(worker, tiny, rewind=rewind, **NO_MASKS)
+    chain = plan.chains[0]
+    reports = list(worker.find(chain, needed=()))
+    rounds = find(
+        "small_resnet",
+        worker.data,
+        chain.find,
+        worker.setting.prune,
+        rounds=2,
+        seed=chain.seed,
+        rewinding=Rewinding(**rewind),
+    )
+    for report, round in zip(reports, rounds, strict=True):
+        assert report["result"]["train_loss"] == round.evaluation.train_loss
+        stored = worker.tickets.get(report["tickets"][0])
+        assert stored.bits.tolist() == pack(round.next_mask).bits.tolist()
+
+
 def test_a_chain_takes_the_layerwise_ratios_of_another(worker, tiny):
     plan, worker = changed(worker, tiny, find=CONSTRAINED)
     source, chain = plan.chains[0], plan.chains[-2]
@@ -180,8 +201,14 @@ def test_one_shot_tickets_are_the_first_of_chains_that_prune_as_much(worker, tin
         list(iterative.find(other.chains[0], needed=()))
         assert other.chains[0].tickets[0] == id
         assert one_shot.setting.store.ticket(id) == iterative.setting.store.ticket(id)
-    random = one_shot._mask(evaluation(plan, "global_random", 2))
+    random = one_shot._mask(evaluation(plan, "global_random", 2, seed=0))
     assert num_alive(random) == 19_464 - 17_518  # 17517.6
+    # Equal ids are equal masks: those of 90% do not know that they are the second here.
+    for kind in ("global_random", "preserve_lpr"):
+        here, there = (evaluation(p, kind, r, seed=0) for p, r in ((plan, 2), (other, 1)))
+        assert here.id == there.id
+        a, b = one_shot._mask(here), iterative._mask(there)
+        assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_random_masks_are_as_large_as_tickets_pruned_layer_by_layer(worker, tiny):
@@ -200,7 +227,20 @@ def test_random_masks_are_as_large_as_tickets_pruned_layer_by_layer(worker, tiny
         assert num_alive(random) == num_alive(ticket)
 
 
-def test_random_filters_are_as_many_of_each_layer_as_the_tickets_have(worker, tiny):
+@pytest.fixture
+def calls(monkeypatch):
+    """The keywords that each evaluation is called with."""
+    taken = []
+
+    def recorded(*arguments, **keywords):
+        taken.append(keywords)
+        return evaluate(*arguments, **keywords)
+
+    monkeypatch.setattr("tune_app.trainables.evaluate", recorded)
+    return taken
+
+
+def test_random_filters_are_as_many_of_each_layer_as_the_tickets_have(worker, tiny, calls):
     plan, worker = changed(
         worker,
         tiny,
@@ -214,25 +254,22 @@ def test_random_filters_are_as_many_of_each_layer_as_the_tickets_have(worker, ti
         random = worker._mask(evaluation(plan, "global_random", round, seed=0))
         assert alive_by_layer(random) == alive_by_layer(ticket)
         assert not torch.equal(random["conv"], ticket["conv"])
-    [report] = worker.evaluate(evaluation(plan, "lottery", 2, ticket=chain.tickets[1]))
+    training = evaluation(plan, "lottery", 2, ticket=chain.tickets[1])
+    [report] = worker.evaluate(training)
     assert report["result"]["sparsity"] == sparsity(ticket)
+    # A pruned network is trained without its filters, a dense one is the same however it is pruned.
+    strategies = [call["pruning"].strategy for call in calls]
+    assert strategies == ["global_magnitude", "filter_l1"]
 
 
-@pytest.fixture
-def starts(monkeypatch):
-    """What each evaluation starts from."""
-    taken = []
-
-    def recorded(*arguments, start, **settings):
-        taken.append(start)
-        return evaluate(*arguments, start=start, **settings)
-
-    monkeypatch.setattr("tune_app.trainables.evaluate", recorded)
-    return taken
+def test_random_masks_leave_skipped_layers_alone(worker, tiny):
+    plan, worker = changed(worker, tiny, prune={"fraction": 0.5, "rounds": 2, "skip": ["fc"]})
+    random = worker._mask(evaluation(plan, "global_random", 1))
+    assert "fc" not in random and num_alive(random) == (19_464 - 320) // 2
 
 
 @pytest.mark.parametrize("whose", ["find", "eval"])
-def test_whose_early_weights_an_evaluation_starts_from(worker, tiny, starts, whose):
+def test_whose_early_weights_an_evaluation_starts_from(worker, tiny, calls, whose):
     plan, worker = changed(
         worker,
         tiny,
@@ -249,17 +286,19 @@ def test_whose_early_weights_an_evaluation_starts_from(worker, tiny, starts, who
     assert not torch.equal(early[0.05]["conv.weight"], early[0.2]["conv.weight"])
     for kind in ("lottery", "preserve_lpr", "global_random"):
         training = evaluation(plan, kind, 1, seed=0, eval=plan.chains[2].find)
-        starts.clear()
+        calls.clear()
         list(worker.evaluate(training))
         lr = 0.05 if whose == "find" and kind != "global_random" else 0.2
-        assert starts[0].step == Steps(2, "it")
-        assert all(torch.equal(starts[0].weights[name], early[lr][name]) for name in early[lr])
+        assert calls[0]["start"].step == Steps(2, "it")
+        assert all(
+            torch.equal(calls[0]["start"].weights[name], early[lr][name]) for name in early[lr]
+        )
 
-    starts.clear()
+    calls.clear()
     list(worker.evaluate(evaluation(plan, "reinit", 1, seed=0)))
     again = rewind.to_another_initialization("small_resnet", worker.data, seed=0)
-    assert starts[0].step == Steps(0, "ep")
-    assert torch.equal(starts[0].weights["fc.weight"], again.weights["fc.weight"])
+    assert calls[0]["start"].step == Steps(0, "ep")
+    assert torch.equal(calls[0]["start"].weights["fc.weight"], again.weights["fc.weight"])
 
 
 def test_an_early_step_is_trained_to_once(worker, tiny, monkeypatch):
