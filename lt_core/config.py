@@ -89,6 +89,9 @@ class Config(BaseModel):
     )
 
 
+Precision = Literal["fp32", "bf16", "auto"]
+
+
 class Recipe(Config):
     """H: the hyperparameters of one training, SGD with momentum on cross-entropy."""
 
@@ -119,6 +122,10 @@ class Recipe(Config):
     """The learning rate is multiplied by `gamma` at each."""
 
     gamma: float = Field(default=0.1, gt=0, le=1)
+
+    precision: Precision = "fp32"
+    """Of forward and backward passes; `auto` is bf16 where the processor is built for it, so that
+    results of different machines differ by more than rounding. Accuracies are of fp32."""
 
     @property
     def trains_for(self) -> Steps:

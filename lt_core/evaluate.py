@@ -2,11 +2,12 @@
 
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
 
-from lt_core import rewind
+from lt_core import precision, rewind
 from lt_core.channels import channel_groups
 from lt_core.config import ModelName, Pruning, Recipe
 from lt_core.data import DataSet
@@ -34,6 +35,9 @@ class Evaluation:
 
     train_loss: float
     """Mean over the last epoch."""
+
+    precision: Literal["fp32", "bf16"]
+    """What it was trained in."""
 
     val_accuracy: float
     test_accuracy: float
@@ -96,6 +100,7 @@ def evaluate(
         sparsity=sparsity(mask),
         lpr=layerwise_pruning_ratios(mask),
         train_loss=train_loss,
+        precision=precision.chosen(recipe.precision, device),
         val_accuracy=accuracy(network, Batches(data, data.validation, device)),
         test_accuracy=accuracy(network, Batches(data, data.test, device)),
         seconds=time.perf_counter() - began,

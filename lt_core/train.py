@@ -8,6 +8,7 @@ from lt_core import seeds
 from lt_core.config import Recipe
 from lt_core.data.batches import Batches
 from lt_core.mask import Mask
+from lt_core.precision import autocast
 from lt_core.schedule import learning_rate
 from lt_core.steps import Steps
 
@@ -107,7 +108,9 @@ def train(
         for step in steps:
             optimizer.param_groups[0]["lr"] = rates[step]
             inputs, labels = images.for_training(batches[step - first], seed, step)
-            loss = F.cross_entropy(model(inputs), labels)
+            with autocast(recipe.precision, inputs.device.type):
+                logits = model(inputs)
+            loss = F.cross_entropy(logits.float(), labels)
             loss.backward()
             torch._foreach_mul_([weight.grad for weight in masked], alive)
             optimizer.step()

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from lt_core.config import Recipe
 from tune_app.curves import Curve, Result, canonical, label, text
 from tune_app.saved_views import varied
 from tune_app.spec import Sweep
@@ -28,20 +29,24 @@ def evaluated(sweep: Sweep, curve: Curve) -> Curve:
 
 def curve_id(sweep: Sweep, curve: Curve) -> str:
     """The same for curves of the same results, whichever sweep asks for them."""
-    prune = sweep.prune
-    determines = [sweep.model, sweep.dataset, prune.strategy, prune.fraction]
-    determines += [curve.kind, curve.find, curve.eval, curve.seed]
-    known = {"strategy", "fraction", "rounds", "final_sparsity"}
-    further = {
-        "prune": prune.model_dump(mode="json", exclude_defaults=True, exclude=known),
+    determines = {
+        "setting": [sweep.model, sweep.dataset, curve.kind, curve.seed],
+        "recipes": [_essence(recipe) for recipe in (curve.find, curve.lpr_find, curve.eval)],
+        "prune": sweep.prune.model_dump(
+            mode="json", exclude_defaults=True, exclude={"rounds", "final_sparsity"}
+        ),
         "rewind": sweep.rewind.model_dump(mode="json", exclude_defaults=True),
-        "lpr_find": curve.lpr_find,
     }
-    if further["rewind"] and sweep.eval.rewind_from != "find":
-        further["rewind_from"] = sweep.eval.rewind_from
-    # What is at its default changes no id.
-    determines += [{name: value} for name, value in further.items() if value]
+    if determines["rewind"]:
+        determines["rewind_from"] = sweep.eval.rewind_from
     return hashlib.sha256(canonical(determines).encode()).hexdigest()[:16]
+
+
+def _essence(recipe: Result | None) -> Result | None:
+    """The fields that are not at their default: a new field that does nothing changes no id."""
+    return recipe and Recipe.model_validate_json(canonical(recipe)).model_dump(
+        mode="json", exclude_defaults=True
+    )
 
 
 def run_name(sweep: Sweep, curve: Curve) -> str:

@@ -253,6 +253,7 @@ class Worker:
             "test_accuracy": evaluation.test_accuracy,
             "train_loss": evaluation.train_loss,
             "lpr": evaluation.lpr,
+            "precision": evaluation.precision,
             "seconds": evaluation.seconds,
             "finished_at": time.time(),
             "commit": self.setting.commit,

@@ -28,6 +28,7 @@ def test_what_is_not_given():
         "decay": "milestones",
         "milestones": [],
         "gamma": 0.1,
+        "precision": "fp32",
     }
 
 

@@ -86,7 +86,8 @@ SWEEP_KEYS = (
     "baselines, select_on, resources_per_trial, max_failures"
 )
 RECIPE_KEYS = (
-    "lr, batch_size, weight_decay, momentum, duration, stop, warmup, decay, milestones, gamma"
+    "lr, batch_size, weight_decay, momentum, duration, stop, warmup, decay, milestones, gamma, "
+    "precision"
 )
 RECIPE_SHAPE = "{" + ": .., ".join(RECIPE_KEYS.split(", ")) + ": ..}"
 NAME_RULE = (
@@ -809,6 +810,7 @@ def test_every_field_of_a_recipe_can_be_varied():
         "decay": ["milestones"],
         "milestones": [["4ep"], []],
         "gamma": [1],
+        "precision": ["bf16"],
     }
     assert list(varied) == list(Recipe.model_fields)
     space = {name: {"values": values} for name, values in varied.items()}
@@ -825,6 +827,7 @@ def test_every_field_of_a_recipe_can_be_varied():
             "decay": "milestones",
             "milestones": milestones,
             "gamma": 1.0,
+            "precision": "bf16",
         }
         for stop in ("1ep", None)
         for milestones in (["4ep"], [])

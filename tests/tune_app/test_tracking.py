@@ -153,6 +153,7 @@ def test_a_curve_is_a_run(uri, sweep, tmp_path):
         "decay": "milestones",
         "milestones": "8ep 13ep",
         "gamma": "0.1",
+        "precision": "fp32",
     }
     assert run.data.params == {
         "kind": "lottery",
@@ -189,7 +190,7 @@ def test_a_curve_is_a_run(uri, sweep, tmp_path):
 
 def test_the_ids_of_curves_stay(sweep):
     found = curves(results(sweep))[:3]
-    ids = ["6ce973819948e419", "e96f475ab6df1d9c", "74d454c8bbc233b9"]
+    ids = ["de4fe6e74834d64d", "54d54d69f9813ed0", "9cbc98032a53cd4e"]
     assert [curve_id(sweep, curve) for curve in found] == ids
 
 
