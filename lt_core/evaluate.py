@@ -9,6 +9,7 @@ from torch import nn
 
 from lt_core import precision, rewind
 from lt_core.channels import channel_groups
+from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Recipe
 from lt_core.data import DataSet
 from lt_core.data.batches import Batches
@@ -43,7 +44,8 @@ class Evaluation:
     test_accuracy: float
 
     seconds: float
-    """From building the network to the last accuracy, wall time."""
+    """From building the network to the last accuracy, wall time; of a training that went on from a
+    checkpoint without what went before."""
 
 
 def evaluate(
@@ -55,6 +57,7 @@ def evaluate(
     seed: int,
     start: Start = Start(),
     pruning: Pruning = Pruning(),
+    checkpoints: Checkpoints | None = None,
     device: str = "cpu",
 ) -> Evaluation:
     """Train a network under `mask` at `recipe` (H_eval) and measure it.
@@ -68,6 +71,7 @@ def evaluate(
         start: what it starts from; its initialization, and the whole schedule, if not given.
         pruning: how the mask was found. One of whole filters is trained as the smaller network that
             it leaves, or with the batch norms of its filters masked too.
+        checkpoints: where the training keeps its state, to go on after it was killed.
         device: where to train, as torch writes it.
 
     Raises:
@@ -94,6 +98,7 @@ def evaluate(
         seed=seed,
         begin=start.step,
         at_last_rate=start.at_last_rate,
+        checkpoints=checkpoints,
     )
     return Evaluation(
         model=network,

@@ -7,6 +7,7 @@ from torch import nn
 
 from lt_core import prune, rewind
 from lt_core.channels import channel_groups
+from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Recipe, Rewinding
 from lt_core.data import DataSet
 from lt_core.evaluate import Evaluation, evaluate
@@ -45,6 +46,7 @@ def find(
     start: int = 0,
     mask: Mask | None = None,
     weights: State | None = None,
+    checkpoints: Mapping[int, Checkpoints] | None = None,
     device: str = "cpu",
 ) -> Iterator[Round]:
     """Iterative pruning with rewinding, round by round.
@@ -67,6 +69,7 @@ def find(
         weights: what round `start`, or round 1, starts from, unless that is the initialization.
             Needed where a chain goes on whose weights do too; with late rewinding they are
             trained here if they are not given.
+        checkpoints: by round, where its training keeps its state.
         device: where to train, as torch writes it.
 
     Raises:
@@ -85,7 +88,16 @@ def find(
 
     begin = rewind.after_pruning(rewinding, weights) if start > 0 else Start()
     for number in range(start, rounds + 1):
-        evaluation = evaluate(model, data, mask, recipe, seed=seed, start=begin, device=device)
+        evaluation = evaluate(
+            model,
+            data,
+            mask,
+            recipe,
+            seed=seed,
+            start=begin,
+            checkpoints=None if checkpoints is None else checkpoints[number],
+            device=device,
+        )
         if num_alive is None:
             next_mask = prune_trained(evaluation.model, data, mask, pruning)
         elif number + 1 in num_alive:

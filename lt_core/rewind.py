@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from lt_core import models
+from lt_core import checkpoint, models
 from lt_core.config import ModelName, Recipe, Rewinding
 from lt_core.data import DataSet
 from lt_core.data.batches import Batches
@@ -50,7 +50,7 @@ def after_pruning(rewinding: Rewinding, weights: State | None) -> Start:
 
 def state(network: nn.Module) -> State:
     """A copy of a network's state, in row-major order whatever its memory format."""
-    return {name: t.detach().cpu().clone().contiguous() for name, t in network.state_dict().items()}
+    return checkpoint.copied(network.state_dict())
 
 
 def to_initialization(

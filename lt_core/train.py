@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lt_core import seeds
+from lt_core import checkpoint, seeds
+from lt_core.checkpoint import Checkpoints
 from lt_core.config import Recipe
 from lt_core.data.batches import Batches
 from lt_core.mask import Mask
@@ -53,6 +54,7 @@ def train(
     seed: int,
     begin: Steps = Steps(0, "ep"),
     at_last_rate: bool = False,
+    checkpoints: Checkpoints | None = None,
 ) -> float:
     """Train `model` in place; what `mask` prunes is exactly 0 from the start and after every step.
 
@@ -67,6 +69,7 @@ def train(
         seed: of the order of the images and their augmentation.
         begin: the first step of the schedule, and of the order of the images.
         at_last_rate: whether the learning rate is that of the schedule's last step throughout.
+        checkpoints: where to keep its state after epochs, and to go on from what is kept.
 
     Returns:
         The mean training loss of the last epoch.
@@ -98,6 +101,11 @@ def train(
         fused=True,
     )
 
+    kept = None if checkpoints is None else checkpoints.load()
+    if kept is not None:
+        checkpoint.restore(kept, model, optimizer)
+        first_step = kept.step
+
     model.train()
     for first in range(0, num_steps, per_epoch):
         batches = torch.randperm(len(images), generator=order).split(recipe.batch_size)
@@ -110,7 +118,8 @@ def train(
             inputs, labels = images.for_training(batches[step - first], seed, step)
             with autocast(recipe.precision, inputs.device.type):
                 logits = model(inputs)
-            loss = F.cross_entropy(logits.float(), labels)
+            at_least_fp32 = torch.promote_types(logits.dtype, torch.float32)
+            loss = F.cross_entropy(logits.to(at_least_fp32), labels)
             loss.backward()
             torch._foreach_mul_([weight.grad for weight in masked], alive)
             optimizer.step()
@@ -124,6 +133,8 @@ def train(
                 f"loss is {epoch_losses[bad]:g} at step {step + 1} of {num_steps} "
                 f"(epoch {step // per_epoch + 1}, LR {rates[step]:g})"
             )
+        if checkpoints is not None and steps.stop < num_steps and checkpoints.is_due():
+            checkpoints.save(checkpoint.take(model, optimizer, steps.stop))
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
         raise Diverged(f"weights are not finite after the last of {num_steps} steps")
     return float(epoch_losses.mean())

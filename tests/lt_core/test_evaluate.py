@@ -70,7 +70,7 @@ def test_sparsity_and_ratios_are_those_of_the_mask(digits, mask):
 def test_it_starts_from_the_initialization_of_its_seed(digits, mask, monkeypatch):
     starts = []
 
-    def no_training(model, mask, images, recipe, *, seed, begin, at_last_rate):
+    def no_training(model, mask, images, recipe, *, seed, begin, at_last_rate, checkpoints):
         starts.append((digest(model), len(images), recipe, seed, begin.count, at_last_rate))
         return 0.0
 

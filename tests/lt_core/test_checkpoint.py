@@ -1,0 +1,126 @@
+"""A training that is killed goes on to the same bits."""
+
+import hashlib
+
+import pytest
+import torch
+from torch import nn
+
+from lt_core import models, prune, seeds
+from lt_core.checkpoint import Checkpoint
+from lt_core.config import Recipe
+from lt_core.data.batches import Batches
+from lt_core.mask import dense, flatten, prunable_weights
+from lt_core.steps import Steps
+from lt_core.train import train
+
+# 15 steps an epoch.
+RECIPE = Recipe(lr=0.1, batch_size=64, weight_decay=5e-4, duration="50it", milestones=("2ep",))
+
+
+class Killed(Exception):
+    pass
+
+
+class InMemory:
+    """Keeps the state after every epoch, and kills the training after one of them."""
+
+    def __init__(self, kill_at: int | None = None) -> None:
+        self.kill_at = kill_at
+        self.kept: bytes | None = None
+        self.steps: list[int] = []
+
+    def is_due(self) -> bool:
+        return True
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        self.kept = checkpoint.to_bytes()
+        self.steps.append(checkpoint.step)
+        if checkpoint.step == self.kill_at:
+            raise Killed
+
+    def load(self) -> Checkpoint | None:
+        return None if self.kept is None else Checkpoint.from_bytes(self.kept)
+
+
+@pytest.fixture
+def images(digits):
+    return Batches(digits, digits.train, "cpu")
+
+
+def network() -> nn.Module:
+    model = models.build("small_resnet", channels=1, classes=10, image_size=(8, 8), seed=0)
+    return model.to(memory_format=torch.channels_last)
+
+
+MASK = prune.global_random(dense(network()), 4_866, seeds.generator(0, "test"))
+
+
+def trained(images, recipe, checkpoints=None, begin="0ep") -> tuple[nn.Module, float]:
+    model = network()
+    loss = train(
+        model, MASK, images, recipe, seed=0, begin=Steps.parse(begin), checkpoints=checkpoints
+    )
+    return model, loss
+
+
+def digest(model: nn.Module) -> str:
+    tensors = model.state_dict().values()
+    return hashlib.sha256(b"".join(t.contiguous().numpy().tobytes() for t in tensors)).hexdigest()
+
+
+@pytest.mark.parametrize("begin", ["0ep", "20it"])
+@pytest.mark.parametrize("kill_at", [30, 45])
+@pytest.mark.parametrize("changes", [{}, {"momentum": 0.0}, {"precision": "bf16"}], ids=str)
+def test_killed_after_an_epoch_it_goes_on_bit_for_bit(images, begin, kill_at, changes):
+    recipe = RECIPE.model_copy(update=changes)
+    undisturbed, loss = trained(images, recipe, begin=begin)
+    checkpoints = InMemory(kill_at)
+    with pytest.raises(Killed):
+        trained(images, recipe, checkpoints, begin)
+    torch.manual_seed(1)
+    resumed, same_loss = trained(images, recipe, checkpoints, begin)
+    assert digest(resumed) == digest(undisturbed)
+    assert same_loss == loss
+    assert (flatten(prunable_weights(resumed))[~flatten(MASK)] == 0).all()
+
+
+def test_what_is_kept_is_not_trained_again(images, monkeypatch):
+    checkpoints = InMemory(30)
+    with pytest.raises(Killed):
+        trained(images, RECIPE, checkpoints)
+    taken = []
+    step = torch.optim.SGD.step
+    monkeypatch.setattr(
+        torch.optim.SGD, "step", lambda self, *a, **k: taken.append(1) or step(self, *a, **k)
+    )
+    trained(images, RECIPE, checkpoints)
+    assert len(taken) == 20
+    assert checkpoints.steps == [15, 30, 45]
+
+
+def test_keeping_its_state_changes_nothing_and_the_last_epoch_keeps_none(images):
+    checkpoints = InMemory()
+    model, loss = trained(images, RECIPE, checkpoints)
+    plain, same_loss = trained(images, RECIPE)
+    assert (digest(model), loss) == (digest(plain), same_loss)
+    assert checkpoints.steps == [15, 30, 45]
+    two_epochs = InMemory()
+    trained(images, RECIPE.model_copy(update={"stop": Steps(2, "ep")}), two_epochs)
+    assert two_epochs.steps == [15]
+
+
+def test_only_what_is_due_is_kept(images, monkeypatch):
+    checkpoints = InMemory()
+    due = iter([False, True, False])
+    monkeypatch.setattr(checkpoints, "is_due", lambda: next(due))
+    trained(images, RECIPE, checkpoints)
+    assert checkpoints.steps == [30]
+
+
+@pytest.mark.parametrize("cut", [0, 7, 100, -1])
+def test_a_truncated_file_is_refused(images, cut):
+    checkpoints = InMemory()
+    trained(images, RECIPE, checkpoints)
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        Checkpoint.from_bytes(checkpoints.kept[:cut])
