@@ -90,7 +90,14 @@ def run_trials(
     holder = start_holder(store.root)
     resources = sweep.resources_per_trial
     setting = Setting(
-        sweep.model, sweep.prune, sweep.rewind, resources.cpu, store, ray.put(data), commit
+        sweep.model,
+        sweep.prune,
+        sweep.rewind,
+        resources.cpu,
+        sweep.checkpoint_every,
+        store,
+        ray.put(data),
+        commit,
     )
     bundle = {"CPU": resources.cpu, "GPU": resources.gpu}
     trainable = tune.with_resources(

@@ -164,6 +164,12 @@ class Eval(Config):
     H_find, or at H_eval. Initialization is the same for both."""
 
 
+def _interval(value: str) -> str:
+    if not re.fullmatch(r"[1-9]\d{0,5}(min|ep)", value, re.ASCII):
+        raise ValueError(f"must be minutes or epochs, such as 10min or 5ep, got {value!r}")
+    return value
+
+
 class Resources(Config):
     """What one trial is given."""
 
@@ -218,6 +224,9 @@ class Sweep(Config):
     """Which accuracy picks the best configurations; the paper's protocol is `test`."""
 
     resources_per_trial: Resources = Resources()
+
+    checkpoint_every: Annotated[str, AfterValidator(_interval)] = "10min"
+    """How often the state of a running training is kept, in minutes or epochs."""
 
     max_failures: int = Field(default=2, ge=0)
     """How often a trial is started again after its worker died."""

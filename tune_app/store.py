@@ -5,6 +5,7 @@
     tickets/8a/8a41....safetensors      a ticket's mask, packed
     weights/3f/3f0c....safetensors      a whole network: what a dense one was trained to, or what
                                         pruned ones start from
+    checkpoints/3f/3f0c....safetensors  the state of a running training
 
 A file is written beside its place, synced and then moved there, so that it is either whole or
 absent. What equal ids describe is equal, so two writers of one file do no harm.
@@ -21,10 +22,18 @@ from typing import Any
 import numpy as np
 import safetensors
 import safetensors.numpy
+from pydantic_core import from_json, to_json
 
 from tune_app.plan import FORMAT, Stored
 
-SUFFIXES = {"results": ".json", "tickets": ".safetensors", "weights": ".safetensors"}
+SUFFIXES = {
+    "results": ".json",
+    "tickets": ".safetensors",
+    "weights": ".safetensors",
+    "checkpoints": ".safetensors",
+}
+STORED = ("results", "tickets", "weights")
+"""What a plan asks for; a checkpoint is gone when its training has a result."""
 
 
 class StoreError(Exception):
@@ -70,9 +79,9 @@ class Store:
     def stored(self, among: Collection[str] | None = None) -> Stored:
         """The ids of all that is there, or of those among `among`."""
         if among is None:
-            return Stored(*(frozenset(self._ids(kind)) for kind in SUFFIXES))
+            return Stored(*(frozenset(self._ids(kind)) for kind in STORED))
         return Stored(
-            *(frozenset(id for id in among if self._path(kind, id).exists()) for kind in SUFFIXES)
+            *(frozenset(id for id in among if self._path(kind, id).exists()) for kind in STORED)
         )
 
     def result(self, id: str) -> dict[str, Any] | None:
@@ -83,7 +92,7 @@ class Store:
         """
         data = self._get("results", id)
         try:
-            return None if data is None else json.loads(data)
+            return None if data is None else from_json(data)
         except ValueError as error:
             path = self._path("results", id)
             raise StoreError(
@@ -91,7 +100,7 @@ class Store:
             ) from None
 
     def put_result(self, result: Mapping[str, Any]) -> None:
-        self._put("results", result["id"], json.dumps(result).encode())
+        self._put("results", result["id"], as_line(result))
 
     def ticket(self, id: str) -> bytes | None:
         """A packed mask, or None."""
@@ -118,12 +127,28 @@ class Store:
     def put_weights(self, id: str, weights: Mapping[str, np.ndarray]) -> None:
         self._put("weights", id, safetensors.numpy.save(dict(weights)))
 
+    def checkpoint(self, id: str) -> bytes | None:
+        """The state of a running training, or None."""
+        return self._get("checkpoints", id)
+
+    def put_checkpoint(self, id: str, state: bytes) -> None:
+        self._put("checkpoints", id, state)
+
+    def drop_checkpoint(self, id: str) -> None:
+        """Forget the state of a training, if there is one."""
+        self._path("checkpoints", id).unlink(missing_ok=True)
+
     def _path(self, kind: str, id: str) -> Path:
-        return self.root / kind / id[:2] / (id + SUFFIXES[kind])
+        return Path(self._name(kind, id))
+
+    def _name(self, kind: str, id: str) -> str:
+        return f"{self.root}/{kind}/{id[:2]}/{id}{SUFFIXES[kind]}"
 
     def _get(self, kind: str, id: str) -> bytes | None:
         try:
-            return self._path(kind, id).read_bytes()
+            # By name: of 100,000 results, a Path each takes as long as reading them.
+            with open(self._name(kind, id), "rb", buffering=0) as file:
+                return file.read()
         except FileNotFoundError:
             return None
 
@@ -138,6 +163,11 @@ class Store:
                 for file in os.scandir(folder):
                     if file.name.endswith(SUFFIXES[kind]):
                         yield file.name.removesuffix(SUFFIXES[kind])
+
+
+def as_line(result: Mapping[str, Any]) -> bytes:
+    """A result, or anything else of JSON, as UTF-8 on one line; four times as fast as `json`."""
+    return to_json(result, inf_nan_mode="constants")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -20,6 +20,7 @@ from lt_core.find import Round, find, prune_trained
 from lt_core.mask import Mask, alive_by_layer, dense, pack, unpack
 from lt_core.rewind import Start, State
 from lt_core.train import Diverged
+from tune_app.checkpoints import StoredCheckpoints
 from tune_app.plan import Chain, Training, rounds_left
 from tune_app.spec import Prune
 from tune_app.store import Store, StoreError
@@ -38,6 +39,7 @@ class Setting:
     prune: Prune
     rewind: Rewinding
     cpus: int
+    checkpoint_every: str
     store: Store
     data: ray.ObjectRef
     """To a DataSet: one copy on each node."""
@@ -144,6 +146,7 @@ class Worker:
                 num_alive=self._num_alive(chain) or None,
                 start=left[0].round,
                 mask=self._mask(left[0]),
+                checkpoints={training.round: self._checkpoints(training) for training in left},
                 weights=None if weights is None else self._weights(left[0]),
                 device=self.device,
             )
@@ -185,8 +188,12 @@ class Worker:
             seed=training.seed,
             start=self._start(training),
             pruning=self.setting.prune if training.round > 0 else Pruning(),
+            checkpoints=self._checkpoints(training),
             device=self.device,
         )
+
+    def _checkpoints(self, training: Training) -> StoredCheckpoints:
+        return StoredCheckpoints(self.setting.store, training.id, self.setting.checkpoint_every)
 
     def _mask(self, training: Training) -> Mask:
         """The mask that a training is under."""
@@ -259,6 +266,7 @@ class Worker:
             "commit": self.setting.commit,
         }
         self.setting.store.put_result(result)
+        self.setting.store.drop_checkpoint(training.id)
         return result
 
 

@@ -122,8 +122,8 @@ def test_the_same_command_again_trains_nothing(tiny, finished, launch, tmp_path)
     shutil.copytree(finished[1], runs)
     again = launch(tiny, "--out", runs)
     assert again.returncode == 0, again.stderr
-    assert f"{'total':<15}" in again.stdout
-    assert "trials         0 to run" in again.stdout
+    assert f"{'total':<16}" in again.stdout
+    assert "trials          0 to run" in again.stdout
     assert "trainings in" not in again.stderr
     assert read_results(runs) == read_results(finished[1])
 
@@ -134,7 +134,7 @@ def test_an_edited_file_trains_only_what_is_new(tiny, finished, launch, tmp_path
     done = launch(tiny, "--out", runs, "prune.rounds=3", "eval.at_sparsity=[0.875]", "baselines=[]")
     assert done.returncode == 0, done.stderr
     # 4 chains go on for one round, and 4 decoupled evaluations of what they found.
-    assert "trials         8 to run: 4 chains that find masks, 4 evaluations" in done.stdout
+    assert "trials          8 to run: 4 chains that find masks, 4 evaluations" in done.stdout
     assert num_stored(runs) == NUM_TRAININGS + 8
     before, after = (what_was_computed(read_results(r)) for r in (finished[1], runs))
     assert all(before[id] == after[id] for id in before.keys() & after.keys())
@@ -179,6 +179,24 @@ def test_after_a_killed_worker_its_trial_goes_on(tiny, finished, tmp_path):
     assert process.returncode == 0, err
     assert num_trained(err) == NUM_TRAININGS
     assert same_results(runs, finished[1])
+
+
+def test_a_training_goes_on_from_its_last_checkpoint(tiny, launch, tmp_path):
+    longer = ["seeds=[0]", "baselines=[]", "prune.rounds=1", "find.parameters.lr.values=[0.05]"]
+    longer += ["eval.parameters.lr=null", "train.duration=200ep", "checkpoint_every=1ep"]
+    runs, undisturbed = tmp_path / "runs", tmp_path / "undisturbed"
+    with started(tiny, "--out", runs, *longer) as process:
+        wait_until(lambda: any((runs / "_store" / "checkpoints").rglob("*.safetensors")), process)
+        for child in psutil.Process(process.pid).children(recursive=True):
+            child.kill()
+    kept = list((runs / "_store" / "checkpoints").rglob("*.safetensors"))
+    assert kept and num_stored(runs) == 0
+    again = launch(tiny, "--out", runs, *longer)
+    assert again.returncode == 0, again.stderr
+    assert not any(path.exists() for path in kept)
+    straight = launch(tiny, "--out", undisturbed, *longer, "checkpoint_every=100min")
+    assert straight.returncode == 0, straight.stderr
+    assert same_results(runs, undisturbed)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -83,7 +83,7 @@ def problems(text: str, *overrides: str) -> list[str]:
 
 SWEEP_KEYS = (
     "name, description, model, dataset, data_dir, seeds, train, prune, find, eval, rewind, "
-    "baselines, select_on, resources_per_trial, max_failures"
+    "baselines, select_on, resources_per_trial, checkpoint_every, max_failures"
 )
 RECIPE_KEYS = (
     "lr, batch_size, weight_decay, momentum, duration, stop, warmup, decay, milestones, gamma, "
@@ -452,6 +452,15 @@ MISTAKES = [
         f"{GRID}\n    warmup: {{values: [1ep, 17ep]}}",
         "`find.parameters`: at lr=0.02, warmup=17ep, "
         "`warmup` must end by `duration` (16ep), got 17ep",
+    ),
+    *(
+        (
+            2,
+            "name: lr_grid",
+            f"name: lr_grid\ncheckpoint_every: '{every}'",
+            f"`checkpoint_every`: must be minutes or epochs, such as 10min or 5ep, got {every!r}",
+        )
+        for every in ("10", "0min", "5it", "1h")
     ),
     (
         18,

@@ -14,6 +14,7 @@ from lt_core.evaluate import evaluate
 from lt_core.find import find
 from lt_core.mask import alive_by_layer, num_alive, pack, sparsity, unpack
 from lt_core.steps import Steps
+from tune_app.checkpoints import StoredCheckpoints
 from tune_app.plan import make_plan
 from tune_app.spec import Sweep, load_sweep
 from tune_app.store import Store
@@ -39,7 +40,7 @@ def plan(sweep):
 def worker(sweep, tmp_path):
     store = Store(tmp_path)
     store.create()
-    setting = Setting(sweep.model, sweep.prune, sweep.rewind, 1, store, None, "c0ffee")
+    setting = Setting(sweep.model, sweep.prune, sweep.rewind, 1, "1ep", store, None, "c0ffee")
     return Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
 
 
@@ -76,6 +77,38 @@ def test_a_chain_goes_on_to_the_same_bits(worker, plan):
     for a, b in zip(on, straight, strict=True):
         assert (a["id"], a["train_loss"], a["lpr"]) == (b["id"], b["train_loss"], b["lpr"])
     assert fresh.ticket(chain.tickets[-1]) == worker.setting.store.ticket(chain.tickets[-1])
+
+
+def test_a_training_that_is_killed_goes_on_from_its_checkpoint(worker, tiny, monkeypatch):
+    plan, worker = changed(worker, tiny, train=LONGER)
+    chain = plan.chains[0]
+    straight = in_a_store_of_its_own(worker, "straight")
+    list(straight.find(chain, needed=()))
+    saved, save = [], StoredCheckpoints.save
+
+    def save_and_die(self, checkpoint):
+        save(self, checkpoint)
+        saved.append((self.id, checkpoint.step))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StoredCheckpoints, "save", save_and_die)
+    for id in chain.ids:
+        for step in (15, 30):
+            with pytest.raises(KeyboardInterrupt):
+                list(worker.find(chain, needed=()))
+            assert saved.pop() == (id, step)
+        monkeypatch.setattr(StoredCheckpoints, "save", save)
+        going = worker.find(chain, needed=())
+        while next(going)["result"]["id"] != id:
+            pass
+        going.close()
+        assert worker.setting.store.checkpoint(id) is None
+        monkeypatch.setattr(StoredCheckpoints, "save", save_and_die)
+    for id in chain.ids:
+        a, b = (each.setting.store.result(id) for each in (worker, straight))
+        assert (a["train_loss"], a["test_accuracy"]) == (b["train_loss"], b["test_accuracy"])
+    for ticket in chain.tickets:
+        assert worker.setting.store.ticket(ticket) == straight.setting.store.ticket(ticket)
 
 
 def test_a_lost_ticket_is_found_again_to_the_same_bits(worker, plan):
@@ -121,6 +154,7 @@ def in_a_store_of_its_own(worker, name):
     return dataclasses.replace(worker, setting=setting, tickets=Files(store))
 
 
+LONGER = {"lr": 0.1, "batch_size": 64, "weight_decay": 5e-4, "duration": "3ep"}
 GRID = {"parameters": {"lr": {"values": [0.05, 0.2]}}}
 CONSTRAINED = GRID | {"lpr_from": [{"lr": 0.05}]}
 LR_REWINDING = {"method": "learning_rate"}
