@@ -1,7 +1,7 @@
 """What a Ray Tune trial does: find the tickets of a chain, or evaluate one mask."""
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,7 +118,7 @@ class Worker:
         mask = self._mask(training)
         if is_trained:
             network = rewind.to_initialization(self.setting.model, self.data, seed=chain.seed)
-            network.load_state_dict(self._kept_weights(training.id))
+            network.load_state_dict(_tensors(store.weights(training.id)))
         else:
             evaluation = self._train(training, mask)
             network = evaluation.model
@@ -233,8 +233,11 @@ class Worker:
     def _weights(self, training: Training) -> State:
         """The weights that a training starts from: kept ones, or of a dense training's step."""
         store = self.setting.store
-        if training.rewound_at is None or store.weights(training.weights) is not None:
-            return self._kept_weights(training.weights)
+        kept = store.weights(training.weights)
+        if kept is not None:
+            return _tensors(kept)
+        if training.rewound_at is None:
+            raise StoreError(f"there are no weights {training.weights} in {store.root}")
         weights = rewind.to_step(
             self.setting.model,
             self.data,
@@ -245,12 +248,6 @@ class Worker:
         )
         store.put_weights(training.weights, _arrays(weights))
         return weights
-
-    def _kept_weights(self, id: str) -> State:
-        weights = self.setting.store.weights(id)
-        if weights is None:
-            raise StoreError(f"there are no weights {id} in {self.setting.store.root}")
-        return {name: torch.from_numpy(weight) for name, weight in weights.items()}
 
     def _keep(self, training: Training, evaluation: Evaluation) -> dict[str, Any]:
         """Store a finished training; its line of results.jsonl."""
@@ -276,6 +273,10 @@ FAILURES = (Diverged, OSError, DamagedTicket, StoreError)
 
 def _arrays(state: State) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in state.items()}
+
+
+def _tensors(arrays: Mapping[str, np.ndarray]) -> State:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def _reason(error: Exception) -> str:
