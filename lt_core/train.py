@@ -66,7 +66,7 @@ def train(
         mask: of layers' weights, by the layer's name; of other parameters by their own.
         images: to train on.
         recipe: H.
-        seed: of the order of the images and their augmentation.
+        seed: of the order of the images, their augmentation, and what the network draws (dropout).
         begin: the first step of the schedule, and of the order of the images.
         at_last_rate: whether the learning rate is that of the schedule's last step throughout.
         checkpoints: where to keep its state after epochs, and to go on from what is kept.
@@ -107,34 +107,37 @@ def train(
         first_step = kept.step
 
     model.train()
-    for first in range(0, num_steps, per_epoch):
-        batches = torch.randperm(len(images), generator=order).split(recipe.batch_size)
-        steps = range(max(first, first_step), min(first + per_epoch, num_steps))
-        if not steps:
-            continue
-        losses = []
-        for step in steps:
-            optimizer.param_groups[0]["lr"] = rates[step]
-            inputs, labels = images.for_training(batches[step - first], seed, step)
-            with autocast(recipe.precision, inputs.device.type):
-                logits = model(inputs)
-            at_least_fp32 = torch.promote_types(logits.dtype, torch.float32)
-            loss = F.cross_entropy(logits.to(at_least_fp32), labels)
-            loss.backward()
-            torch._foreach_mul_([weight.grad for weight in masked], alive)
-            optimizer.step()
-            optimizer.zero_grad()
-            losses.append(loss.detach())
-        epoch_losses = torch.stack(losses).cpu()  # once an epoch: this waits for the device
-        if not epoch_losses.isfinite().all():
-            bad = int(epoch_losses.isfinite().logical_not().nonzero()[0])
-            step = steps[bad]
-            raise Diverged(
-                f"loss is {epoch_losses[bad]:g} at step {step + 1} of {num_steps} "
-                f"(epoch {step // per_epoch + 1}, LR {rates[step]:g})"
-            )
-        if checkpoints is not None and steps.stop < num_steps and checkpoints.is_due():
-            checkpoints.save(checkpoint.take(model, optimizer, steps.stop))
+    on_gpu = [images.labels.device] if images.labels.is_cuda else []
+    with torch.random.fork_rng(on_gpu):
+        for first in range(0, num_steps, per_epoch):
+            torch.manual_seed(seeds.generator(seed, "dropout", first).initial_seed())
+            batches = torch.randperm(len(images), generator=order).split(recipe.batch_size)
+            steps = range(max(first, first_step), min(first + per_epoch, num_steps))
+            if not steps:
+                continue
+            losses = []
+            for step in steps:
+                optimizer.param_groups[0]["lr"] = rates[step]
+                inputs, labels = images.for_training(batches[step - first], seed, step)
+                with autocast(recipe.precision, inputs.device.type):
+                    logits = model(inputs)
+                at_least_fp32 = torch.promote_types(logits.dtype, torch.float32)
+                loss = F.cross_entropy(logits.to(at_least_fp32), labels)
+                loss.backward()
+                torch._foreach_mul_([weight.grad for weight in masked], alive)
+                optimizer.step()
+                optimizer.zero_grad()
+                losses.append(loss.detach())
+            epoch_losses = torch.stack(losses).cpu()  # once an epoch: this waits for the device
+            if not epoch_losses.isfinite().all():
+                bad = int(epoch_losses.isfinite().logical_not().nonzero()[0])
+                step = steps[bad]
+                raise Diverged(
+                    f"loss is {epoch_losses[bad]:g} at step {step + 1} of {num_steps} "
+                    f"(epoch {step // per_epoch + 1}, LR {rates[step]:g})"
+                )
+            if checkpoints is not None and steps.stop < num_steps and checkpoints.is_due():
+                checkpoints.save(checkpoint.take(model, optimizer, steps.stop))
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
         raise Diverged(f"weights are not finite after the last of {num_steps} steps")
     return float(epoch_losses.mean())

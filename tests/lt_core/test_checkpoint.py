@@ -85,6 +85,24 @@ def test_killed_after_an_epoch_it_goes_on_bit_for_bit(images, begin, kill_at, ch
     assert (flatten(prunable_weights(resumed))[~flatten(MASK)] == 0).all()
 
 
+def test_what_a_network_drops_out_follows_from_the_seed_too(images):
+    def with_dropout(checkpoints=None, seed=0):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.Dropout(0.5), nn.Linear(32, 10))
+        torch.seed()
+        state = torch.get_rng_state()
+        train(model, dense(model), images, RECIPE, seed=seed, checkpoints=checkpoints)
+        assert torch.equal(torch.get_rng_state(), state)
+        return digest(model)
+
+    undisturbed = with_dropout()
+    assert with_dropout() == undisturbed != with_dropout(seed=1)
+    checkpoints = InMemory(30)
+    with pytest.raises(Killed):
+        with_dropout(checkpoints)
+    assert with_dropout(checkpoints) == undisturbed
+
+
 def test_what_is_kept_is_not_trained_again(images, monkeypatch):
     checkpoints = InMemory(30)
     with pytest.raises(Killed):
