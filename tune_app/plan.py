@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from lt_core.config import Recipe
@@ -46,13 +46,16 @@ class Training:
     """H_find of the chain whose LPR its mask has, where that is another."""
 
     def described(self) -> dict[str, Any]:
-        """How a line of results.jsonl begins: what was trained, recipes with every field."""
+        """How a line of results.jsonl begins: what was trained, recipes with every field.
+
+        Equal recipes are one object for all trainings: a large sweep has few.
+        """
         return {
             "id": self.id,
             "kind": self.kind,
-            "find": self.find and self.find.model_dump(mode="json"),
-            "lpr_find": self.lpr_find and self.lpr_find.model_dump(mode="json"),
-            "eval": self.eval.model_dump(mode="json"),
+            "find": self.find and _in_full(self.find),
+            "lpr_find": self.lpr_find and _in_full(self.lpr_find),
+            "eval": _in_full(self.eval),
             "seed": self.seed,
             "round": self.round,
         }
@@ -293,6 +296,7 @@ class _Ids:
 
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
+        self.tickets: dict[tuple, str] = {}
         self.setting = {"format": FORMAT, "model": sweep.model, "dataset": sweep.dataset}
         recipes = {*sweep.find_recipes, *sweep.eval_recipes}
         self.recipes = {recipe: _essence(recipe) for recipe in recipes}
@@ -312,6 +316,13 @@ class _Ids:
             }
 
     def ticket(self, find: Recipe, seed: int, round: int, lpr_from: Recipe | None = None) -> str:
+        # Once for all that is trained under it.
+        asked = (find, seed, round, lpr_from)
+        if asked not in self.tickets:
+            self.tickets[asked] = self._ticket(*asked)
+        return self.tickets[asked]
+
+    def _ticket(self, find: Recipe, seed: int, round: int, lpr_from: Recipe | None) -> str:
         parts = {"find": self.recipes[find], **self.pruned[round]}
         if self.rewinding and parts["round"] > 1:
             parts["rewind"] = self.rewinding
@@ -356,8 +367,16 @@ class _Ids:
         )
 
     def _hash(self, seed: int, **parts: Any) -> str:
-        text = json.dumps({**self.setting, "seed": seed, **parts}, sort_keys=True)
+        text = _SORTED.encode({**self.setting, "seed": seed, **parts})
         return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+_SORTED = json.JSONEncoder(sort_keys=True)
+
+
+@cache
+def _in_full(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(mode="json")
 
 
 def _essence(config: Any, leave_out: Collection[str] = ()) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What has come of a plan: results, failures, and why the rest has none."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tune_app.console import Progress
@@ -15,14 +15,19 @@ class Record:
     def __init__(
         self,
         plan: Plan,
-        results: Mapping[str, Result],
+        results: dict[str, dict[str, Any]],
         run_dir: RunDirectory,
         progress: Progress,
     ) -> None:
-        """Start with the results that are stored already."""
+        """Start with the results that are stored already; they are completed in place.
+
+        An older version may have stored recipes with fewer fields. And each result, as read, has
+        recipes of its own, which are most of it.
+        """
         self.plan = plan
-        # An older version may have stored recipes with fewer fields.
-        self.results = {id: {**r, **plan.trainings[id].described()} for id, r in results.items()}
+        for id, result in results.items():
+            result.update(plan.trainings[id].described())
+        self.results: dict[str, Result] = results
         self.run_dir = run_dir
         self.progress = progress
         self.failures: dict[str, str] = {}
@@ -43,7 +48,8 @@ class Record:
         self.num_masks_from_disk += masks_from_disk
         if result["id"] in self.results:
             return  # a chain that goes on reports its earlier rounds too
-        self.results[result["id"]] = result
+        # Its recipes are objects that all results share.
+        self.results[result["id"]] = {**result, **self.plan.trainings[result["id"]].described()}
         self.num_trained += 1
         self.training_seconds += result["seconds"]
         self.progress.finished(result)

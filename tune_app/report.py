@@ -25,6 +25,7 @@ from tune_app.curves import (
     as_json,
     canonical,
     cells,
+    curves,
     dense_points,
     how_sparse,
     mean_curves,
@@ -210,11 +211,12 @@ def _of_sweep(
 
 def _emptied(results: Iterable[Result], means: Means) -> list[str]:
     """Layers that tickets leave without a weight; a residual network may live on without them."""
-    tickets = {
-        (canonical(r["find"]), canonical(r["lpr_find"]), r["seed"], r["round"]): r["lpr"]
-        for r in results
-        if r["kind"] in ("lottery", "lpr_constrained") and r["round"] > 0
-    }
+    tickets = {}
+    for curve in curves(results):
+        if curve.kind in ("lottery", "lpr_constrained"):
+            found = (canonical(curve.find), canonical(curve.lpr_find), curve.seed)
+            pruned = (result for result in curve.results if result["round"] > 0)
+            tickets |= {(*found, result["round"]): result["lpr"] for result in pruned}
     rounds: dict[str, list[int]] = defaultdict(list)
     for (*_, round), lpr in tickets.items():
         for layer, fraction in lpr.items():

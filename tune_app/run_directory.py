@@ -23,7 +23,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tune_app.spec import Sweep
-from tune_app.store import write_atomically
+from tune_app.store import as_line, write_atomically
 
 PACKAGES = ("torch", "ray", "mlflow", "numpy", "pydantic", "scikit-learn")
 
@@ -62,8 +62,8 @@ class RunDirectory:
 
     def append_result(self, result: Mapping[str, Any]) -> None:
         """Add a line to results.jsonl; the store has synced the result already."""
-        with open(self.path / "results.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(result) + "\n")
+        with open(self.path / "results.jsonl", "ab") as file:
+            file.write(as_line(result) + b"\n")
 
     def write_failures(self, failures: Iterable[Mapping[str, Any]]) -> None:
         """Replace failures.jsonl."""
@@ -77,7 +77,7 @@ class RunDirectory:
 
 
 def _write_lines(path: Path, items: Iterable[Mapping[str, Any]]) -> None:
-    write_atomically(path, "".join(json.dumps(item) + "\n" for item in items).encode())
+    write_atomically(path, b"".join(as_line(item) + b"\n" for item in items))
 
 
 def provenance(command: str) -> dict[str, Any]:

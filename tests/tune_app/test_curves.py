@@ -1,8 +1,11 @@
 import math
+import statistics
 import subprocess
 import sys
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from synthetic_run import SWEEP, synthetic_results
 
 from tune_app.curves import (
@@ -50,6 +53,18 @@ def sweep_of(tmp_path):
         return load_sweep(path)
 
     return load
+
+
+def test_equal_recipes_are_one_curve_whichever_object_they_are():
+    copy = dict(reversed(H1.items()))
+    results = [a_result("lottery", H1, H2, 1), a_result("lottery", copy, dict(H2), 2)]
+    [curve] = curves(results)
+    assert [result["round"] for result in curve.results] == [1, 2]
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=20))
+def test_the_spread_is_the_sample_standard_deviation(values):
+    assert Statistic.of(values).std == pytest.approx(statistics.stdev(values), abs=1e-15)
 
 
 def test_a_curve_is_the_dense_network_then_its_rounds_in_order():

@@ -106,3 +106,9 @@ def test_recipes_stored_by_an_older_version_get_every_field(record, plan):
     old["eval"] = {"lr": 0.05, "batch_size": 64, "duration": "4it"}
     again = Record(plan, {first.id: old}, record.run_dir, record.progress)
     assert again.in_plan_order() == [result_of(first)]
+
+
+def test_stored_results_share_their_recipes(record, plan):
+    read = {id: json.loads(json.dumps(result_of(t))) for id, t in plan.trainings.items()}
+    again = Record(plan, read, record.run_dir, record.progress)
+    assert len({id(result["eval"]) for result in again.in_plan_order()}) == 2

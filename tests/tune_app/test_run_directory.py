@@ -18,10 +18,10 @@ def test_results_are_appended_and_then_replaced(tmp_path):
     run_dir.write_results([{"id": "a"}])
     run_dir.append_result({"id": "b"})
     path = tmp_path / "results.jsonl"
-    assert path.read_text() == '{"id": "a"}\n{"id": "b"}\n'
+    assert path.read_text() == '{"id":"a"}\n{"id":"b"}\n'
     run_dir.write_results([{"id": "b"}, {"id": "a"}])
     run_dir.write_failures([{"id": "c", "reason": "was not run"}])
-    assert path.read_text() == '{"id": "b"}\n{"id": "a"}\n'
+    assert path.read_text() == '{"id":"b"}\n{"id":"a"}\n'
     assert json.loads((tmp_path / "failures.jsonl").read_text())["id"] == "c"
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 
 import numpy as np
@@ -31,6 +32,20 @@ def test_what_is_put_is_there_also_for_another_process(store):
     assert again.weights("3f0c")["conv"].tolist() == [[1.5, -2.0]]
     stored = again.stored()
     assert (stored.results, stored.tickets, stored.weights) == ({"3f0c"}, {"8a41"}, {"3f0c"})
+
+
+def test_every_number_comes_back_bit_for_bit(store):
+    generator = np.random.default_rng(0)
+    numbers = [*generator.random(1000), *np.exp(generator.normal(0, 200, 1000)), 0.1, 1, -0.0]
+    store.put_result({"id": "3f0c", "numbers": list(map(float, numbers))})
+    assert list(map(repr, store.result("3f0c")["numbers"])) == list(map(repr, map(float, numbers)))
+    assert json.loads((store.root / "results/3f/3f0c.json").read_text()) == store.result("3f0c")
+
+
+def test_a_number_that_is_none_is_not_lost(store):
+    store.put_result({"id": "3f0c", "loss": math.nan, "largest": math.inf})
+    again = store.result("3f0c")
+    assert math.isnan(again["loss"]) and again["largest"] == math.inf
 
 
 def test_what_is_not_there_is_none(store):
