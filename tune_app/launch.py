@@ -4,6 +4,7 @@ The same command again goes on where it stopped; an edited file trains only what
 """
 
 import argparse
+import gc
 import os
 import shlex
 import signal
@@ -54,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_intermixed_args(arguments)
     command = shlex.join(["python", "-m", "tune_app.launch", *(arguments or sys.argv[1:])])
     _obey_signals()
+    # The results of a large sweep are many objects that stay: by default half of the time goes to
+    # looking through all of them again and again.
+    gc.set_threshold(50_000)
     try:
         return _launch(options, command)
     except (SpecError, StoreError) as error:
@@ -90,7 +94,7 @@ def _launch(options: argparse.Namespace, command: str) -> int:
     from tune_app.report import write_report
     from tune_app.tracking import masked, open_command, tracking_uri
 
-    data = _load_data(sweep, options.sweep) if to_do.num_trials else None
+    data = [_load_data(sweep, options.sweep)] if to_do.num_trials else []
     run_dir = RunDirectory(options.out / sweep.name)
     try:
         store.create()
@@ -113,15 +117,16 @@ def _launch(options: argparse.Namespace, command: str) -> int:
             progress.say,
         )
         progress.say(f"results in {run_dir.path}, MLflow at {masked(tracking.uri)}")
-        if data is not None:
+        if to_do.num_trials:
             _train(sweep, to_do, stored, store, data, record, tracking)
         missing = list(record.missing())
         try:
-            run_dir.write_results(record.in_plan_order())
+            if to_do.num_trials:  # their results came in any order
+                run_dir.write_results(record.in_plan_order())
             run_dir.write_failures(missing)
             if record.results:
                 progress.say("drawing the figures")
-                report = write_report(run_dir.path)
+                report = write_report(run_dir.path, plan)
                 page = tracking.finish(run_dir.path)
         except OSError as error:
             progress.say(f"error: {error}. What was trained is stored; to go on: {command}")
@@ -181,7 +186,7 @@ def _train(
     to_do: ToDo,
     stored: Stored,
     store: Store,
-    data: "DataSet",
+    data: list["DataSet"],
     record: Record,
     tracking: "LiveTracking",
 ) -> None:

@@ -35,7 +35,7 @@ from tune_app.curves import (
 from tune_app.exit_codes import BAD_INPUT, OK
 from tune_app.figures import FIGURES, NotDrawn
 from tune_app.method import method
-from tune_app.plan import Training, make_plan
+from tune_app.plan import Plan, Training, make_plan
 from tune_app.spec import Sweep, load_sweep
 from tune_app.store import write_atomically
 from tune_app.tables import (
@@ -73,10 +73,14 @@ class Report:
     """The files written, report.md last."""
 
 
-def write_report(run_dir: Path) -> Report:
+def write_report(run_dir: Path, plan: Plan | None = None) -> Report:
     """Write `figures/*.png`, `tables/*.csv` and `report.md` into the directory of a run.
 
     The run may be incomplete: what is there is shown, and what is missing is said.
+
+    Args:
+        run_dir: the directory.
+        plan: of its sweep, where it is made already.
 
     Raises:
         RunError: a file of the run is missing or damaged, or it has no results.
@@ -87,7 +91,9 @@ def write_report(run_dir: Path) -> Report:
         raise RunError(f"{run_dir}: no such directory")
     sweep = load_sweep(run_dir / "sweep.yaml")
     run = _read_run(run_dir / "run.json")
-    results, missing, notes = _of_sweep(sweep, _read_results(run_dir / "results.jsonl"))
+    results, missing, notes = _of_sweep(
+        plan or make_plan(sweep), _read_results(run_dir / "results.jsonl")
+    )
     if not results:
         raise RunError(f"{run_dir / 'results.jsonl'}: no results of this sweep")
     means, dense = mean_curves(results), dense_points(results)
@@ -186,11 +192,9 @@ def _first(error: ValidationError) -> str:
     return (f"`{key}`: " if key else "") + " ".join(problem["msg"].split())
 
 
-def _of_sweep(
-    sweep: Sweep, read: Sequence[Result]
-) -> tuple[list[Result], list[Training], list[str]]:
+def _of_sweep(plan: Plan, read: Sequence[Result]) -> tuple[list[Result], list[Training], list[str]]:
     """The results that the sweep plans, in the plan's order; the trainings without; what to say."""
-    planned = make_plan(sweep).trainings
+    planned = plan.trainings
     found = {result["id"]: result for result in read}
     notes = []
     if len(found) < len(read):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import ray
+from pydantic_core import from_json
 from ray import tune
 
 from lt_core.data import DataSet
@@ -70,7 +71,7 @@ def run_trials(
     to_do: ToDo,
     stored: Stored,
     store: Store,
-    data: DataSet,
+    data: list[DataSet],
     commit: str | None,
     scratch: Path,
     listener: Listener,
@@ -82,7 +83,7 @@ def run_trials(
         to_do: what to run.
         stored: what was there when `to_do` was planned.
         store: where the trials keep what they make.
-        data: what they train on.
+        data: what they train on; taken out of the list, so that only Ray has a copy of it.
         commit: of this program, for the results.
         scratch: a directory for Tune's own files, which are of no use afterwards.
         listener: told of everything.
@@ -96,7 +97,7 @@ def run_trials(
         resources.cpu,
         sweep.checkpoint_every,
         store,
-        ray.put(data),
+        ray.put(data.pop()),
         commit,
     )
     bundle = {"CPU": resources.cpu, "GPU": resources.gpu}
@@ -148,7 +149,7 @@ class _Callback(tune.Callback):
 
     def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
         if "result" in result:
-            self.listener.finished(result["result"], result["masks_from_disk"])
+            self.listener.finished(from_json(result["result"]), result["masks_from_disk"])
         if "failed" in result:
             self.listener.failed(trial.config["work"], result["failed"], result["reason"])
 

@@ -23,12 +23,13 @@ from lt_core.train import Diverged
 from tune_app.checkpoints import StoredCheckpoints
 from tune_app.plan import Chain, Training, rounds_left
 from tune_app.spec import Prune
-from tune_app.store import Store, StoreError
+from tune_app.store import Store, StoreError, as_line
 from tune_app.ticket_store import DamagedTicket, TicketStore
 
 Report = dict[str, Any]
-"""What a trial tells the driver: `result`, a line of results.jsonl; `tickets`, the ids of what
-this round found; `failed`, a training's id and the reason; `done`."""
+"""What a trial tells the driver: `result`, a line of results.jsonl, which `TicketTrial` sends as
+text; `tickets`, the ids of what this round found; `failed`, a training's id and the reason;
+`done`."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,9 @@ class TicketTrial(tune.Trainable):
     def step(self) -> Report:
         from_disk = self.tickets.num_from_disk
         report = next(self.reports, {"done": True})
+        if "result" in report:
+            # As text: Tune keeps statistics of each number in a dict, 100 kB a trial in the driver.
+            report |= {"result": as_line(report["result"])}
         return report | {"masks_from_disk": self.tickets.num_from_disk - from_disk}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
