@@ -50,6 +50,7 @@ class Record:
             return  # a chain that goes on reports its earlier rounds too
         # Its recipes are objects that all results share.
         self.results[result["id"]] = {**result, **self.plan.trainings[result["id"]].described()}
+        self.failures.pop(result["id"], None)  # of a trial that was tried again
         self.num_trained += 1
         self.training_seconds += result["seconds"]
         self.progress.finished(result)

@@ -108,7 +108,7 @@ def run_trials(
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=PlanSearch(to_do, stored.tickets),
+            search_alg=PlanSearch(to_do, stored.tickets, try_again=sweep.max_failures > 0),
             scheduler=StartAll(),
             num_samples=-1,
             reuse_actors=True,

@@ -18,8 +18,11 @@ from tune_app.plan import Chain, ToDo, Training
 class PlanSearch(Searcher):
     """Hands out the trials of a plan, each once, when the tickets that it needs exist."""
 
-    def __init__(self, to_do: ToDo, tickets: Collection[str]) -> None:
-        """Start with what is left of a plan and the ids of the tickets that exist."""
+    def __init__(self, to_do: ToDo, tickets: Collection[str], try_again: bool = True) -> None:
+        """Start with what is left of a plan and the ids of the tickets that exist.
+
+        With `try_again` a trial that failed in Tune is handed out once more.
+        """
         super().__init__()
         self.needed = to_do.needed
         self.tickets = set(tickets)
@@ -28,7 +31,9 @@ class PlanSearch(Searcher):
         self._start_chains()
         self.ready: deque[Training] = deque()
         self.waiting: dict[str, list[Training]] = defaultdict(list)
-        self.running_chains: set[str] = set()
+        self.running: dict[str, Chain | Training] = {}
+        self.try_again = try_again
+        self.tried_again: set[Chain | Training] = set()
         for evaluation in to_do.evaluations:
             if evaluation.ticket is None or evaluation.ticket in tickets:
                 self.ready.append(evaluation)
@@ -37,12 +42,11 @@ class PlanSearch(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's config; None to be asked again later; FINISHED when nothing can come."""
-        if self.chains:
-            self.running_chains.add(trial_id)
-            return self._config(self.chains.popleft())
-        if self.ready:
-            return self._config(self.ready.popleft())
-        return None if self.running_chains else Searcher.FINISHED
+        for queue in (self.chains, self.ready):
+            if queue:
+                self.running[trial_id] = queue.popleft()
+                return self._config(self.running[trial_id])
+        return None if self.running else Searcher.FINISHED
 
     def _config(self, work: Chain | Training) -> dict[str, Any]:
         tickets = work.tickets if isinstance(work, Chain) else ()
@@ -65,7 +69,11 @@ class PlanSearch(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        self.running_chains.discard(trial_id)
+        work = self.running.pop(trial_id, None)
+        if error and self.try_again and work is not None and work not in self.tried_again:
+            # Tune itself does not try again where a worker dies before it has taken up the trial.
+            self.tried_again.add(work)
+            (self.chains if isinstance(work, Chain) else self.ready).append(work)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: a new launch plans anew from what is stored."""

@@ -367,7 +367,7 @@ def data_set_on_a_node() -> Iterator[Row]:
         )
     size = 99_000 * 3 * 64 * 64
     more = max(large["trials"]) - max(small["trials"])
-    copies, of_launch = ((large[of] - small[of]) / size for of in ("node", "launch"))
+    copies = (large["node"] - small["node"]) / size
     megabytes = (round(max(of["trials"]) / 1e6) for of in (large, small))
     what = f"8 trials at a time, 100,000 images of 3x64x64 against 1,000 ({size / 1e9:.1f} GB more)"
     yield Row(
@@ -378,7 +378,7 @@ def data_set_on_a_node() -> Iterator[Row]:
     )
     yield Row(
         f"{what}: copies on the node",
-        f"{copies:.1f}, of which the launching process has {of_launch:.1f} to itself",
+        f"{copies:.1f}",
         "1",
         copies < 1.5,
     )
@@ -406,7 +406,6 @@ def weighed(arguments: Sequence[str]) -> None:
             trials = [p for p in memory if "TicketTrial" in p.cmdline()[0]]
             measured["trials"] = [memory[trial].uss for trial in trials]
             measured["node"] = sum(of.pss for of in memory.values())
-            measured["launch"] = memory[here].uss
         finished(record, result, masks_from_disk)
 
     Record.finished = weigh_and_finish

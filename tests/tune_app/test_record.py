@@ -83,6 +83,13 @@ def test_a_crash_counts_for_the_first_round_without_a_result(record, plan):
     assert traceback.read_text().startswith("Traceback")
 
 
+def test_what_was_tried_again_and_has_a_result_has_not_failed(record, plan):
+    chain = plan.chains[0]
+    record.failed(chain, None, "its worker died")
+    record.finished(result_of(chain.trainings[0]), 0)
+    assert record.failures == {}
+
+
 def test_what_never_ran_says_so(record, plan):
     assert {failure["reason"] for failure in record.missing()} == {"was not run"}
     assert len(list(record.missing())) == 44

@@ -53,6 +53,33 @@ def test_it_ends_when_all_chains_have_ended(tiny):
             search.on_trial_result(f"t{number}", {"tickets": [ticket]})
         search.on_trial_complete(f"t{number}", {"done": True})
         take(search, prefix=f"u{number}-")
+    end(search)
+    assert search.suggest("end") == Searcher.FINISHED
+
+
+def end(search: PlanSearch, *, error: bool = False) -> None:
+    """Every trial that runs ends."""
+    for trial_id in list(search.running):
+        search.on_trial_complete(trial_id, error=error)
+
+
+def test_a_trial_that_fails_is_handed_out_once_more(tiny):
+    _, to_do = planned(tiny)
+    search = PlanSearch(to_do, tickets=())
+    *first, _ = take(search)
+    end(search, error=True)
+    *second, answer = take(search, prefix="u")
+    assert second == first
+    assert answer is None
+    end(search, error=True)
+    assert search.suggest("end") == Searcher.FINISHED
+
+
+def test_nothing_is_tried_again_where_that_is_not_wanted(tiny):
+    _, to_do = planned(tiny)
+    search = PlanSearch(to_do, tickets=(), try_again=False)
+    take(search)
+    end(search, error=True)
     assert search.suggest("end") == Searcher.FINISHED
 
 
@@ -85,19 +112,18 @@ def test_tickets_that_are_stored_hold_no_chain_back(tiny):
 
 def test_it_ends_when_a_chain_that_others_wait_for_has_failed(tiny):
     _, to_do = constrained(tiny)
-    search = PlanSearch(to_do, tickets=())
+    search = PlanSearch(to_do, tickets=(), try_again=False)
     take(search)
-    for number in range(4):
-        search.on_trial_complete(f"t{number}", error=True)
+    end(search, error=True)
     assert search.suggest("end") == Searcher.FINISHED
 
 
 def test_a_failed_chain_does_not_hold_up_the_rest(tiny):
     _, to_do = planned(tiny)
-    search = PlanSearch(to_do, tickets=())
-    take(search)
-    for number in range(4):
-        search.on_trial_complete(f"t{number}", error=True)
+    search = PlanSearch(to_do, tickets=(), try_again=False)
+    *handed_out, _ = take(search)
+    assert len(handed_out) == 4 + 8  # chains, and random masks that wait for none
+    end(search, error=True)
     assert search.suggest("end") == Searcher.FINISHED
 
 
@@ -106,10 +132,13 @@ def test_tickets_that_are_stored_hold_nothing_back(tiny):
     ids = frozenset(id for chain in plan.chains for id in chain.ids)
     tickets = frozenset(ticket for chain in plan.chains for ticket in chain.tickets)
     plan, to_do = planned(tiny, Stored(ids, tickets))
-    *handed_out, answer = take(PlanSearch(to_do, tickets))
+    search = PlanSearch(to_do, tickets)
+    *handed_out, answer = take(search)
     assert not any(isinstance(work, Chain) for work in handed_out)
     assert handed_out == list(plan.evaluations)
-    assert answer == Searcher.FINISHED
+    assert answer is None
+    end(search)
+    assert search.suggest("end") == Searcher.FINISHED
 
 
 def test_a_chain_is_told_which_of_its_tickets_are_needed(tiny):
