@@ -16,7 +16,7 @@ from tune_app.plan import Chain, ToDo, Training
 
 
 class PlanSearch(Searcher):
-    """Hands out the trials of a plan, each once, when the tickets that it needs exist."""
+    """Hands out the trials of a plan, each when the tickets that it needs exist."""
 
     def __init__(self, to_do: ToDo, tickets: Collection[str], try_again: bool = True) -> None:
         """Start with what is left of a plan and the ids of the tickets that exist.
