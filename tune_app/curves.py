@@ -7,6 +7,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from lt_core.config import Recipe
@@ -66,6 +67,18 @@ def curves(results: Iterable[Result]) -> list[Curve]:
         find, lpr_find = pruned[0]["find"], pruned[0].get("lpr_find")
         found.append(Curve(kind, find, pruned[0]["eval"], seed, points, lpr_find))
     return found
+
+
+class Results(tuple[Result, ...]):
+    """The results of a sweep; what is drawn from all of them is worked out once."""
+
+    @cached_property
+    def means(self) -> "Means":
+        return mean_curves(self)
+
+    @cached_property
+    def dense(self) -> "Mapping[str, Point]":
+        return dense_points(self)
 
 
 def curve_key(

@@ -17,16 +17,15 @@ from tune_app.curves import (
     KIND_NAMES,
     Means,
     Result,
+    Results,
     Statistic,
     as_json,
     canonical,
     comparisons,
     curve_key,
-    dense_points,
     density,
     how_sparse,
     lpr_pairs,
-    mean_curves,
     percent_pruned,
     short,
     varied_fields,
@@ -77,13 +76,13 @@ class NotDrawn(ValueError):
     """The sweep, or what there is of its results, has nothing for this figure to show."""
 
 
-def fig1(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
+def fig1(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     """Coupled runs, a panel per H: lottery tickets against random masks.
 
     Raises:
         NotDrawn: no H is in both search spaces, or none of those has results.
     """
-    means, varied = mean_curves(results), varied_fields(sweep)
+    means, varied = results.means, varied_fields(sweep)
     evals = as_json(sweep.eval_recipes)
     coupled = [recipe for recipe in as_json(sweep.find_recipes) if recipe in evals]
     if not coupled:
@@ -106,13 +105,13 @@ def fig1(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
     return figure
 
 
-def fig2(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
+def fig2(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     """Every H_find with every H_eval: a panel per H_eval, and again a panel per H_find.
 
     Raises:
         NotDrawn: the grid is one configuration, or none has results.
     """
-    means, varied = mean_curves(results), varied_fields(sweep)
+    means, varied = results.means, varied_fields(sweep)
     finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
     looks = _looks([*finds, *evals])
     by_eval, by_find = (("eval", evals), ("find", finds)), (("find", finds), ("eval", evals))
@@ -142,13 +141,13 @@ def fig2(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
     return figure
 
 
-def fig_a3(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
+def fig_a3(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     """Every H_find with every H_eval in one panel.
 
     Raises:
         NotDrawn: there are no results of pruned networks.
     """
-    means, varied = mean_curves(results), varied_fields(sweep)
+    means, varied = results.means, varied_fields(sweep)
     finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
     looks, styles = _looks(finds), _styles(evals)
     # Many bands on top of each other hide the curves.
@@ -175,7 +174,7 @@ def fig_a3(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figur
     return figure
 
 
-def fig3(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
+def fig3(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     """The best coupled against the best decoupled configuration, and below which they are.
 
     Raises:
@@ -186,7 +185,7 @@ def fig3(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
         raise NotDrawn("no H is in both search spaces, so there is no coupled configuration")
     if all(find == eval_ for find in finds for eval_ in evals):
         raise NotDrawn("the grid is one coupled configuration")
-    means = mean_curves(results)
+    means = results.means
     pairs = comparisons(sweep, means)
     if not pairs:
         raise NotDrawn("there is no sparsity yet at which every configuration has results")
@@ -239,7 +238,7 @@ def fig3(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
     return figure
 
 
-def fig6(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
+def fig6(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     """The fraction pruned of each layer, a panel per sparsity and a curve per H_find.
 
     Raises:
@@ -285,13 +284,13 @@ def fig6(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
     return figure
 
 
-def fig7(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
+def fig7(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     """LPR-constrained pruning beside the regular tickets: a panel per H_eval.
 
     Raises:
         NotDrawn: there are too many H_find, or no results of pruned networks.
     """
-    means, varied = mean_curves(results), varied_fields(sweep)
+    means, varied = results.means, varied_fields(sweep)
     finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
     sources = [None, *as_json(sweep.lpr_sources)]
     if len(finds) > len(_COLOURS) or len(sources) > len(_MARKERS):
@@ -322,13 +321,13 @@ def fig7(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
     return figure
 
 
-def fig9(sweep: Sweep, results: Sequence[Result], commit: str | None) -> Figure:
+def fig9(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     """Early pruning: a panel per H_eval, a curve per H_find that begins with its own dense network.
 
     Raises:
         NotDrawn: there are no results of pruned networks.
     """
-    means, dense, varied = mean_curves(results), dense_points(results), varied_fields(sweep)
+    means, dense, varied = results.means, results.dense, varied_fields(sweep)
     finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
     looks = _looks([*finds, *evals])
 
@@ -410,7 +409,7 @@ def _left_panel(random: Iterable[Statistic | None], floor: float) -> str:
 
 
 class PaperFigure(NamedTuple):
-    draw: Callable[[Sweep, Sequence[Result], str | None], Figure]
+    draw: Callable[[Sweep, Results, str | None], Figure]
     title: str
     is_asked: Callable[[Sweep], bool]
     """Whether a sweep asks for it; what its results allow, `draw` knows."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tune_app import exit_codes, ray_settings
 from tune_app.console import Progress, duration, plan_text
+from tune_app.curves import Results
 from tune_app.plan import Stored, ToDo, make_plan, what_is_left
 from tune_app.record import Record
 from tune_app.run_directory import RunDirectory, provenance
@@ -91,7 +92,7 @@ def _launch(options: argparse.Namespace, command: str) -> int:
         return exit_codes.OK
 
     from tune_app.live_tracking import LiveTracking
-    from tune_app.report import write_report
+    from tune_app.report import report_results
     from tune_app.tracking import masked, open_command, tracking_uri
 
     data = [_load_data(sweep, options.sweep)] if to_do.num_trials else []
@@ -126,7 +127,8 @@ def _launch(options: argparse.Namespace, command: str) -> int:
             run_dir.write_failures(missing)
             if record.results:
                 progress.say("drawing the figures")
-                report = write_report(run_dir.path, plan)
+                results = Results(record.in_plan_order())
+                report = report_results(run_dir.path, sweep, plan, results)
                 page = tracking.finish(run_dir.path)
         except OSError as error:
             progress.say(f"error: {error}. What was trained is stored; to go on: {command}")

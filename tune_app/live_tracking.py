@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from tune_app.curves import Result, curves
+from tune_app.curves import Curve, Result, curves
 from tune_app.spec import Sweep
 from tune_app.tracking import Tracker, TrackingError
 
@@ -55,9 +55,10 @@ class LiveTracking:
         if self.thread.is_alive():
             self.thread.join()
         try:
-            tracker = self._log()
+            found = curves(self.results())
+            tracker = self._log(found)
             tracker.log_report(run_dir)
-            for sentence in tracker.save_views(curves(self.results())):  # the ranges have grown
+            for sentence in tracker.save_views(found):
                 self.say(sentence)
             return tracker.url()
         except TrackingError as error:
@@ -67,20 +68,22 @@ class LiveTracking:
             return None
 
     def _keep_logging(self) -> None:
+        has_views = False  # those of the end have the ranges of all results
         while not self.over.wait(INTERVAL_S):
             try:
-                self._log()
+                found = curves(self.results())
+                tracker = self._log(found)
+                if not has_views:
+                    tracker.save_views(found)
+                    has_views = True
                 self.is_away = False
             except TrackingError as error:
                 if not self.is_away:
                     self.say(f"MLflow is away ({error}); the sweep goes on without.")
                 self.is_away = True
 
-    def _log(self) -> Tracker:
-        found = curves(self.results())
+    def _log(self, found: list[Curve]) -> Tracker:
         if self.tracker is None:
-            tracker = self.open()
-            tracker.save_views(found)
-            self.tracker = tracker
+            self.tracker = self.open()
         self.tracker.log_curves(found)
         return self.tracker

@@ -22,13 +22,12 @@ from tune_app.curves import (
     Means,
     Point,
     Result,
+    Results,
     as_json,
     canonical,
     cells,
     curves,
-    dense_points,
     how_sparse,
-    mean_curves,
     short,
     varied_fields,
 )
@@ -73,14 +72,8 @@ class Report:
     """The files written, report.md last."""
 
 
-def write_report(run_dir: Path, plan: Plan | None = None) -> Report:
-    """Write `figures/*.png`, `tables/*.csv` and `report.md` into the directory of a run.
-
-    The run may be incomplete: what is there is shown, and what is missing is said.
-
-    Args:
-        run_dir: the directory.
-        plan: of its sweep, where it is made already.
+def write_report(run_dir: Path) -> Report:
+    """Report the directory of a run from what is in it.
 
     Raises:
         RunError: a file of the run is missing or damaged, or it has no results.
@@ -90,13 +83,41 @@ def write_report(run_dir: Path, plan: Plan | None = None) -> Report:
     if not run_dir.is_dir():
         raise RunError(f"{run_dir}: no such directory")
     sweep = load_sweep(run_dir / "sweep.yaml")
-    run = _read_run(run_dir / "run.json")
-    results, missing, notes = _of_sweep(
-        plan or make_plan(sweep), _read_results(run_dir / "results.jsonl")
-    )
+    plan = make_plan(sweep)
+    results, notes = _of_plan(plan, _read_results(run_dir / "results.jsonl"))
     if not results:
         raise RunError(f"{run_dir / 'results.jsonl'}: no results of this sweep")
-    means, dense = mean_curves(results), dense_points(results)
+    return report_results(run_dir, sweep, plan, results, notes)
+
+
+def report_results(
+    run_dir: Path, sweep: Sweep, plan: Plan, results: Results, notes: Iterable[str] = ()
+) -> Report:
+    """Write `figures/*.png`, `tables/*.csv` and `report.md` into the directory of a run.
+
+    The run may be incomplete: what is there is shown, and what is missing is said.
+
+    Args:
+        run_dir: the directory, with its `run.json`.
+        sweep: what ran.
+        plan: of the sweep.
+        results: of the plan, in its order; at least one.
+        notes: on the results; the report's own come after them.
+
+    Raises:
+        RunError: `run.json` is missing or damaged.
+        OSError: the directory cannot be written.
+    """
+    run = _read_run(run_dir / "run.json")
+    means, dense = results.means, results.dense
+    found = {result["id"] for result in results}
+    missing = [training for id, training in plan.trainings.items() if id not in found]
+    notes = [*notes]
+    if missing:
+        notes.append(
+            f"{len(missing):,} of {_count(len(plan.trainings), 'training')} without a result: "
+            "listed in report.md under Missing."
+        )
     notes += _incomplete(sweep, means)
     notes += _emptied(results, means)
 
@@ -192,8 +213,8 @@ def _first(error: ValidationError) -> str:
     return (f"`{key}`: " if key else "") + " ".join(problem["msg"].split())
 
 
-def _of_sweep(plan: Plan, read: Sequence[Result]) -> tuple[list[Result], list[Training], list[str]]:
-    """The results that the sweep plans, in the plan's order; the trainings without; what to say."""
+def _of_plan(plan: Plan, read: Sequence[Result]) -> tuple[Results, list[str]]:
+    """The results of trainings that are planned, in the plan's order, and what to say of others."""
     planned = plan.trainings
     found = {result["id"]: result for result in read}
     notes = []
@@ -202,15 +223,9 @@ def _of_sweep(plan: Plan, read: Sequence[Result]) -> tuple[list[Result], list[Tr
         notes.append(f"{_count(repeats, 'result')} of a training that has a later one: left out.")
     if strangers := found.keys() - planned.keys():
         notes.append(f"{_count(len(strangers), 'result')} of no training of sweep.yaml: left out.")
-    missing = [training for id, training in planned.items() if id not in found]
-    if missing:
-        notes.append(
-            f"{len(missing):,} of {_count(len(planned), 'training')} without a result: "
-            "listed in report.md under Missing."
-        )
     # An older version may have written recipes with fewer fields.
-    results = [found[id] | t.described() for id, t in planned.items() if id in found]
-    return results, missing, notes
+    results = (found[id] | t.described() for id, t in planned.items() if id in found)
+    return Results(results), notes
 
 
 def _emptied(results: Iterable[Result], means: Means) -> list[str]:
@@ -251,7 +266,7 @@ def _markdown(
     sweep: Sweep,
     report: Report,
     run: _Run,
-    results: Sequence[Result],
+    results: Results,
     missing: Sequence[Training],
     images: Sequence[str],
     means: Means,

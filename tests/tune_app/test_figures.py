@@ -6,6 +6,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from synthetic_run import SWEEP, synthetic_results
 
+from tune_app.curves import Results
 from tune_app.figures import FIGURES, NotDrawn, fig1, fig2, fig3, fig6, fig7, fig9, fig_a3
 from tune_app.spec import load_sweep
 
@@ -27,7 +28,7 @@ def run_of(tmp_path):
     def load(text=SWEEP, accuracy=accuracy, **layers):
         (tmp_path / "sweep.yaml").write_text(text)
         sweep = load_sweep(tmp_path / "sweep.yaml")
-        return sweep, synthetic_results(sweep, accuracy, **layers)
+        return sweep, Results(synthetic_results(sweep, accuracy, **layers))
 
     return load
 
@@ -223,7 +224,7 @@ def test_fig9_begins_with_the_dense_network_of_h_find(run_of):
     assert "points at 0 are dense networks trained at H_find" in caption(figure)
 
     # Without that dense network the curve begins with the first ticket.
-    short = [r for r in results if r["round"] > 0 or r["eval"]["stop"] is None]
+    short = Results(r for r in results if r["round"] > 0 or r["eval"]["stop"] is None)
     axes = fig9(sweep, short, None).axes[1]
     assert curve(axes, "LR_find 0.1, stop_find 1ep") == [(0.25, 70), (0.0625, 70)]
 
@@ -350,7 +351,7 @@ def test_fig3_draws_the_best_of_both_and_which_they_are(run_of):
 
 def test_fig3_says_what_selects_and_what_is_not_compared(run_of):
     sweep, results = run_of(SWEEP + "select_on: test\n")
-    results = [r for r in results if r["round"] != 4 or r["find"] == r["eval"]]
+    results = Results(r for r in results if r["round"] != 4 or r["find"] == r["eval"])
     figure = fig3(sweep, results, None)
     assert curve(figure.axes[0], "best coupled") == [(0.25, 90)]
     assert "on test accuracy" in caption(figure)
@@ -402,7 +403,7 @@ def test_a_figure_without_a_point_is_not_drawn(run_of, draw, replaced, reason):
 def test_dense_networks_alone_are_no_figure(run_of, draw):
     sweep, results = run_of()
     with pytest.raises(NotDrawn, match=r"no results|no tickets|no sparsity"):
-        draw(sweep, [result for result in results if result["round"] == 0], None)
+        draw(sweep, Results(r for r in results if r["round"] == 0), None)
 
 
 def test_the_caption_says_where_the_results_are_from_and_what_is_missing(run_of):
@@ -413,8 +414,8 @@ def test_the_caption_says_where_the_results_are_from_and_what_is_missing(run_of)
     assert "Incomplete" not in complete
 
     # One seed of the baselines at all three points of both panels, minus the shared dense one.
-    results = [r for r in results if r["kind"] != "global_random" or r["seed"] == 0]
-    results = [r for r in results if r["kind"] != "preserve_lpr" or r["round"] != 4]
+    results = Results(r for r in results if r["kind"] != "global_random" or r["seed"] == 0)
+    results = Results(r for r in results if r["kind"] != "preserve_lpr" or r["round"] != 4)
     partial = caption(fig1(sweep, results, None))
     assert "n = 1 to 3; commit unknown." in partial
     assert "of 22 points 2 are missing and 6 have fewer than 3 seeds" in partial

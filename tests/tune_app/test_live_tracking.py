@@ -53,7 +53,13 @@ def test_results_are_logged_while_the_sweep_runs(tmp_path, run_dir, sweep, monke
     tracking = tracking_of(tmp_path / "m.db", sweep, results, pytest.fail)
     results += synthetic_results(sweep, flat)
     log = tracking._log
-    monkeypatch.setattr(tracking, "_log", lambda: (log(), logged.set()))
+
+    def log_and_tell(found):
+        tracker = log(found)
+        logged.set()
+        return tracker
+
+    monkeypatch.setattr(tracking, "_log", log_and_tell)
     tracking.start()
     assert logged.wait(timeout=60)
     monkeypatch.setattr(tracking, "_log", log)
@@ -68,9 +74,9 @@ def test_mlflow_away_is_said_once_and_caught_up_with(tmp_path, run_dir, sweep, m
     tracking = tracking_of(database, sweep, synthetic_results(sweep, flat), said.append)
     log = tracking._log
 
-    def count():
+    def count(found):
         away.release()
-        return log()
+        return log(found)
 
     monkeypatch.setattr(tracking, "_log", count)
     tracking.start()
