@@ -4,7 +4,6 @@ import time
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import nn
 
 from lt_core import precision, rewind
@@ -16,6 +15,7 @@ from lt_core.data.batches import Batches
 from lt_core.filters import with_dependents
 from lt_core.lpr import layerwise_pruning_ratios
 from lt_core.mask import Mask, dense, sparsity
+from lt_core.memory_format import to_device
 from lt_core.rewind import Start
 from lt_core.shrink import shrink
 from lt_core.train import accuracy, train
@@ -89,7 +89,7 @@ def evaluate(
             trained_mask = dense(network)
         else:
             trained_mask = with_dependents(network, groups, mask)
-    network = network.to(device, memory_format=torch.channels_last)
+    network = to_device(network, device, data.image_shape[1:])
     train_loss = train(
         network,
         trained_mask,

@@ -8,7 +8,6 @@ is over is not repeated, and so do the order of the images and their augmentatio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from lt_core import checkpoint, models
@@ -16,6 +15,7 @@ from lt_core.config import ModelName, Recipe, Rewinding
 from lt_core.data import DataSet
 from lt_core.data.batches import Batches
 from lt_core.mask import dense
+from lt_core.memory_format import to_device
 from lt_core.steps import Steps
 from lt_core.train import train
 
@@ -88,7 +88,7 @@ def to_step(
         Diverged: when a loss or a weight is not finite.
     """
     network = to_initialization(name, data, seed=seed)
-    network = network.to(device, memory_format=torch.channels_last)
+    network = to_device(network, device, data.image_shape[1:])
     until = recipe.model_copy(update={"stop": step})
     train(network, dense(network), Batches(data, data.train, device), until, seed=seed)
     return state(network)
