@@ -66,17 +66,26 @@ def run(command: Sequence[str | Path]) -> Finished:
         RuntimeError: when it fails, with what it said.
     """
     begin = time.monotonic()
-    with tempfile.TemporaryFile("w+") as output:
-        child = subprocess.Popen(
-            [sys.executable, *map(str, command)], cwd=REPOSITORY, stdout=output, stderr=output
+    with tempfile.NamedTemporaryFile("r") as weight:
+        done = subprocess.run(
+            [sys.executable, "-c", WEIGH, weight.name, *map(str, command)],
+            cwd=REPOSITORY,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(0)
-        said = output.read()
-    if child.returncode != 0:
-        raise RuntimeError(f"{command}: exit code {child.returncode}: {said}")
-    return Finished(said, time.monotonic() - begin, usage.ru_maxrss / 1024)
+        if done.returncode != 0:
+            raise RuntimeError(f"{command}: exit code {done.returncode}: {done.stdout}")
+        return Finished(done.stdout, time.monotonic() - begin, int(weight.read()) / 1024)
+
+
+WEIGH = """\
+import resource, subprocess, sys
+code = subprocess.run([sys.executable, *sys.argv[2:]]).returncode
+open(sys.argv[1], "w").write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)
+"""
+"""A process between: Linux counts to a child what its parent had in memory as it was forked."""
 
 
 def run_launch(*arguments: str | Path) -> Finished:
@@ -288,7 +297,7 @@ def large_sweep() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         path, out = Path(folder) / "large.yaml", Path(folder) / "runs"
         path.write_text(LARGE)
-        num_trainings = _make_results(load_sweep(path), Store(out / "_store"))
+        num_trainings = _make_results(load_sweep(path), Store(str(out / "_store")))
         planned = run_launch(path, "--out", out, "--dry-run")
         first = run_launch(path, "--out", out)
         second = run_launch(path, "--out", out)
@@ -424,10 +433,10 @@ def mask_to_a_trial() -> Iterator[Row]:
     bits = np.random.default_rng(0).integers(256, size=25_000_000 // 8, dtype=np.uint8)
     ids = [f"{i:02}" for i in range(20)]
     with tempfile.TemporaryDirectory() as folder:
-        store = Store(Path(folder))
+        store = Store(folder)
         store.create()
         with runner.ray_cluster(Resources()):
-            start_holder(store.root)
+            start_holder(store.place)
             tickets = TicketStore(store)
             for id in ids:
                 tickets.put(id, PackedMask(shapes, bits))
