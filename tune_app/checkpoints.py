@@ -3,7 +3,7 @@
 import time
 
 from lt_core.checkpoint import Checkpoint
-from tune_app.store import Store, StoreError
+from tune_app.store import Store
 
 
 class StoredCheckpoints:
@@ -19,20 +19,10 @@ class StoredCheckpoints:
         self.last = time.monotonic()
 
     def load(self) -> Checkpoint | None:
-        """The state to go on from, as a training begins.
-
-        Raises:
-            StoreError: when its file is damaged.
-        """
+        """The state to go on from, as a training begins; a damaged one is as none."""
         self.last = time.monotonic()
         data = self.store.checkpoint(self.id)
-        try:
-            return None if data is None else Checkpoint.from_bytes(data)
-        except ValueError as error:
-            raise StoreError(
-                f"checkpoint {self.id} in {self.store.root} is damaged ({error}); delete it, and "
-                "the training starts from its beginning"
-            ) from None
+        return None if data is None else Checkpoint.from_bytes(data)
 
     def is_due(self) -> bool:
         """Asked after each epoch."""

@@ -117,6 +117,9 @@ class Progress:
         self.num_failed += 1
         self.say(f"failed: {self._words(work)}: {reason}")
 
+    def tried_again(self, work: Chain | Training, reason: str) -> None:
+        self.say(f"to be tried again: {self._words(work)}: {reason}")
+
     def eta(self) -> str:
         """How long the rest takes at the pace until now."""
         if self.num_done == 0:

@@ -12,14 +12,17 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from tune_app import exit_codes, ray_settings
+from tune_app.claims import Claims
 from tune_app.console import Progress, duration, plan_text
+from tune_app.credentials import hide_credentials
 from tune_app.curves import Results
-from tune_app.plan import Stored, ToDo, make_plan, what_is_left
+from tune_app.plan import Plan, Stored, ToDo, make_plan, used, what_is_left, without
 from tune_app.record import Record
 from tune_app.run_directory import RunDirectory, provenance
 from tune_app.spec import Sweep, load_sweep
@@ -29,6 +32,12 @@ from tune_app.yaml_source import SpecError
 if TYPE_CHECKING:
     from lt_core.data import DataSet
     from tune_app.live_tracking import LiveTracking
+
+PATIENCE_S = 120.0
+"""How long storage may be full or away while a sweep runs."""
+
+WAIT_S = 5.0
+"""How often to look whether another launch is done."""
 
 # torch, ray, mlflow and matplotlib take seconds to import and a dry run needs none of them, so
 # they are imported where they are used.
@@ -53,8 +62,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="holds a directory for each sweep, what they trained, and MLflow's database "
         "(default: %(default)s)",
     )
+    parser.add_argument(
+        "--store",
+        metavar="PLACE",
+        help="what is trained, shared by all sweeps: a directory, or a URL such as "
+        "s3://bucket/folder (default: in --out, as _store)",
+    )
     options = parser.parse_intermixed_args(arguments)
-    command = shlex.join(["python", "-m", "tune_app.launch", *(arguments or sys.argv[1:])])
+    command = hide_credentials(
+        shlex.join(["python", "-m", "tune_app.launch", *(arguments or sys.argv[1:])])
+    )
     _obey_signals()
     # The results of a large sweep are many objects that stay: by default half of the time goes to
     # looking through all of them again and again.
@@ -84,22 +101,22 @@ def _obey_signals() -> None:
 def _launch(options: argparse.Namespace, command: str) -> int:
     sweep = load_sweep(options.sweep, options.overrides)
     plan = make_plan(sweep)
-    store = Store((options.out / "_store").absolute())
+    store = Store(options.store or str((options.out / "_store").absolute()))
     stored = store.stored()
-    to_do = what_is_left(plan, stored)
-    print(plan_text(sweep, plan, to_do), flush=True)
     if options.dry_run:
+        print(plan_text(sweep, plan, what_is_left(plan, stored)))
         return exit_codes.OK
 
     from tune_app.live_tracking import LiveTracking
     from tune_app.report import report_results
-    from tune_app.tracking import masked, open_command, tracking_uri
+    from tune_app.tracking import artifact_root, open_command, tracking_uri
 
+    store.create()
+    results, stored, to_do = _what_is_whole(plan, store, stored)
+    print(plan_text(sweep, plan, to_do), flush=True)
     data = [_load_data(sweep, options.sweep)] if to_do.num_trials else []
     run_dir = RunDirectory(options.out / sweep.name)
     try:
-        store.create()
-        results = {id: store.result(id) for id in plan.trainings if id in stored.results}
         run_dir.create(sweep)
         if to_do.num_trials or run_dir.provenance() is None:
             run_dir.write_provenance(provenance(command))
@@ -107,19 +124,21 @@ def _launch(options: argparse.Namespace, command: str) -> int:
         raise StoreError(f"{error.filename or options.out}: {error.strerror}") from None
 
     with Progress(sweep, len(to_do.trainings), sys.stderr) as progress:
+        for note in store.notes:
+            progress.say(note)
         record = Record(plan, results, run_dir, progress)
-        run_dir.write_results(record.in_plan_order())
+        record.write_results()
         tracking = LiveTracking(
             tracking_uri(options.out),
             sweep,
-            options.out.absolute() / "_mlflow_artifacts",
+            artifact_root(options.out),
             record.commit,
             record.in_plan_order,
             progress.say,
         )
-        progress.say(f"results in {run_dir.path}, MLflow at {masked(tracking.uri)}")
+        progress.say(f"results in {run_dir.path}, MLflow at {hide_credentials(tracking.uri)}")
         if to_do.num_trials:
-            _train(sweep, to_do, stored, store, data, record, tracking)
+            _train(sweep, plan, to_do, stored, store, data, record, tracking)
         missing = list(record.missing())
         try:
             if to_do.num_trials:  # their results came in any order
@@ -127,8 +146,8 @@ def _launch(options: argparse.Namespace, command: str) -> int:
             run_dir.write_failures(missing)
             if record.results:
                 progress.say("drawing the figures")
-                results = Results(record.in_plan_order())
-                report = report_results(run_dir.path, sweep, plan, results)
+                drawn = Results(record.in_plan_order())
+                report = report_results(run_dir.path, sweep, plan, drawn)
                 page = tracking.finish(run_dir.path)
         except OSError as error:
             progress.say(f"error: {error}. What was trained is stored; to go on: {command}")
@@ -144,6 +163,25 @@ def _launch(options: argparse.Namespace, command: str) -> int:
         _print_missing(missing, run_dir)
         return exit_codes.SOME_FAILED
     return exit_codes.OK
+
+
+def _what_is_whole(
+    plan: Plan, store: Store, stored: Stored
+) -> tuple[dict[str, dict[str, Any]], Stored, ToDo]:
+    """The results, what is stored without what turns out damaged, and what is left then."""
+    results = store.results(stored.results.intersection(plan.trainings))
+    stored = replace(stored, results=frozenset(results))
+    while True:
+        to_do = what_is_left(plan, stored)
+        damaged = store.damaged(used(to_do, stored))
+        if damaged == Stored():
+            return results, stored, to_do
+        # The trials that make it again may use more.
+        stored = replace(
+            stored,
+            tickets=stored.tickets - damaged.tickets,
+            weights=stored.weights - damaged.weights,
+        )
 
 
 def _load_data(sweep: Sweep, path: Path) -> "DataSet":
@@ -185,6 +223,7 @@ def _load_data(sweep: Sweep, path: Path) -> "DataSet":
 
 def _train(
     sweep: Sweep,
+    plan: Plan,
     to_do: ToDo,
     stored: Stored,
     store: Store,
@@ -196,12 +235,40 @@ def _train(
     ray_settings.apply()
     from tune_app import runner
 
+    claims = Claims(store)
+    store.patience_s = PATIENCE_S
     with runner.ray_cluster(sweep.resources_per_trial) as num_cores:
         _obey_signals()  # Ray put handlers of its own in their place
         tracking.start()
-        runner.run_trials(
-            sweep, to_do, stored, store, data, record.commit, record.run_dir.path / "_ray", record
-        )
+        images = runner.share(data)
+        while True:
+            others = [claim for claim in claims.of_others() if claim.ids & to_do.trainings]
+            elsewhere = frozenset().union(*(claim.ids for claim in others))
+            for claim in others:
+                record.noted(
+                    f"{claim.who} trains {len(claim.ids & to_do.trainings):,} of these: they are "
+                    "left to it, and waited for"
+                )
+            mine = without(to_do, stored, elsewhere | record.failures.keys())
+            if mine.num_trials:
+                with claims.held(mine.trainings):
+                    scratch = record.run_dir.path / "_ray"
+                    is_tried = runner.run_trials(
+                        sweep, mine, stored, store, images, record.commit, scratch, record
+                    )
+                if not is_tried:
+                    record.noted("stopped, since the store refuses to work")
+                    break
+            if not others:
+                break
+            while any(claim.ids & elsewhere for claim in claims.of_others()):
+                time.sleep(WAIT_S)
+            stored = store.stored()
+            new = stored.results.intersection(plan.trainings).difference(record.results)
+            record.found(store.results(new))
+            to_do = what_is_left(plan, stored)
+        if not claims.of_others():
+            runner.forget_tickets(store)
     wall = time.monotonic() - begin
     share = record.training_seconds / (num_cores * wall)
     record.progress.say(

@@ -264,6 +264,37 @@ def rounds_left(
     return chain.trainings[left[-1] : left[0] + 1] if left else ()
 
 
+def used(to_do: ToDo, stored: Stored) -> Stored:
+    """What the trials of `to_do` will read of what is stored: tickets and weights."""
+    left = [rounds_left(chain, stored, to_do.needed)[0] for chain in to_do.chains]
+    resumed = [training for training in left if training.round > 0]
+    tickets = {training.ticket for training in (*resumed, *to_do.evaluations)}
+    tickets.update(ticket for chain in to_do.chains for ticket in chain.lpr_tickets)
+    weights = {training.weights for training in (*resumed, *to_do.evaluations)}
+    weights.update(training.id for training in left if stored.keeps_weights(training.id))
+    return Stored(tickets=stored.tickets & tickets, weights=stored.weights & weights)
+
+
+def without(to_do: ToDo, stored: Stored, ids: Collection[str]) -> ToDo:
+    """`to_do` without the trials that train one of `ids`, and without those that wait for them."""
+    chains: list[Chain] = []
+    absent: set[str | None] = set()
+    for chain in to_do.chains:  # what one waits for of another is of one before it
+        left = to_do.trainings.intersection(chain.ids)
+        if left.isdisjoint(ids) and absent.isdisjoint(chain.lpr_tickets):
+            chains.append(chain)
+        else:
+            absent.update(set(chain.tickets) - stored.tickets)
+    evaluations = tuple(
+        training
+        for training in to_do.evaluations
+        if training.id not in ids and training.ticket not in absent
+    )
+    trainings = {id for chain in chains for id in to_do.trainings.intersection(chain.ids)}
+    trainings.update(training.id for training in evaluations)
+    return ToDo(tuple(chains), evaluations, to_do.needed, frozenset(trainings))
+
+
 def _chain(
     sweep: Sweep, ids: "_Ids", find: Recipe, seed: int, lpr_from: Recipe | None = None
 ) -> Chain:

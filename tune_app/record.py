@@ -1,6 +1,6 @@
 """What has come of a plan: results, failures, and why the rest has none."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tune_app.console import Progress
@@ -41,6 +41,10 @@ class Record:
         """Of the program that trains."""
         return self.run_dir.provenance()["commit"]
 
+    def write_results(self) -> None:
+        """Replace what the run directory has of them, in the plan's order."""
+        self._write(self.run_dir.write_results, self.in_plan_order())
+
     def started(self, work: Chain | Training) -> None:
         self.progress.started(work)
 
@@ -50,7 +54,6 @@ class Record:
             return  # a chain that goes on reports its earlier rounds too
         # Its recipes are objects that all results share.
         self.results[result["id"]] = {**result, **self.plan.trainings[result["id"]].described()}
-        self.failures.pop(result["id"], None)  # of a trial that was tried again
         self.num_trained += 1
         self.training_seconds += result["seconds"]
         self.progress.finished(result)
@@ -61,12 +64,24 @@ class Record:
             ids = work.ids if isinstance(work, Chain) else (work.id,)
             training = next((id for id in ids if id not in self.results), ids[-1])
             self._write(self.run_dir.write_error, training, reason)
-            reason = reason.strip().splitlines()[-1]
+            reason = _last_line(reason)
         self.failures[training] = reason
         self.progress.failed(work, reason)
 
+    def tried_again(self, work: Chain | Training, reason: str) -> None:
+        self.progress.tried_again(work, _last_line(reason))
+
+    def noted(self, note: str) -> None:
+        self.progress.say(note)
+
     def ended(self, work: Chain | Training) -> None:
         self.progress.ended(work)
+
+    def found(self, results: Mapping[str, dict[str, Any]]) -> None:
+        """Take up results that another launch has stored."""
+        for id, result in results.items():
+            self.results[id] = {**result, **self.plan.trainings[id].described()}
+        self.progress.num_trainings -= len(results)
 
     def _write(self, write: Callable[..., None], *what: Any) -> None:
         """The run directory may be full or away for a while: at the end it is written anew."""
@@ -102,3 +117,7 @@ class Record:
                         f"{self.failures[earlier.id]}"
                     )
         return "was not run"
+
+
+def _last_line(traceback: str) -> str:
+    return traceback.strip().splitlines()[-1]

@@ -1,6 +1,6 @@
 """A run's results as figures, tables and one sentence that answers what the sweep asks.
 
-python -m tune_app.report RUN_DIR
+python -m tune_app.report RUN_DIR [--sync]
 """
 
 import argparse
@@ -36,7 +36,7 @@ from tune_app.figures import FIGURES, NotDrawn
 from tune_app.method import method
 from tune_app.plan import Plan, Training, make_plan
 from tune_app.spec import Sweep, load_sweep
-from tune_app.store import write_atomically
+from tune_app.storage import write_atomically
 from tune_app.tables import (
     accuracy_csv,
     as_csv,
@@ -46,6 +46,7 @@ from tune_app.tables import (
     grid_rows,
     terminal_table,
 )
+from tune_app.tracking import Tracker, TrackingError, artifact_root, open_command, tracking_uri
 from tune_app.yaml_source import SpecError
 
 _DPI = 200  # print
@@ -80,14 +81,7 @@ def write_report(run_dir: Path) -> Report:
         SpecError: its `sweep.yaml` is not a sweep file.
         OSError: the directory cannot be written.
     """
-    if not run_dir.is_dir():
-        raise RunError(f"{run_dir}: no such directory")
-    sweep = load_sweep(run_dir / "sweep.yaml")
-    plan = make_plan(sweep)
-    results, notes = _of_plan(plan, _read_results(run_dir / "results.jsonl"))
-    if not results:
-        raise RunError(f"{run_dir / 'results.jsonl'}: no results of this sweep")
-    return report_results(run_dir, sweep, plan, results, notes)
+    return report_results(run_dir, *_read_run_dir(run_dir))
 
 
 def report_results(
@@ -159,6 +153,18 @@ def report_results(
 # Reading
 
 
+def _read_run_dir(run_dir: Path) -> tuple[Sweep, Plan, Results, list[str]]:
+    """What ran, its plan, its results, and what to say of other results."""
+    if not run_dir.is_dir():
+        raise RunError(f"{run_dir}: no such directory")
+    sweep = load_sweep(run_dir / "sweep.yaml")
+    plan = make_plan(sweep)
+    results, notes = _of_plan(plan, _read_results(run_dir / "results.jsonl"))
+    if not results:
+        raise RunError(f"{run_dir / 'results.jsonl'}: no results of this sweep")
+    return sweep, plan, results, notes
+
+
 class _Line(BaseModel):
     """What of a line of results.jsonl is used here; the id says the rest."""
 
@@ -168,8 +174,10 @@ class _Line(BaseModel):
     sparsity: Annotated[float, Field(ge=0, le=1)]
     val_accuracy: Annotated[float, Field(ge=0, le=1)]
     test_accuracy: Annotated[float, Field(ge=0, le=1)]
+    train_loss: float
     lpr: dict[str, float]
     seconds: float
+    finished_at: float
 
 
 class _Run(BaseModel):
@@ -340,15 +348,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "run_dir", metavar="RUN_DIR", type=Path, help="a directory of a sweep's run"
     )
+    parser.add_argument(
+        "--sync", action="store_true", help="log in MLflow what it does not have of the run"
+    )
     arguments = parser.parse_args(argv)
+    run_dir = arguments.run_dir
     try:
-        report = write_report(arguments.run_dir)
-    except (RunError, SpecError, OSError) as error:
+        sweep, plan, results, notes = _read_run_dir(run_dir)
+        report = report_results(run_dir, sweep, plan, results, notes)
+        print(report.answer, report.table, sep="\n\n")
+        print("", *report.notes, *report.paths, sep="\n")
+        if arguments.sync:
+            _sync(run_dir, sweep, results)
+    except (RunError, SpecError, OSError, TrackingError) as error:
         print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
         return BAD_INPUT
-    print(report.answer, report.table, sep="\n\n")
-    print("", *report.notes, *report.paths, sep="\n")
     return OK
+
+
+def _sync(run_dir: Path, sweep: Sweep, results: Results) -> None:
+    """Log in MLflow what it does not have: all of it, in an experiment that was lost."""
+    uri, commit = tracking_uri(run_dir.parent), _read_run(run_dir / "run.json").commit
+    tracker = Tracker(uri, sweep, artifact_root(run_dir.parent), commit)
+    found = curves(results)
+    print(f"{_count(tracker.log_curves(found), 'curve')} of {len(found):,} had something new")
+    tracker.log_report(run_dir)
+    tracker.save_views(found)
+    print(f"MLflow: {open_command(uri)}\nthen {tracker.url()}")
 
 
 if __name__ == "__main__":

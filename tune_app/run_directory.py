@@ -23,7 +23,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from tune_app.spec import Sweep
-from tune_app.store import as_line, write_atomically
+from tune_app.storage import write_atomically
+from tune_app.store import as_line
 
 PACKAGES = ("torch", "ray", "mlflow", "numpy", "pydantic", "scikit-learn")
 

@@ -34,6 +34,12 @@ class Listener(Protocol):
     def failed(self, work: Chain | Training, training: str | None, reason: str) -> None:
         """A trial failed for good, at the training with that id if it could say."""
 
+    def tried_again(self, work: Chain | Training, reason: str) -> None:
+        """A trial failed, and is handed out once more."""
+
+    def noted(self, note: str) -> None:
+        """Something that the user is to be told."""
+
     def ended(self, work: Chain | Training) -> None: ...
 
 
@@ -66,29 +72,37 @@ def ray_cluster(resources: Resources) -> Iterator[int]:
         ray.shutdown()
 
 
+def share(data: list[DataSet]) -> ray.ObjectRef:
+    """Put a data set where every node maps it; taken out of the list, so that only Ray has it."""
+    return ray.put(data.pop())
+
+
 def run_trials(
     sweep: Sweep,
     to_do: ToDo,
     stored: Stored,
     store: Store,
-    data: list[DataSet],
+    data: ray.ObjectRef,
     commit: str | None,
     scratch: Path,
     listener: Listener,
-) -> None:
-    """Run all trials of `to_do`; returns when each has finished or failed for good.
+) -> bool:
+    """Run all trials of `to_do` until each has finished or failed for good.
+
+    Returns:
+        Whether all were tried: they are not where the store refuses to work.
 
     Args:
         sweep: where they come from.
         to_do: what to run.
         stored: what was there when `to_do` was planned.
         store: where the trials keep what they make.
-        data: what they train on; taken out of the list, so that only Ray has a copy of it.
+        data: the DataSet that they train on.
         commit: of this program, for the results.
         scratch: a directory for Tune's own files, which are of no use afterwards.
         listener: told of everything.
     """
-    holder = start_holder(store.root)
+    start_holder(store.place)
     resources = sweep.resources_per_trial
     setting = Setting(
         sweep.model,
@@ -97,7 +111,7 @@ def run_trials(
         resources.cpu,
         sweep.checkpoint_every,
         store,
-        ray.put(data.pop()),
+        data,
         commit,
     )
     bundle = {"CPU": resources.cpu, "GPU": resources.gpu}
@@ -105,10 +119,11 @@ def run_trials(
         tune.with_parameters(TicketTrial, setting=setting), tune.PlacementGroupFactory([bundle])
     )
     trainable.__name__ = trainable.__qualname__ = TicketTrial.__name__  # in Ray's tools and ps
+    search = PlanSearch(to_do, stored.tickets, sweep.max_failures)
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
-            search_alg=PlanSearch(to_do, stored.tickets, try_again=sweep.max_failures > 0),
+            search_alg=search,
             scheduler=StartAll(),
             num_samples=-1,
             reuse_actors=True,
@@ -119,16 +134,20 @@ def run_trials(
             name="trials",
             storage_path=str(scratch.absolute()),
             verbose=0,
-            callbacks=[_Callback(listener)],
-            failure_config=tune.FailureConfig(max_failures=sweep.max_failures),
+            callbacks=[_Callback(search, listener)],
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     )
     try:
         tuner.fit()
     finally:
-        ray.kill(holder)
         shutil.rmtree(scratch, ignore_errors=True)
+    return not search.is_stopped
+
+
+def forget_tickets(store: Store) -> None:
+    """Take the masks of a store out of Ray's object store."""
+    ray.kill(start_holder(store.place))
 
 
 def _trial_name(trial: Any) -> str:
@@ -138,7 +157,8 @@ def _trial_name(trial: Any) -> str:
 class _Callback(tune.Callback):
     """Hands on what Tune says, without Tune's types."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, search: PlanSearch, listener: Listener) -> None:
+        self.search = search
         self.listener = listener
 
     def __getstate__(self) -> dict[str, Any]:
@@ -152,10 +172,16 @@ class _Callback(tune.Callback):
             self.listener.finished(from_json(result["result"]), result["masks_from_disk"])
         if "failed" in result:
             self.listener.failed(trial.config["work"], result["failed"], result["reason"])
+        for note in result["notes"]:
+            self.listener.noted(note)
 
     def on_trial_complete(self, iteration, trials, trial, **info) -> None:
         self.listener.ended(trial.config["work"])
 
     def on_trial_error(self, iteration, trials, trial, **info) -> None:
-        self.listener.failed(trial.config["work"], None, trial.get_error() or "its worker died")
-        self.listener.ended(trial.config["work"])
+        work, reason = trial.config["work"], trial.get_error() or "its worker died"
+        if self.search.gives_up(work):
+            self.listener.failed(work, None, reason)
+        else:
+            self.listener.tried_again(work, reason)
+        self.listener.ended(work)

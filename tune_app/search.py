@@ -5,7 +5,7 @@ longest and everything waits for them, and an evaluation as soon as its mask exi
 chain that takes the layerwise pruning ratios of another.
 """
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Collection
 from typing import Any
 
@@ -18,10 +18,15 @@ from tune_app.plan import Chain, ToDo, Training
 class PlanSearch(Searcher):
     """Hands out the trials of a plan, each when the tickets that it needs exist."""
 
-    def __init__(self, to_do: ToDo, tickets: Collection[str], try_again: bool = True) -> None:
-        """Start with what is left of a plan and the ids of the tickets that exist.
+    def __init__(self, to_do: ToDo, tickets: Collection[str], max_failures: int) -> None:
+        """Prepare.
 
-        With `try_again` a trial that failed in Tune is handed out once more.
+        Args:
+            to_do: what is left of a plan.
+            tickets: the ids of those that exist.
+            max_failures: how often a trial that crashed, or whose worker or node died, is handed
+                out again. Tune's own setting does not count where a worker dies before it has
+                taken up the trial.
         """
         super().__init__()
         self.needed = to_do.needed
@@ -32,8 +37,9 @@ class PlanSearch(Searcher):
         self.ready: deque[Training] = deque()
         self.waiting: dict[str, list[Training]] = defaultdict(list)
         self.running: dict[str, Chain | Training] = {}
-        self.try_again = try_again
-        self.tried_again: set[Chain | Training] = set()
+        self.max_failures = max_failures
+        self.num_failures: Counter[Chain | Training] = Counter()
+        self.is_stopped = False
         for evaluation in to_do.evaluations:
             if evaluation.ticket is None or evaluation.ticket in tickets:
                 self.ready.append(evaluation)
@@ -43,7 +49,7 @@ class PlanSearch(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's config; None to be asked again later; FINISHED when nothing can come."""
         for queue in (self.chains, self.ready):
-            if queue:
+            if queue and not self.is_stopped:
                 self.running[trial_id] = queue.popleft()
                 return self._config(self.running[trial_id])
         return None if self.running else Searcher.FINISHED
@@ -70,10 +76,16 @@ class PlanSearch(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         work = self.running.pop(trial_id, None)
-        if error and self.try_again and work is not None and work not in self.tried_again:
-            # Tune itself does not try again where a worker dies before it has taken up the trial.
-            self.tried_again.add(work)
-            (self.chains if isinstance(work, Chain) else self.ready).append(work)
+        if result is not None and result.get("stop"):
+            self.is_stopped = True  # the others would train, and fail as it did
+        if error and work is not None:
+            self.num_failures[work] += 1
+            if not self.gives_up(work):
+                (self.chains if isinstance(work, Chain) else self.ready).append(work)
+
+    def gives_up(self, work: Chain | Training) -> bool:
+        """Whether a trial that failed in Tune is not handed out again."""
+        return self.num_failures[work] > self.max_failures
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: a new launch plans anew from what is stored."""

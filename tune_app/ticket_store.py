@@ -7,14 +7,13 @@ read from its file.
 
 import contextlib
 import hashlib
-from pathlib import Path
 
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayError
 
 from lt_core.mask import PackedMask
-from tune_app.store import Store
+from tune_app.store import Missing, Store
 
 NAMESPACE = "lottery_tickets"
 BUDGET_BYTES = 1 << 30
@@ -45,10 +44,10 @@ class TicketHolder:
         return [self.held[id][0]] if id in self.held else []
 
 
-def start_holder(store_root: Path) -> ActorHandle:
+def start_holder(store_place: str) -> ActorHandle:
     """The holder of this store's tickets, started if there is none."""
     return TicketHolder.options(
-        name=_name(store_root),
+        name=_name(store_place),
         namespace=NAMESPACE,
         lifetime="detached",
         get_if_exists=True,
@@ -59,12 +58,8 @@ def start_holder(store_root: Path) -> ActorHandle:
     ).remote(BUDGET_BYTES)
 
 
-def _name(store_root: Path) -> str:
-    return "tickets " + hashlib.sha256(str(store_root).encode()).hexdigest()[:20]
-
-
-class DamagedTicket(Exception):
-    """A ticket whose file is missing or holds something else."""
+def _name(store_place: str) -> str:
+    return "tickets " + hashlib.sha256(store_place.encode()).hexdigest()[:20]
 
 
 class TicketStore:
@@ -72,7 +67,7 @@ class TicketStore:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.holder = ray.get_actor(_name(store.root), namespace=NAMESPACE)
+        self.holder = ray.get_actor(_name(store.place), namespace=NAMESPACE)
         self.num_from_disk = 0
         """Masks that the object store did not have."""
 
@@ -85,7 +80,7 @@ class TicketStore:
         """A ticket's mask.
 
         Raises:
-            DamagedTicket: when its file is missing or damaged.
+            Missing: when the store does not have it, or not whole.
         """
         with contextlib.suppress(RayError, GetTimeoutError):
             for ref in ray.get(self.holder.get.remote(id), timeout=TIMEOUT_S):
@@ -93,11 +88,8 @@ class TicketStore:
         self.num_from_disk += 1
         data = self.store.ticket(id)
         if data is None:
-            raise DamagedTicket(f"there is no ticket {id} in {self.store.root}")
-        try:
-            packed = PackedMask.from_bytes(data)
-        except ValueError as error:
-            raise DamagedTicket(f"ticket {id} in {self.store.root}: {error}") from None
+            raise Missing(f"there is no ticket {id}; the same command finds it again")
+        packed = PackedMask.from_bytes(data)
         self._hold(id, packed)
         return packed
 

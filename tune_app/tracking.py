@@ -8,7 +8,6 @@ import contextlib
 import fcntl
 import logging
 import os
-import re
 import shlex
 import sys
 from collections.abc import Collection, Iterable, Iterator
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tune_app.credentials import hide_credentials
 from tune_app.curve_runs import (
     curve_id,
     evaluated,
@@ -54,20 +54,19 @@ def tracking_uri(out_dir: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{out_dir.resolve()}/mlflow.db"
 
 
-def masked(text: str) -> str:
-    """The text with *** for the user and password in any URI."""
-    text = re.sub(r"://[^:/\s]*(:\S*)?@", "://***@", text)
-    return re.sub(r"(password=)[^&\s]*", r"\1***", text)
+def artifact_root(out_dir: Path) -> Path:
+    """Where the report's files go, in the directory that holds all run directories."""
+    return out_dir.resolve() / "_mlflow_artifacts"
 
 
 def open_command(uri: str) -> str:
     """The shell command that serves MLflow's page; where a server does, its address."""
     if _is_server(uri):
-        return masked(uri)
+        return hide_credentials(uri)
     # The job runner that MLflow starts by default takes 1.5 GB and has nothing to do here.
     return (
         f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {shlex.quote(sys.executable)} -m mlflow ui"
-        f" --workers 1 --backend-store-uri {shlex.quote(masked(uri))}"
+        f" --workers 1 --backend-store-uri {shlex.quote(hide_credentials(uri))}"
     )
 
 
@@ -173,7 +172,7 @@ class Tracker:
         """The address of the main view, on the server or where `open_command` serves it."""
         server = "http://127.0.0.1:5000"
         if _is_server(self.uri):
-            server = masked(self.uri).replace("***@", "").rstrip("/")
+            server = hide_credentials(self.uri).replace("***@", "").rstrip("/")
         views, _ = saved_views(self._sweep, {})
         query = views[0].query if views else "workflowType=machine_learning"
         return f"{server}/#/experiments/{self._experiment_id}/runs?{query}"
@@ -265,7 +264,7 @@ def _tracking_errors(uri: str) -> Iterator[None]:
         while cause := root.__cause__ or (not root.__suppress_context__ and root.__context__):
             root = cause
         line = next(iter(str(root).splitlines()), "")
-        raise TrackingError(masked(f"{uri}: {type(root).__name__}: {line}")) from error
+        raise TrackingError(hide_credentials(f"{uri}: {type(root).__name__}: {line}")) from error
 
 
 def _connect(uri: str) -> "MlflowClient":

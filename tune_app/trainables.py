@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,13 +23,13 @@ from lt_core.train import Diverged
 from tune_app.checkpoints import StoredCheckpoints
 from tune_app.plan import Chain, Training, rounds_left
 from tune_app.spec import Prune
-from tune_app.store import Store, StoreError, as_line
-from tune_app.ticket_store import DamagedTicket, TicketStore
+from tune_app.store import Missing, Store, StoreError, as_line
+from tune_app.ticket_store import TicketStore
 
 Report = dict[str, Any]
 """What a trial tells the driver: `result`, a line of results.jsonl, which `TicketTrial` sends as
-text; `tickets`, the ids of what this round found; `failed`, a training's id and the reason;
-`done`."""
+text; `tickets`, the ids of what this round found; `failed`, a training's id, and the `reason`;
+`stop`, that other trials would fail for it too; `notes`, what the user is to be told; `done`."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,9 @@ class TicketTrial(tune.Trainable):
         if "result" in report:
             # As text: Tune keeps statistics of each number in a dict, 100 kB a trial in the driver.
             report |= {"result": as_line(report["result"])}
-        return report | {"masks_from_disk": self.tickets.num_from_disk - from_disk}
+        notes, self.setting.store.notes = self.setting.store.notes, []
+        from_disk = self.tickets.num_from_disk - from_disk
+        return report | {"masks_from_disk": from_disk, "notes": notes}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: what is done is in the store, and a trial that starts again looks there."""
@@ -99,40 +101,43 @@ class Worker:
 
     def find(self, chain: Chain, needed: Collection[str]) -> Iterator[Report]:
         """Train the rounds of a chain that are left; those before are only reported."""
-        store = self.setting.store
-        stored = store.stored(among=(*chain.ids, *chain.tickets, *chain.weights))
-        left = rounds_left(chain, stored, needed)
-        for training in chain.trainings[: left[0].round if left else None]:
-            tickets = chain.found[training.round]
-            yield {"result": store.result(training.id), "tickets": tickets}
-        training = None
+        store, training = self.setting.store, chain.trainings[0]
         try:
+            stored = store.stored(among=(*chain.ids, *chain.tickets, *chain.weights))
+            results = store.results(stored.results.intersection(chain.ids))
+            stored = replace(stored, results=frozenset(results))
+            left = rounds_left(chain, stored, needed)
+            for training in chain.trainings[: left[0].round if left else None]:
+                tickets = chain.found[training.round]
+                yield {"result": results[training.id], "tickets": tickets}
             if left and left[0].round == 0:
                 training, *left = left
-                yield self._find_in_dense(chain, stored.keeps_weights(training.id))
+                yield self._find_in_dense(chain, results.get(training.id))
             rounds = self._rounds(chain, left)
             for training in left:
                 yield self._find_in_round(chain, training, next(rounds))
         except FAILURES as error:
-            yield {"failed": training.id, "reason": _reason(error), "done": True}
+            yield _failure(training, error)
 
-    def _find_in_dense(self, chain: Chain, is_trained: bool) -> Report:
+    def _find_in_dense(self, chain: Chain, result: dict[str, Any] | None) -> Report:
         """The tickets of the dense network, which is not trained again for another pruning."""
         store, training = self.setting.store, chain.trainings[0]
         mask = self._mask(training)
-        if is_trained:
-            network = rewind.to_initialization(self.setting.model, self.data, seed=chain.seed)
-            network.load_state_dict(_tensors(store.weights(training.id)))
-        else:
+        weights = None if result is None else store.weights(training.id)
+        if weights is None:
             evaluation = self._train(training, mask)
             network = evaluation.model
             store.put_weights(training.id, _arrays(rewind.state(network)))
+        else:
+            network = rewind.to_initialization(self.setting.model, self.data, seed=chain.seed)
+            network.load_state_dict(_tensors(weights))
         num_alive = self._num_alive(chain)
         for round, ticket in enumerate(chain.found[0], start=1):
             pruning = self.setting.prune.of_round(round)
             found = prune_trained(network, self.data, mask, pruning, num_alive.get(round))
             self.tickets.put(ticket, pack(found))
-        result = store.result(training.id) if is_trained else self._keep(training, evaluation)
+        if weights is None:
+            result = self._keep(training, evaluation)
         return {"result": result, "tickets": chain.found[0]}
 
     def _rounds(self, chain: Chain, left: Sequence[Training]) -> Iterator[Round]:
@@ -174,14 +179,14 @@ class Worker:
 
     def evaluate(self, training: Training) -> Iterator[Report]:
         """Train under one mask, unless it was done since it was planned."""
-        result = self.setting.store.result(training.id)
         try:
+            result = self.setting.store.result(training.id)
             if result is None:
                 evaluation = self._train(training, self._mask(training))
                 result = self._keep(training, evaluation)
             yield {"result": result, "done": True}
         except FAILURES as error:
-            yield {"failed": training.id, "reason": _reason(error), "done": True}
+            yield _failure(training, error)
 
     def _train(self, training: Training, mask: Mask) -> Evaluation:
         return evaluate(
@@ -241,7 +246,9 @@ class Worker:
         if kept is not None:
             return _tensors(kept)
         if training.rewound_at is None:
-            raise StoreError(f"there are no weights {training.weights} in {store.root}")
+            raise Missing(
+                f"there are no weights {training.weights}; the same command trains them again"
+            )
         weights = rewind.to_step(
             self.setting.model,
             self.data,
@@ -271,7 +278,7 @@ class Worker:
         return result
 
 
-FAILURES = (Diverged, OSError, DamagedTicket, StoreError)
+FAILURES = (Diverged, Missing, StoreError)
 """What another try would not mend."""
 
 
@@ -283,5 +290,7 @@ def _tensors(arrays: Mapping[str, np.ndarray]) -> State:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def _failure(training: Training, error: Exception) -> Report:
+    reason = f"{type(error).__name__}: {error}"
+    stop = isinstance(error, StoreError)
+    return {"failed": training.id, "reason": reason, "stop": stop, "done": True}

@@ -2,18 +2,19 @@
 
 import pytest
 import torch
+from tiny_sweep import file_of
 
 from lt_core.checkpoint import Checkpoint
 from tune_app import checkpoints
 from tune_app.checkpoints import StoredCheckpoints
-from tune_app.store import Store, StoreError
+from tune_app.store import Store
 
 STATE = Checkpoint(30, {"fc.weight": torch.eye(2)}, {"fc.weight": torch.ones(2, 2)})
 
 
 @pytest.fixture
 def store(tmp_path):
-    store = Store(tmp_path)
+    store = Store(str(tmp_path))
     store.create()
     return store
 
@@ -28,7 +29,7 @@ def clock(monkeypatch):
 
 def test_what_is_kept_is_there_for_another_process(store):
     StoredCheckpoints(store, "3f0c", "10min").save(STATE)
-    kept = StoredCheckpoints(Store(store.root), "3f0c", "10min").load()
+    kept = StoredCheckpoints(Store(store.place), "3f0c", "10min").load()
     assert kept.step == 30
     assert torch.equal(kept.network["fc.weight"], torch.eye(2))
     assert torch.equal(kept.momentum["fc.weight"], torch.ones(2, 2))
@@ -57,7 +58,9 @@ def test_by_time_since_the_training_began_or_was_kept(store, clock):
     assert kept.is_due()
 
 
-def test_a_damaged_state_is_refused_and_says_what_to_do(store):
-    store.put_checkpoint("3f0c", STATE.to_bytes()[:-1])
-    with pytest.raises(StoreError, match=r"checkpoint 3f0c in .* is damaged .* delete it, and"):
-        StoredCheckpoints(store, "3f0c", "10min").load()
+def test_a_damaged_state_is_set_aside_and_the_training_starts_from_its_beginning(store):
+    StoredCheckpoints(store, "3f0c", "10min").save(STATE)
+    path = file_of(store, "checkpoints", "3f0c")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert StoredCheckpoints(store, "3f0c", "10min").load() is None
+    assert not path.exists() and len(store.notes) == 1

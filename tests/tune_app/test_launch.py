@@ -52,7 +52,7 @@ def kill_below(process: subprocess.Popen[str], name: str = "", at_most: int = 10
 
 
 def num_stored(runs: Path) -> int:
-    return len(Store(runs / "_store").stored().results)
+    return len(Store(str(runs / "_store")).stored().results)
 
 
 def test_a_run_leaves_every_training_on_record(finished):
@@ -197,9 +197,9 @@ def test_a_training_goes_on_from_its_last_checkpoint(tiny, launch, tmp_path):
     longer += ["eval.parameters.lr=null", "train.duration=200ep", "checkpoint_every=1ep"]
     runs, undisturbed = tmp_path / "runs", tmp_path / "undisturbed"
     with started(tiny, "--out", runs, *longer) as process:
-        wait_until(lambda: any((runs / "_store" / "checkpoints").rglob("*.safetensors")), process)
+        wait_until(lambda: any((runs / "_store" / "checkpoints").rglob("*.gz")), process)
         kill_below(process)
-    kept = list((runs / "_store" / "checkpoints").rglob("*.safetensors"))
+    kept = list((runs / "_store" / "checkpoints").rglob("*.gz"))
     assert kept and num_stored(runs) == 0
     again = launch(tiny, "--out", runs, *longer)
     assert again.returncode == 0, again.stderr
@@ -330,5 +330,5 @@ def test_the_command_line_has_no_more_options_than_these(launch):
     """What belongs to the experiment goes into the sweep file."""
     help_text = launch("--help").stdout
     options = {word.strip(",") for word in help_text.split() if word.startswith("-")}
-    assert options >= {"--dry-run", "--out", "--help"}
-    assert {o for o in options if o.startswith("--")} == {"--dry-run", "--out", "--help"}
+    assert options >= {"--dry-run", "--out", "--store", "--help"}
+    assert {o for o in options if o.startswith("--")} == {"--dry-run", "--out", "--store", "--help"}

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tune_app.plan import Chain, Plan, Stored, make_plan, rounds_left, what_is_left
+from tune_app.plan import (
+    Chain,
+    Plan,
+    Stored,
+    make_plan,
+    rounds_left,
+    used,
+    what_is_left,
+    without,
+)
 from tune_app.spec import Sweep, load_sweep
 
 GRID = Path(__file__).parents[2] / "sweeps" / "lr_grid.yaml"
@@ -387,6 +396,59 @@ def test_kept_weights_of_a_dense_network_are_pruned_without_training_it_again():
     assert left.trainings == set(plan.chains[0].ids) - {dense}
     left = what_is_left(plan, Stored(frozenset({dense})))
     assert left.trainings == set(plan.chains[0].ids)
+
+
+def test_what_a_run_that_goes_on_reads_of_what_is_stored():
+    plan = make_plan(small())
+    chain = plan.chains[0]
+    all_tickets = everything(plan).tickets
+    # Round 2 of the first chain is left, under its second ticket, and what is under its last one.
+    results = plan.trainings.keys() - {chain.ids[2], chain.ids[3]}
+    results -= {t.id for t in plan.evaluations if t.ticket == chain.tickets[2]}
+    stored = Stored(frozenset(results), all_tickets)
+    assert used(what_is_left(plan, stored), stored).tickets == {chain.tickets[1], chain.tickets[2]}
+    nothing = Stored()
+    assert used(what_is_left(plan, nothing), nothing) == Stored()
+
+
+def test_a_dense_network_that_is_pruned_in_another_way_is_read():
+    plan = make_plan(small())
+    dense = frozenset(chain.ids[0] for chain in plan.chains)
+    stored = Stored(results=dense, weights=dense | {"another"})
+    assert used(what_is_left(plan, stored), stored) == Stored(weights=dense)
+
+
+def test_what_another_launch_trains_is_left_out_with_what_waits_for_it():
+    plan = make_plan(small())
+    to_do = what_is_left(plan, Stored())
+    chain = plan.chains[0]
+    rest = without(to_do, Stored(), {chain.ids[2]})
+    assert rest.chains == plan.chains[1:]
+    lost = {t.id for t in plan.evaluations if t.ticket in chain.tickets}
+    assert {t.id for t in rest.evaluations} == {t.id for t in plan.evaluations} - lost
+    # Decoupled at 3 rounds, and preserve LPR at 3 rounds and 2 H_eval.
+    assert len(lost) == 3 + 6
+    assert rest.trainings == plan.trainings.keys() - lost - set(chain.ids)
+    # Under tickets that exist already they need not wait.
+    there = without(to_do, Stored(tickets=frozenset(chain.tickets)), {chain.ids[2]})
+    assert set(there.evaluations) == set(plan.evaluations)
+
+
+def test_an_evaluation_that_another_launch_trains_is_left_out_alone():
+    plan = make_plan(small())
+    to_do = what_is_left(plan, Stored())
+    taken = plan.evaluations[3].id
+    rest = without(to_do, Stored(), {taken})
+    assert rest.chains == plan.chains
+    assert rest.trainings == plan.trainings.keys() - {taken}
+    assert without(to_do, Stored(), plan.trainings.keys()).num_trials == 0
+
+
+def test_a_chain_that_takes_the_ratios_of_one_that_is_left_out_is_left_out():
+    find = {"parameters": {"lr": {"values": [0.1, 0.2]}}, "lpr_from": [{"lr": 0.1}]}
+    plan = make_plan(small(find=find, seeds=[0]))
+    rest = without(what_is_left(plan, Stored()), Stored(), {plan.chains[0].ids[1]})
+    assert rest.chains == plan.chains[1:2]
 
 
 def test_planning_imports_neither_torch_nor_ray():

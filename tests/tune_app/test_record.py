@@ -83,11 +83,20 @@ def test_a_crash_counts_for_the_first_round_without_a_result(record, plan):
     assert traceback.read_text().startswith("Traceback")
 
 
-def test_what_was_tried_again_and_has_a_result_has_not_failed(record, plan):
-    chain = plan.chains[0]
-    record.failed(chain, None, "its worker died")
-    record.finished(result_of(chain.trainings[0]), 0)
+def test_what_is_tried_again_has_not_failed(record, plan):
+    record.tried_again(plan.chains[0], "Traceback ...\nRuntimeError: its worker died")
     assert record.failures == {}
+    said = record.progress.console.file.getvalue()
+    assert said.startswith("to be tried again: chain") and "RuntimeError: its worker died" in said
+    assert "Traceback" not in said
+
+
+def test_what_another_launch_trained_is_no_work_of_ours(record, plan):
+    stored = result_of(plan.chains[0].trainings[0])
+    record.found({stored["id"]: {"id": stored["id"], "sparsity": 0.5, "val_accuracy": 0.5}})
+    assert [result["id"] for result in record.in_plan_order()] == [stored["id"]]
+    assert record.in_plan_order()[0]["eval"] == stored["eval"]
+    assert (record.num_trained, record.progress.num_trainings) == (0, 43)
 
 
 def test_what_never_ran_says_so(record, plan):

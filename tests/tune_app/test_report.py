@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from mlflow import MlflowClient
 from synthetic_run import SWEEP, synthetic_results, write_run
 
 from tune_app.answer import answer
@@ -374,6 +375,28 @@ def test_the_command_prints_what_it_found(run_dir, capsys):
     assert table.startswith("test accuracy (%) at 93.8% pruned")
     assert files.splitlines()[-1] == str(run_dir / "report.md")
     assert err == ""
+
+
+def test_sync_rebuilds_an_experiment_that_was_lost(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    run_dir = write_run(tmp_path / "tiny", SWEEP, results_at(CLEAR))
+    for logged in ("30 curves of 30", "0 curves of 30"):
+        assert main([str(run_dir), "--sync"]) == 0
+        assert f"\n{logged} had something new\n" in capsys.readouterr().out
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = client.get_experiment_by_name("tiny")
+    runs = client.search_runs([experiment.experiment_id], max_results=100)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len(runs) == 31  # and the report
+    assert any(name.startswith("mlflow.sharedViewState.") for name in experiment.tags)
+
+
+def test_sync_says_that_mlflow_is_away(run_dir, capsys, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://me:secret@127.0.0.1:1/mlflow")
+    assert main([str(run_dir), "--sync"]) == 2
+    out, err = capsys.readouterr()
+    assert str(run_dir / "report.md") in out  # drawn all the same
+    assert err.startswith("error: postgresql://***@127.0.0.1:1/mlflow: ")
 
 
 def damage(name, text):

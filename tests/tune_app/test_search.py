@@ -22,7 +22,7 @@ def take(search: PlanSearch, *, prefix: str = "t") -> list:
 
 def test_chains_come_first_then_what_needs_no_ticket_then_it_waits(tiny):
     plan, to_do = planned(tiny)
-    *handed_out, answer = take(PlanSearch(to_do, tickets=()))
+    *handed_out, answer = take(PlanSearch(to_do, (), max_failures=1))
     assert handed_out[:4] == list(plan.chains)
     assert [work.kind for work in handed_out[4:]] == ["global_random"] * 8
     assert answer is None
@@ -30,7 +30,7 @@ def test_chains_come_first_then_what_needs_no_ticket_then_it_waits(tiny):
 
 def test_a_ticket_frees_exactly_its_evaluations(tiny):
     plan, to_do = planned(tiny)
-    search = PlanSearch(to_do, tickets=())
+    search = PlanSearch(to_do, (), max_failures=1)
     take(search)
     ticket = plan.chains[0].tickets[0]
     search.on_trial_result("t0", {"tickets": [ticket]})
@@ -45,7 +45,7 @@ def test_a_ticket_frees_exactly_its_evaluations(tiny):
 
 def test_it_ends_when_all_chains_have_ended(tiny):
     plan, to_do = planned(tiny)
-    search = PlanSearch(to_do, tickets=())
+    search = PlanSearch(to_do, (), max_failures=1)
     take(search)
     for number, chain in enumerate(plan.chains):
         assert search.suggest("wait") is None
@@ -63,21 +63,35 @@ def end(search: PlanSearch, *, error: bool = False) -> None:
         search.on_trial_complete(trial_id, error=error)
 
 
-def test_a_trial_that_fails_is_handed_out_once_more(tiny):
+def test_a_trial_that_fails_is_handed_out_again_but_not_endlessly(tiny):
     _, to_do = planned(tiny)
-    search = PlanSearch(to_do, tickets=())
+    search = PlanSearch(to_do, (), max_failures=2)
     *first, _ = take(search)
+    for attempt in ("u", "v"):
+        end(search, error=True)
+        assert not any(map(search.gives_up, first))
+        *again, answer = take(search, prefix=attempt)
+        assert again == first
+        assert answer is None
     end(search, error=True)
-    *second, answer = take(search, prefix="u")
-    assert second == first
-    assert answer is None
-    end(search, error=True)
+    assert all(map(search.gives_up, first))
     assert search.suggest("end") == Searcher.FINISHED
+
+
+def test_where_the_store_refuses_nothing_more_is_handed_out(tiny):
+    _, to_do = planned(tiny)
+    search = PlanSearch(to_do, (), max_failures=1)
+    search.suggest("t0")
+    search.suggest("t1")
+    search.on_trial_complete("t0", {"failed": "a1", "stop": True})
+    assert search.suggest("t2") is None  # the other may still store what it does
+    search.on_trial_complete("t1", {"done": True})
+    assert search.suggest("t2") == Searcher.FINISHED
 
 
 def test_nothing_is_tried_again_where_that_is_not_wanted(tiny):
     _, to_do = planned(tiny)
-    search = PlanSearch(to_do, tickets=(), try_again=False)
+    search = PlanSearch(to_do, (), max_failures=0)
     take(search)
     end(search, error=True)
     assert search.suggest("end") == Searcher.FINISHED
@@ -91,7 +105,7 @@ def constrained(tiny):
 
 def test_a_chain_waits_for_all_the_tickets_whose_ratios_it_takes(tiny):
     plan, to_do = constrained(tiny)
-    search = PlanSearch(to_do, tickets=())
+    search = PlanSearch(to_do, (), max_failures=1)
     *handed_out, _ = take(search)
     assert handed_out[:4] == list(plan.chains[:4])
     assert not any(isinstance(work, Chain) for work in handed_out[4:])
@@ -107,12 +121,12 @@ def test_a_chain_waits_for_all_the_tickets_whose_ratios_it_takes(tiny):
 def test_tickets_that_are_stored_hold_no_chain_back(tiny):
     plan, to_do = constrained(tiny)
     stored = [ticket for chain in plan.chains[:4] for ticket in chain.tickets]
-    assert take(PlanSearch(to_do, stored))[:6] == list(plan.chains)
+    assert take(PlanSearch(to_do, stored, max_failures=1))[:6] == list(plan.chains)
 
 
 def test_it_ends_when_a_chain_that_others_wait_for_has_failed(tiny):
     _, to_do = constrained(tiny)
-    search = PlanSearch(to_do, tickets=(), try_again=False)
+    search = PlanSearch(to_do, (), max_failures=0)
     take(search)
     end(search, error=True)
     assert search.suggest("end") == Searcher.FINISHED
@@ -120,7 +134,7 @@ def test_it_ends_when_a_chain_that_others_wait_for_has_failed(tiny):
 
 def test_a_failed_chain_does_not_hold_up_the_rest(tiny):
     _, to_do = planned(tiny)
-    search = PlanSearch(to_do, tickets=(), try_again=False)
+    search = PlanSearch(to_do, (), max_failures=0)
     *handed_out, _ = take(search)
     assert len(handed_out) == 4 + 8  # chains, and random masks that wait for none
     end(search, error=True)
@@ -132,7 +146,7 @@ def test_tickets_that_are_stored_hold_nothing_back(tiny):
     ids = frozenset(id for chain in plan.chains for id in chain.ids)
     tickets = frozenset(ticket for chain in plan.chains for ticket in chain.tickets)
     plan, to_do = planned(tiny, Stored(ids, tickets))
-    search = PlanSearch(to_do, tickets)
+    search = PlanSearch(to_do, tickets, max_failures=1)
     *handed_out, answer = take(search)
     assert not any(isinstance(work, Chain) for work in handed_out)
     assert handed_out == list(plan.evaluations)
@@ -143,6 +157,6 @@ def test_tickets_that_are_stored_hold_nothing_back(tiny):
 
 def test_a_chain_is_told_which_of_its_tickets_are_needed(tiny):
     plan, to_do = planned(tiny)
-    search = PlanSearch(to_do, tickets=())
+    search = PlanSearch(to_do, (), max_failures=1)
     config = search.suggest("t0")
     assert config["needed"] == frozenset(plan.chains[0].tickets[:2])  # rounds 1 and 2

@@ -50,7 +50,7 @@ def test_a_shipped_sweep_runs_and_is_drawn(path, tmp_path):
     torch.set_num_threads(1)
     sweep = in_seconds(path)
     plan = make_plan(sweep)
-    store = Store(tmp_path / "store")
+    store = Store(str(tmp_path / "store"))
     store.create()
     setting = Setting(sweep.model, sweep.prune, sweep.rewind, 1, "1ep", store, None, None)
     worker = Worker(setting, data.load(sweep.dataset), Files(store), "cpu")

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from tiny_sweep import Files
+from tiny_sweep import Files, file_of, what_was_computed
 
 from lt_core import data, rewind
 from lt_core.config import Rewinding
@@ -17,6 +17,7 @@ from lt_core.steps import Steps
 from tune_app.checkpoints import StoredCheckpoints
 from tune_app.plan import make_plan
 from tune_app.spec import Sweep, load_sweep
+from tune_app.storage import Directory
 from tune_app.store import Store
 from tune_app.trainables import Setting, Worker
 
@@ -38,7 +39,7 @@ def plan(sweep):
 
 @pytest.fixture
 def worker(sweep, tmp_path):
-    store = Store(tmp_path)
+    store = Store(str(tmp_path))
     store.create()
     setting = Setting(sweep.model, sweep.prune, sweep.rewind, 1, "1ep", store, None, "c0ffee")
     return Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
@@ -69,7 +70,7 @@ def test_a_chain_goes_on_to_the_same_bits(worker, plan):
     assert reports[0]["result"] == first  # reported again, not trained again
     on = [report["result"] for report in reports]
 
-    fresh = Store(worker.setting.store.root / "fresh")
+    fresh = Store(f"{worker.setting.store.place}/fresh")
     fresh.create()
     setting = dataclasses.replace(worker.setting, store=fresh)
     undisturbed = Worker(setting, worker.data, Files(fresh), "cpu")
@@ -116,7 +117,7 @@ def test_a_lost_ticket_is_found_again_to_the_same_bits(worker, plan):
     list(worker.find(chain, needed=()))
     store, lost = worker.setting.store, chain.tickets[1]
     before = store.ticket(lost)
-    store._path("tickets", lost).unlink()
+    file_of(store, "tickets", lost).unlink()
     assert len(list(worker.find(chain, needed=()))) == 3
     assert store.ticket(lost) is None  # nobody needs it
     list(worker.find(chain, needed={lost}))
@@ -148,7 +149,7 @@ def changed(worker, sweep_file, **keys):
 
 
 def in_a_store_of_its_own(worker, name):
-    store = Store(worker.setting.store.root / name)
+    store = Store(f"{worker.setting.store.place}/{name}")
     store.create()
     setting = dataclasses.replace(worker.setting, store=store)
     return dataclasses.replace(worker, setting=setting, tickets=Files(store))
@@ -350,11 +351,12 @@ def test_weights_that_are_gone_fail_the_training_and_say_so(worker, tiny):
     chain = plan.chains[0]
     list(worker.find(chain, needed=()))
     store = worker.setting.store
-    store._path("weights", chain.weights[1]).unlink()
+    file_of(store, "weights", chain.weights[1]).unlink()
     [report] = worker.evaluate(evaluation(plan, "lottery", 2, ticket=chain.tickets[1]))
     assert report["reason"] == (
-        f"StoreError: there are no weights {chain.weights[1]} in {store.root}"
+        f"Missing: there are no weights {chain.weights[1]}; the same command trains them again"
     )
+    assert not report["stop"]
 
 
 def evaluation(plan, kind, round, **fields):
@@ -404,9 +406,38 @@ def test_a_full_disk_fails_the_training_and_says_so(worker, plan, monkeypatch):
     def no_space(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Store, "put_ticket", no_space)
+    monkeypatch.setattr(Directory, "write", no_space)
     *_, last = worker.find(plan.chains[0], needed=())
     assert last["failed"] == plan.chains[0].ids[0]
+    assert last["reason"].startswith("StoreError: ")
     assert "No space left on device" in last["reason"]
-    assert last["done"]
+    assert last["done"] and last["stop"]  # others would train in vain
     assert worker.setting.store.stored().results == frozenset()
+
+
+@pytest.mark.parametrize("kind", ["results", "weights"])
+def test_what_is_damaged_while_a_sweep_runs_is_made_again(worker, plan, kind):
+    chain, store = plan.chains[0], worker.setting.store
+    list(worker.find(chain, needed=()))
+    before, ticket = store.results(chain.ids), store.ticket(chain.tickets[0])
+    file_of(store, kind, chain.ids[0]).write_bytes(b"garbled")
+    file_of(store, "tickets", chain.tickets[0]).unlink()  # the dense network is to be pruned again
+    list(worker.find(chain, needed=chain.tickets))
+    after = store.results(chain.ids)
+    assert what_was_computed(after.values()) == what_was_computed(before.values())
+    assert store.ticket(chain.tickets[0]) == ticket
+    [note] = store.notes
+    assert f"{chain.ids[0]}" in note and "set aside" in note
+
+
+def test_a_damaged_ticket_fails_what_is_under_it_and_is_found_by_the_next_run(worker, plan):
+    chain, store = plan.chains[0], worker.setting.store
+    list(worker.find(chain, needed=()))
+    ticket = store.ticket(chain.tickets[0])
+    file_of(store, "tickets", chain.tickets[0]).write_bytes(b"garbled")
+    [report] = worker.evaluate(evaluation(plan, "lottery", 1, ticket=chain.tickets[0]))
+    assert report["reason"] == (
+        f"Missing: there is no ticket {chain.tickets[0]}; the same command finds it again"
+    )
+    list(worker.find(chain, needed=chain.tickets))
+    assert store.ticket(chain.tickets[0]) == ticket

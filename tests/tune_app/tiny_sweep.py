@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lt_core.mask import PackedMask
-from tune_app.store import Store
+from tune_app.store import Missing, Store
 
 OUTSIDE = dict(os.environ)
 
@@ -50,6 +50,12 @@ def what_was_computed(results: list[dict[str, Any]]) -> dict[str, dict[str, Any]
     }
 
 
+def file_of(store: Store, kind: str, id: str) -> Path:
+    """The file that holds something of a store on disk."""
+    [path] = Path(store.place, kind, id[:2]).glob(f"{id}.*")
+    return path
+
+
 class Files:
     """Tickets without an object store."""
 
@@ -60,4 +66,7 @@ class Files:
         self.store.put_ticket(id, packed.to_bytes())
 
     def get(self, id: str) -> PackedMask:
-        return PackedMask.from_bytes(self.store.ticket(id))
+        data = self.store.ticket(id)
+        if data is None:
+            raise Missing(f"there is no ticket {id}; the same command finds it again")
+        return PackedMask.from_bytes(data)
