@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -235,40 +235,23 @@ def _train(
     ray_settings.apply()
     from tune_app import runner
 
-    claims = Claims(store)
     store.patience_s = PATIENCE_S
     with runner.ray_cluster(sweep.resources_per_trial) as num_cores:
         _obey_signals()  # Ray put handlers of its own in their place
         tracking.start()
         images = runner.share(data)
-        while True:
-            others = [claim for claim in claims.of_others() if claim.ids & to_do.trainings]
-            elsewhere = frozenset().union(*(claim.ids for claim in others))
-            for claim in others:
-                record.noted(
-                    f"{claim.who} trains {len(claim.ids & to_do.trainings):,} of these: they are "
-                    "left to it, and waited for"
-                )
-            mine = without(to_do, stored, elsewhere | record.failures.keys())
-            if mine.num_trials:
-                with claims.held(mine.trainings):
-                    scratch = record.run_dir.path / "_ray"
-                    is_tried = runner.run_trials(
-                        sweep, mine, stored, store, images, record.commit, scratch, record
-                    )
-                if not is_tried:
-                    record.noted("stopped, since the store refuses to work")
-                    break
-            if not others:
-                break
-            while any(claim.ids & elsewhere for claim in claims.of_others()):
-                time.sleep(WAIT_S)
-            stored = store.stored()
-            new = stored.results.intersection(plan.trainings).difference(record.results)
-            record.found(store.results(new))
-            to_do = what_is_left(plan, stored)
-        if not claims.of_others():
-            runner.forget_tickets(store)
+        scratch = record.run_dir.path / "_ray"
+
+        def run(to_do: ToDo, stored: Stored) -> None:
+            runner.run_trials(sweep, to_do, stored, store, images, record.commit, scratch, record)
+
+        claims = Claims(store)
+        try:
+            _share_the_work(plan, to_do, stored, claims, record, run)
+            if not claims.of_others():
+                runner.forget_tickets(store)
+        except (StoreError, runner.ClusterError) as error:
+            record.noted(f"stopped: {error}")
     wall = time.monotonic() - begin
     share = record.training_seconds / (num_cores * wall)
     record.progress.say(
@@ -277,6 +260,42 @@ def _train(
     )
     if record.num_masks_from_disk:
         record.progress.say(f"{record.num_masks_from_disk:,} masks came from disk, not from memory")
+
+
+def _share_the_work(
+    plan: Plan,
+    to_do: ToDo,
+    stored: Stored,
+    claims: Claims,
+    record: Record,
+    run: Callable[[ToDo, Stored], None],
+) -> None:
+    """Run what no other launch is at, and wait for the rest; run that too where it does not come.
+
+    Raises:
+        StoreError: when the store refuses to work.
+    """
+    store = claims.store
+    while True:
+        others = [claim for claim in claims.of_others() if claim.ids & to_do.trainings]
+        elsewhere = frozenset().union(*(claim.ids for claim in others))
+        for claim in others:
+            record.noted(
+                f"{claim.who} trains {len(claim.ids & to_do.trainings):,} of these: they are left "
+                "to it, and waited for"
+            )
+        mine = without(to_do, stored, elsewhere | record.failures.keys())
+        if mine.num_trials:
+            with claims.held(mine.trainings):
+                run(mine, stored)
+        if not others:
+            return
+        while any(claim.ids & elsewhere for claim in claims.of_others()):
+            time.sleep(WAIT_S)
+        stored = store.stored()
+        new = stored.results.intersection(plan.trainings).difference(record.results)
+        record.found(store.results(new))
+        to_do = what_is_left(plan, stored)
 
 
 def _print_missing(missing: Sequence[Mapping[str, Any]], run_dir: RunDirectory) -> None:

@@ -16,6 +16,9 @@ _SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",
     # Ctrl-C ends the launch; Tune would let it return as if it had finished.
     "TUNE_DISABLE_SIGINT_HANDLER": "1",
+    # Tune ends altogether where Ray kills a trial to save memory; one that the kernel kills is only
+    # that trial's failure.
+    "RAY_memory_monitor_refresh_ms": "0",
     # With one, a custom searcher's default, cores idle between short trials.
     "TUNE_MAX_PENDING_TRIALS_PG": "16",
 }

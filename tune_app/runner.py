@@ -11,16 +11,21 @@ from typing import Any, Protocol
 import ray
 from pydantic_core import from_json
 from ray import tune
+from ray.exceptions import OutOfMemoryError
 
 from lt_core.data import DataSet
 from tune_app.curves import Result
 from tune_app.plan import Chain, Stored, ToDo, Training
 from tune_app.search import PlanSearch, StartAll
 from tune_app.spec import Resources, Sweep
-from tune_app.store import Store
+from tune_app.store import Store, StoreError
 from tune_app.ticket_store import start_holder
 from tune_app.trainables import Setting, TicketTrial
 from tune_app.yaml_source import SpecError
+
+
+class ClusterError(Exception):
+    """The cluster cannot go on; says what to change."""
 
 
 class Listener(Protocol):
@@ -86,11 +91,8 @@ def run_trials(
     commit: str | None,
     scratch: Path,
     listener: Listener,
-) -> bool:
+) -> None:
     """Run all trials of `to_do` until each has finished or failed for good.
-
-    Returns:
-        Whether all were tried: they are not where the store refuses to work.
 
     Args:
         sweep: where they come from.
@@ -101,6 +103,10 @@ def run_trials(
         commit: of this program, for the results.
         scratch: a directory for Tune's own files, which are of no use afterwards.
         listener: told of everything.
+
+    Raises:
+        StoreError: when the store refuses to work, and so not all were tried.
+        ClusterError: when the cluster does.
     """
     start_holder(store.place)
     resources = sweep.resources_per_trial
@@ -140,9 +146,17 @@ def run_trials(
     )
     try:
         tuner.fit()
+    except RuntimeError as error:
+        if isinstance(error.__cause__, OutOfMemoryError):
+            raise ClusterError(
+                "Ray killed workers to save memory, which Tune does not survive: start the nodes "
+                "of the cluster with RAY_memory_monitor_refresh_ms=0"
+            ) from None
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return not search.is_stopped
+    if search.stopped_by:
+        raise StoreError(search.stopped_by)
 
 
 def forget_tickets(store: Store) -> None:
@@ -179,7 +193,8 @@ class _Callback(tune.Callback):
         self.listener.ended(trial.config["work"])
 
     def on_trial_error(self, iteration, trials, trial, **info) -> None:
-        work, reason = trial.config["work"], trial.get_error() or "its worker died"
+        # Not trial.get_error(), which looks where the file comes to lie later.
+        work, reason = trial.config["work"], Path(trial.error_file).read_text()
         if self.search.gives_up(work):
             self.listener.failed(work, None, reason)
         else:

@@ -39,7 +39,8 @@ class PlanSearch(Searcher):
         self.running: dict[str, Chain | Training] = {}
         self.max_failures = max_failures
         self.num_failures: Counter[Chain | Training] = Counter()
-        self.is_stopped = False
+        self.stopped_by = ""
+        """Why nothing more is handed out."""
         for evaluation in to_do.evaluations:
             if evaluation.ticket is None or evaluation.ticket in tickets:
                 self.ready.append(evaluation)
@@ -49,7 +50,7 @@ class PlanSearch(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's config; None to be asked again later; FINISHED when nothing can come."""
         for queue in (self.chains, self.ready):
-            if queue and not self.is_stopped:
+            if queue and not self.stopped_by:
                 self.running[trial_id] = queue.popleft()
                 return self._config(self.running[trial_id])
         return None if self.running else Searcher.FINISHED
@@ -77,7 +78,7 @@ class PlanSearch(Searcher):
     ) -> None:
         work = self.running.pop(trial_id, None)
         if result is not None and result.get("stop"):
-            self.is_stopped = True  # the others would train, and fail as it did
+            self.stopped_by = result["reason"]  # the others would train, and fail as it did
         if error and work is not None:
             self.num_failures[work] += 1
             if not self.gives_up(work):

@@ -22,6 +22,9 @@ T = TypeVar("T")
 class Storage(Protocol):
     """A place for files."""
 
+    def create(self) -> None:
+        """Make the place, if it is not there."""
+
     def read(self, name: str) -> bytes | None:
         """A file; None where there is none."""
 
@@ -60,6 +63,9 @@ class Directory:
     def __init__(self, path: str) -> None:
         self.path = path
 
+    def create(self) -> None:
+        Path(self.path).mkdir(parents=True, exist_ok=True)
+
     def read(self, name: str) -> bytes | None:
         try:
             with open(self._at(name), "rb", buffering=0) as file:
@@ -69,7 +75,7 @@ class Directory:
 
     def write(self, name: str, data: bytes) -> None:
         path = Path(self._at(name))
-        path.parent.mkdir(parents=True, exist_ok=True)
+        self._make(path.parent)
         write_atomically(path, data)
 
     def exists(self, name: str) -> bool:
@@ -90,7 +96,7 @@ class Directory:
             return None
 
     def move(self, name: str, to: str) -> None:
-        Path(self._at(to)).parent.mkdir(parents=True, exist_ok=True)
+        self._make(Path(self._at(to)).parent)
         os.replace(self._at(name), self._at(to))
 
     def delete(self, name: str) -> None:
@@ -98,6 +104,13 @@ class Directory:
 
     def map(self, do: Callable[[str], T], items: Iterable[str]) -> Iterator[T]:
         return map(do, items)
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder, but not the place itself, which may be a disk that is away."""
+        if not folder.is_dir():
+            if folder.parent != Path(self.path):
+                self._make(folder.parent)
+            folder.mkdir(exist_ok=True)
 
     def _at(self, name: str) -> str:
         # Of 100,000 results, a Path each takes as long as reading them.
@@ -124,6 +137,8 @@ class Cloud:
         from pyarrow.fs import FileSystem  # half a second that few need
 
         return FileSystem.from_uri(self.url)
+
+    def create(self) -> None: ...
 
     def read(self, name: str) -> bytes | None:
         files, root = self._opened

@@ -97,6 +97,7 @@ class Store:
             StoreError: when it cannot.
         """
         try:
+            self.storage.create()
             self.storage.write(MARKER, json.dumps({"format": FORMAT}).encode())
         except OSError as error:
             why = error.strerror or str(error)

@@ -1,58 +1,29 @@
 """The command line from end to end: real Ray, real MLflow, real kills."""
 
-import contextlib
 import json
-import re
 import shutil
 import signal
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import pytest
-from tiny_sweep import NUM_TRAININGS, TINY, command, environment, read_results, what_was_computed
+from tiny_sweep import (
+    NUM_TRAININGS,
+    TINY,
+    command,
+    kill_below,
+    num_stored,
+    num_trained,
+    read_results,
+    same_results,
+    started,
+    wait_until,
+    what_was_computed,
+)
 
 from lt_core.config import Recipe
-from tune_app.store import Store
 
 GRID = Path(__file__).parents[2] / "sweeps" / "lr_grid.yaml"
-
-
-@contextmanager
-def started(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """A launch in the background; killed at the end if it still runs."""
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command(*arguments), env=environment(), **pipes) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def wait_until(condition, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def kill_below(process: subprocess.Popen[str], name: str = "", at_most: int = 1000) -> None:
-    """Kill processes that a launch started; Ray's come and go, so that some may be gone."""
-    killed = 0
-    for child in psutil.Process(process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if killed < at_most and name in " ".join(child.cmdline()):
-                child.kill()
-                killed += 1
-    assert killed
-
-
-def num_stored(runs: Path) -> int:
-    return len(Store(str(runs / "_store")).stored().results)
 
 
 def test_a_run_leaves_every_training_on_record(finished):
@@ -161,10 +132,6 @@ def test_a_dense_network_that_is_stored_is_pruned_in_another_way(tiny, finished,
     assert num_stored(runs) == NUM_TRAININGS + 2 * 2 + 4
 
 
-def same_results(runs: Path, others: Path) -> bool:
-    return what_was_computed(read_results(runs)) == what_was_computed(read_results(others))
-
-
 def test_after_a_killed_launch_the_same_command_goes_on(tiny, finished, launch, tmp_path):
     runs = tmp_path / "runs"
     with started(tiny, "--out", runs) as process:
@@ -175,10 +142,6 @@ def test_after_a_killed_launch_the_same_command_goes_on(tiny, finished, launch, 
     # The orphaned workers may have finished what they were at.
     assert 0 < num_trained(again.stderr) <= NUM_TRAININGS - num_before
     assert same_results(runs, finished[1])
-
-
-def num_trained(stderr: str) -> int:
-    return int(re.search(r"^(\d+) trainings in", stderr, re.MULTILINE)[1])
 
 
 def test_after_a_killed_worker_its_trial_goes_on(tiny, finished, tmp_path):

@@ -91,6 +91,27 @@ def test_what_is_tried_again_has_not_failed(record, plan):
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ("Traceback (most recent call last):\n ...\nValueError: a\n", "ValueError: a"),
+        (
+            "The actor died unexpectedly before finishing this task.\n\tpid: 9606\n"
+            "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR",
+            "its worker died: killed, out of memory, or crashed outside Python",
+        ),
+        ("The actor died because its node has died. Node Id: 1f", "its node died"),
+        (
+            "1 worker(s) were killed due to the node running low on memory.\nConsider ...",
+            "its node ran low on memory",
+        ),
+    ],
+)
+def test_a_failure_is_told_in_a_line(record, plan, error, reason):
+    record.failed(plan.chains[0], None, error)
+    assert record.failures == {plan.chains[0].ids[0]: reason}
+
+
 def test_what_another_launch_trained_is_no_work_of_ours(record, plan):
     stored = result_of(plan.chains[0].trainings[0])
     record.found({stored["id"]: {"id": stored["id"], "sparsity": 0.5, "val_accuracy": 0.5}})

@@ -83,7 +83,7 @@ def test_where_the_store_refuses_nothing_more_is_handed_out(tiny):
     search = PlanSearch(to_do, (), max_failures=1)
     search.suggest("t0")
     search.suggest("t1")
-    search.on_trial_complete("t0", {"failed": "a1", "stop": True})
+    search.on_trial_complete("t0", {"failed": "a1", "reason": "StoreError: full", "stop": True})
     assert search.suggest("t2") is None  # the other may still store what it does
     search.on_trial_complete("t1", {"done": True})
     assert search.suggest("t2") == Searcher.FINISHED

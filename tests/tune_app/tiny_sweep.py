@@ -1,10 +1,18 @@
 """A sweep that takes seconds, and what tests need to launch it and to read what it left."""
 
+import contextlib
 import json
 import os
+import re
+import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from lt_core.mask import PackedMask
 from tune_app.store import Missing, Store
@@ -54,6 +62,50 @@ def file_of(store: Store, kind: str, id: str) -> Path:
     """The file that holds something of a store on disk."""
     [path] = Path(store.place, kind, id[:2]).glob(f"{id}.*")
     return path
+
+
+@contextmanager
+def started(
+    *arguments: str | Path, env: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
+    """A launch in the background; killed at the end if it still runs."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command(*arguments), env=env or environment(), **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 300
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def kill_below(process: subprocess.Popen[str], name: str = "", at_most: int = 1000) -> None:
+    """Kill processes that a launch started; Ray's come and go, so that some may be gone."""
+    killed = 0
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if killed < at_most and name in " ".join(child.cmdline()):
+                child.kill()
+                killed += 1
+    assert killed
+
+
+def num_stored(runs: Path) -> int:
+    return len(Store(str(runs / "_store")).stored().results)
+
+
+def same_results(runs: Path, others: Path) -> bool:
+    return what_was_computed(read_results(runs)) == what_was_computed(read_results(others))
+
+
+def num_trained(stderr: str) -> int:
+    return int(re.search(r"^(\d+) trainings in", stderr, re.MULTILINE)[1])
 
 
 class Files:

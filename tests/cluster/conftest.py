@@ -1,0 +1,70 @@
+"""Ray's own cluster of several nodes, on this machine."""
+
+# ruff: noqa: E402  Ray reads its settings when it is imported
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tune_app"))
+
+from tune_app import ray_settings
+
+ray_settings.apply()  # with a token of its own, before Ray is imported
+
+import psutil
+from ray.cluster_utils import Cluster
+from tiny_sweep import TINY, command, environment
+
+
+def outside(cluster: Cluster) -> dict[str, str]:
+    """The environment of a launch that knows the cluster's address and token."""
+    auth = {name: os.environ[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
+    return environment(RAY_ADDRESS=cluster.address, **auth)
+
+
+@contextmanager
+def nodes(number: int) -> Iterator[Cluster]:
+    """A head without cores and so many workers of one core each."""
+    memory = {"object_store_memory": 100_000_000}
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={"num_cpus": 0, "include_dashboard": False, **memory},
+    )
+    try:
+        for _ in range(number):
+            cluster.add_node(num_cpus=1, **memory)
+        cluster.wait_for_nodes()
+        yield cluster
+    finally:
+        cluster.shutdown()
+
+
+def kill_node(node) -> None:
+    """As if its machine lost power."""
+    for processes in list(node.all_processes.values()):
+        for started in processes:
+            process = psutil.Process(started.process.pid)
+            for each in (*process.children(recursive=True), process):
+                each.kill()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny sweep's file."""
+    path = tmp_path_factory.mktemp("sweeps") / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the tiny sweep leaves on this machine alone."""
+    runs = tmp_path_factory.mktemp("undisturbed") / "runs"
+    subprocess.run(command(tiny, "--out", runs), env=environment(), check=True, capture_output=True)
+    return runs

@@ -1,0 +1,214 @@
+"""Faults as a user meets them: what goes on, what is said, and that nothing is lost."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from tiny_sweep import (
+    environment,
+    file_of,
+    num_stored,
+    num_trained,
+    read_results,
+    same_results,
+    started,
+    wait_until,
+)
+
+from tune_app.plan import make_plan
+from tune_app.spec import load_sweep
+from tune_app.store import Store
+
+
+def copied(finished, tmp_path) -> tuple[Path, Store]:
+    """What the tiny sweep left, to be damaged."""
+    runs = tmp_path / "runs"
+    shutil.copytree(finished[1], runs)
+    return runs, Store(str(runs / "_store"))
+
+
+def test_damaged_files_are_set_aside_said_and_made_again(tiny, finished, launch, tmp_path):
+    runs, store = copied(finished, tmp_path)
+    plan = make_plan(load_sweep(tiny))
+    chain = plan.chains[0]
+    # A ticket's evaluation, which needs the ticket; a round, which needs the ticket before it.
+    evaluation = next(t for t in plan.evaluations if t.ticket == chain.tickets[0])
+    garbled = [
+        file_of(store, "results", evaluation.id),
+        file_of(store, "tickets", chain.tickets[0]),
+        file_of(store, "results", chain.ids[2]),
+        file_of(store, "tickets", chain.tickets[1]),
+    ]
+    for path in garbled:
+        path.write_bytes(path.read_bytes()[:-20])
+    unused = file_of(store, "tickets", plan.chains[1].tickets[0])
+    unused.write_bytes(b"")
+    done = launch(tiny, "--out", runs)
+    assert done.returncode == 0, done.stderr
+    for path in garbled:
+        assert f"{path} is damaged (" in done.stderr
+    assert num_trained(done.stderr) == 2
+    assert same_results(runs, finished[1])
+    assert len(list((runs / "_store" / "damaged").iterdir())) == 4
+    before = Store(str(finished[1] / "_store"))
+    assert all(store.ticket(id) == before.ticket(id) for id in chain.tickets)
+    assert unused.read_bytes() == b""  # nobody asked for it
+
+
+def test_a_dry_run_sets_nothing_aside(tiny, finished, launch, tmp_path):
+    runs, store = copied(finished, tmp_path)
+    path = file_of(store, "results", read_results(runs)[0]["id"])
+    path.write_bytes(b"")
+    assert launch(tiny, "--out", runs, "--dry-run").returncode == 0
+    assert path.exists()
+
+
+def test_a_store_on_s3_is_shared_and_its_keys_are_never_shown(tiny, finished, launch, s3, tmp_path):
+    url = s3("launch", "store")
+    done = launch(tiny, "--out", tmp_path / "one", "--store", url)
+    assert done.returncode == 0, done.stderr
+    assert same_results(tmp_path / "one", finished[1])
+    again = launch(tiny, "--out", tmp_path / "two", "--store", url)
+    assert "trials          0 to run" in again.stdout
+    assert same_results(tmp_path / "two", finished[1])
+    for path in tmp_path.rglob("*"):
+        assert not path.is_file() or b"SECRET" not in path.read_bytes(), path
+    assert "SECRET" not in done.stdout + done.stderr + again.stdout + again.stderr
+    assert not (tmp_path / "one" / "_store").exists()
+
+
+def test_a_store_that_is_gone_for_a_while_is_waited_for(tiny, finished, tmp_path):
+    runs = tmp_path / "runs"
+    with started(tiny, "--out", runs) as process:
+        wait_until(lambda: num_stored(runs) >= 3, process)
+        shutil.move(runs / "_store", tmp_path / "away")
+        lines = iter(process.stderr.readline, "")
+        threading.Timer(3, shutil.move, (tmp_path / "away", runs / "_store")).start()
+        assert any("s for the store: " in line and "not there" in line for line in lines)
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert same_results(runs, finished[1])
+
+
+def impatient(*arguments: object) -> list[str]:
+    """A launch that waits for its storage for a second."""
+    code = (
+        "import sys; from tune_app import launch; launch.PATIENCE_S = 1.0; sys.exit(launch.main())"
+    )
+    return [sys.executable, "-c", code, *map(str, arguments)]
+
+
+def test_a_store_that_stays_away_stops_the_sweep_which_then_goes_on(tiny, finished, tmp_path):
+    runs = tmp_path / "runs"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(impatient(tiny, "--out", runs), env=environment(), **pipes) as process:
+        wait_until(lambda: num_stored(runs) >= 3, process)
+        shutil.move(runs / "_store", tmp_path / "away")
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 3
+    assert re.search(r"^stopped: StoreError: .*the store is not there.*tried for 1 s", err, re.M)
+    assert "Traceback" not in err
+    assert not (runs / "_store").exists()
+    shutil.move(tmp_path / "away", runs / "_store")
+    again = subprocess.run(impatient(tiny, "--out", runs), env=environment(), **pipes)
+    assert again.returncode == 0, again.stderr
+    assert same_results(runs, finished[1])
+
+
+LONG = ("train.duration=400it", "baselines=[]")
+"""Chains of 12 trainings and 8 decoupled evaluations, in half a minute and more."""
+
+
+def test_two_launches_on_one_store_share_the_work(tiny, launch, tmp_path):
+    runs = tmp_path / "runs"
+    with started(tiny, "--out", runs, *LONG) as one:
+        wait_until(lambda: num_stored(runs) >= 1, one)
+        more = ("name=more", "find.parameters.lr.values=[0.05, 0.1, 0.2]")
+        other = launch(tiny, "--out", runs, *LONG, *more)
+        _, err = one.communicate(timeout=300)
+    assert (one.returncode, other.returncode) == (0, 0), err + other.stderr
+    left_to_it = re.search(rf"process {one.pid} on .* trains (\d+) of these", other.stderr)
+    assert int(left_to_it[1]) > 0
+    assert num_trained(err) == 20
+    # Of the third H_find, for 2 seeds: rounds 0 and 1, and 2 sparsities at 2 H_eval.
+    assert num_trained(other.stderr) == 2 * (2 + 4)
+    assert len(read_results(runs, "more")) == num_stored(runs) == 32
+
+
+def test_a_launch_takes_over_from_one_that_is_killed(tiny, tmp_path):
+    runs = tmp_path / "runs"
+    with started(tiny, "--out", runs, *LONG) as one:
+        wait_until(lambda: num_stored(runs) >= 1, one)
+        with started(tiny, "--out", runs, *LONG, "name=second") as other:
+            lines = iter(other.stderr.readline, "")
+            assert any(f"process {one.pid} on" in line for line in lines)
+            one.kill()
+            _, err = other.communicate(timeout=300)
+    assert other.returncode == 0, err
+    assert len(read_results(runs, "second")) == num_stored(runs) == 20
+
+
+OWN = """\
+import os, signal, sys
+import torch
+from lt_core import models
+
+def build(channels, classes, image_size):
+    if "ray" in sys.modules:  # in a worker
+        with open(os.environ["TRIES"], "a") as file:
+            file.write("x")
+        {fault}
+    size = {{"channels": channels, "classes": classes, "image_size": image_size}}
+    return models.build("small_resnet", **size, seed=0)
+"""
+ONCE = "if os.path.getsize(os.environ['TRIES']) == 1: "
+OUT_OF_MEMORY = "raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB')"
+KILLED = "os.kill(os.getpid(), signal.SIGKILL)"  # as Linux does where memory is short
+ONE_CHAIN = ("seeds=[0]", "baselines=[]", "eval.parameters.lr=null", "find.parameters.lr=null")
+
+
+def launch_own(launch, tiny, tmp_path, fault, *arguments):
+    (tmp_path / "own_net.py").write_text(OWN.format(fault=fault))
+    env = {"PYTHONPATH": str(tmp_path), "TRIES": str(tmp_path / "tries")}
+    more = ("model=own_net:build", "--out", tmp_path / "runs", *ONE_CHAIN, *arguments)
+    return launch(tiny, *more, **env)
+
+
+@pytest.mark.parametrize("fault", [OUT_OF_MEMORY, KILLED], ids=["raised", "killed"])
+def test_a_trial_that_runs_out_of_memory_once_is_tried_again(launch, tiny, tmp_path, fault):
+    done = launch_own(launch, tiny, tmp_path, ONCE + fault)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("to be tried again: chain lr 0.1") == 1
+    assert "failed" not in done.stderr
+    if fault == KILLED:
+        assert "its worker died: killed, out of memory, or crashed" in done.stderr
+    assert len(read_results(tmp_path / "runs")) == 3
+
+
+def test_what_always_runs_out_of_memory_is_given_up_and_listed(launch, tiny, tmp_path):
+    done = launch_own(launch, tiny, tmp_path, OUT_OF_MEMORY, "max_failures=1")
+    assert done.returncode == 3
+    assert (tmp_path / "tries").read_text() == "xx"
+    failures = (tmp_path / "runs" / "tiny" / "failures.jsonl").read_text().splitlines()
+    reasons = [json.loads(line)["reason"] for line in failures]
+    assert len(reasons) == 3
+    assert all("CUDA out of memory. Tried to allocate 2.00 GiB" in reason for reason in reasons)
+    assert reasons[1].startswith("its mask was not found: round 0 of the chain failed: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_second_signal_stops_it_now(tiny, tmp_path):
+    runs = tmp_path / "runs"
+    with started(tiny, "--out", runs) as process:
+        wait_until(lambda: num_stored(runs) >= 1, process)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
