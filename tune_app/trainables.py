@@ -1,4 +1,20 @@
-"""What a Ray Tune trial does: find the tickets of a chain, or evaluate one mask."""
+"""What a Ray Tune trial does: find the tickets of a chain, or evaluate one mask.
+
+The life of a training, and what is lost of it where whatever runs it is killed:
+
+planned    it has an id (plan.py), the same whenever it is planned
+waiting    for its ticket (search.py)
+running    its state is stored every `checkpoint_every`: lost is what came after, and the rest is
+           the same to the bit. A trial that crashed, or whose worker or node died, is handed out
+           again, `max_failures` times
+found      the weights that go on and then the tickets are stored: lost is again what came after the
+           last checkpoint; the same files are written once more
+recorded   its result is stored and its checkpoint dropped: never trained again, nothing is lost
+reported   the driver has heard of it (record.py); a chain that goes on reports it once more
+shown      results.jsonl, MLflow and figures, all of them made again from results
+failed     without a result: it diverged, lacks what it needs, or was handed out too often. The
+           driver keeps the reason, also for what waits for it; the next launch tries again
+"""
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
