@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -103,8 +103,9 @@ def _launch(options: argparse.Namespace, command: str) -> int:
     plan = make_plan(sweep)
     store = Store(options.store or str((options.out / "_store").absolute()))
     stored = store.stored()
+    failures = store.failures(plan.trainings.keys() - stored.results)
     if options.dry_run:
-        print(plan_text(sweep, plan, what_is_left(plan, stored)))
+        _print_plan(sweep, plan, what_is_left(plan, stored), store, stored, failures)
         return exit_codes.OK
 
     from tune_app.live_tracking import LiveTracking
@@ -113,7 +114,7 @@ def _launch(options: argparse.Namespace, command: str) -> int:
 
     store.create()
     results, stored, to_do = _what_is_whole(plan, store, stored)
-    print(plan_text(sweep, plan, to_do), flush=True)
+    to_do = _print_plan(sweep, plan, to_do, store, stored, failures)
     data = [_load_data(sweep, options.sweep)] if to_do.num_trials else []
     run_dir = RunDirectory(options.out / sweep.name)
     try:
@@ -126,7 +127,7 @@ def _launch(options: argparse.Namespace, command: str) -> int:
     with Progress(sweep, len(to_do.trainings), sys.stderr) as progress:
         for note in store.notes:
             progress.say(note)
-        record = Record(plan, results, run_dir, progress)
+        record = Record(plan, results, run_dir, progress, failures)
         record.write_results()
         tracking = LiveTracking(
             tracking_uri(options.out),
@@ -182,6 +183,21 @@ def _what_is_whole(
             tickets=stored.tickets - damaged.tickets,
             weights=stored.weights - damaged.weights,
         )
+
+
+def _print_plan(
+    sweep: Sweep, plan: Plan, to_do: ToDo, store: Store, stored: Stored, failures: Collection[str]
+) -> ToDo:
+    """Show what is left to do; that without what failed before, and would again."""
+    print(plan_text(sweep, plan, to_do))
+    rest = without(to_do, stored, failures)
+    if left_out := len(to_do.trainings) - len(rest.trainings):
+        print(
+            f"{'not tried again':<16}{left_out:,} of these: {len(failures):,} diverged before, as "
+            f"{hide_credentials(store.place)}/failures tells, and others wait for their masks"
+        )
+    sys.stdout.flush()
+    return rest
 
 
 def _load_data(sweep: Sweep, path: Path) -> "DataSet":

@@ -18,11 +18,12 @@ class Record:
         results: dict[str, dict[str, Any]],
         run_dir: RunDirectory,
         progress: Progress,
+        failures: Mapping[str, str],
     ) -> None:
-        """Start with the results that are stored already; they are completed in place.
+        """Start with the results and the reasons of failures that are stored already.
 
-        An older version may have stored recipes with fewer fields. And each result, as read, has
-        recipes of its own, which are most of it.
+        The results are completed in place: an older version may have stored recipes with fewer
+        fields, and each result, as read, has recipes of its own, which are most of it.
         """
         self.plan = plan
         for id, result in results.items():
@@ -30,7 +31,7 @@ class Record:
         self.results: dict[str, Result] = results
         self.run_dir = run_dir
         self.progress = progress
-        self.failures: dict[str, str] = {}
+        self.failures: dict[str, str] = dict(failures)
         self.num_trained = 0
         self.training_seconds = 0.0
         self.num_masks_from_disk = 0

@@ -2,6 +2,7 @@
 
     store.json                             the format of all below
     results/3f/3f0c....json.gz             a finished training
+    failures/1c/1c07....json.gz            why a training diverged, as it would again
     tickets/8a/8a41....safetensors.gz      a ticket's mask, packed
     weights/3f/3f0c....safetensors.gz      a whole network: what a dense one was trained to, or
                                            what pruned ones start from
@@ -36,6 +37,7 @@ FORMAT = 2
 
 SUFFIXES = {
     "results": ".json.gz",
+    "failures": ".json.gz",
     "tickets": ".safetensors.gz",
     "weights": ".safetensors.gz",
     "checkpoints": ".safetensors.gz",
@@ -138,6 +140,15 @@ class Store:
 
     def put_result(self, result: Mapping[str, Any]) -> None:
         self._put("results", result["id"], as_line(result))
+
+    def failures(self, ids: Collection[str]) -> dict[str, str]:
+        """Those trainings that diverged, and why, by id."""
+        there = self.patiently(self._ids, "failures").intersection(ids)
+        read = ((id, self._get("failures", id)) for id in there)
+        return {id: from_json(data)["reason"] for id, data in read if data is not None}
+
+    def put_failure(self, id: str, reason: str) -> None:
+        self._put("failures", id, as_line({"id": id, "reason": reason}))
 
     def ticket(self, id: str) -> bytes | None:
         """A packed mask, or None."""

@@ -12,8 +12,9 @@ found      the weights that go on and then the tickets are stored: lost is again
 recorded   its result is stored and its checkpoint dropped: never trained again, nothing is lost
 reported   the driver has heard of it (record.py); a chain that goes on reports it once more
 shown      results.jsonl, MLflow and figures, all of them made again from results
-failed     without a result: it diverged, lacks what it needs, or was handed out too often. The
-           driver keeps the reason, also for what waits for it; the next launch tries again
+failed     without a result, for a reason that what waits for it has too. That it diverged is
+           stored, as it would again; where it lacks something or was handed out too often, the next
+           launch tries it
 """
 
 import time
@@ -133,7 +134,7 @@ class Worker:
             for training in left:
                 yield self._find_in_round(chain, training, next(rounds))
         except FAILURES as error:
-            yield _failure(training, error)
+            yield self._failure(training, error)
 
     def _find_in_dense(self, chain: Chain, result: dict[str, Any] | None) -> Report:
         """The tickets of the dense network, which is not trained again for another pruning."""
@@ -202,7 +203,7 @@ class Worker:
                 result = self._keep(training, evaluation)
             yield {"result": result, "done": True}
         except FAILURES as error:
-            yield _failure(training, error)
+            yield self._failure(training, error)
 
     def _train(self, training: Training, mask: Mask) -> Evaluation:
         return evaluate(
@@ -293,6 +294,13 @@ class Worker:
         self.setting.store.drop_checkpoint(training.id)
         return result
 
+    def _failure(self, training: Training, error: Exception) -> Report:
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, Diverged):
+            self.setting.store.put_failure(training.id, reason)
+        stop = isinstance(error, StoreError)
+        return {"failed": training.id, "reason": reason, "stop": stop, "done": True}
+
 
 FAILURES = (Diverged, Missing, StoreError)
 """What another try would not mend."""
@@ -304,9 +312,3 @@ def _arrays(state: State) -> dict[str, np.ndarray]:
 
 def _tensors(arrays: Mapping[str, np.ndarray]) -> State:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
-def _failure(training: Training, error: Exception) -> Report:
-    reason = f"{type(error).__name__}: {error}"
-    stop = isinstance(error, StoreError)
-    return {"failed": training.id, "reason": reason, "stop": stop, "done": True}

@@ -210,6 +210,12 @@ def test_a_training_that_diverges_fails_with_its_dependants_and_nothing_else(lau
     assert len(read_results(tmp_path / "runs")) == 3 + 1 + 2 + 4 + 4
     assert "Traceback" not in done.stderr
 
+    again = launch(path, "--out", tmp_path / "runs", "seeds=[0]")
+    assert again.returncode == 3
+    assert "not tried again 10 of these: 1 diverged before" in again.stdout
+    assert "trainings in" not in again.stderr  # nothing was trained
+    assert again.stderr.partition("10 trainings")[2] == done.stderr.partition("10 trainings")[2]
+
 
 BAD = {
     "no such file": (["nowhere.yaml"], "error: nowhere.yaml: no such file"),

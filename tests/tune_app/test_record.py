@@ -21,7 +21,7 @@ def plan(tiny):
 def record(tiny, plan, tmp_path):
     run_dir = RunDirectory(tmp_path / "tiny")
     run_dir.create(load_sweep(tiny))
-    return Record(plan, {}, run_dir, Progress(load_sweep(tiny), 44, io.StringIO()))
+    return Record(plan, {}, run_dir, Progress(load_sweep(tiny), 44, io.StringIO()), {})
 
 
 def result_of(training):
@@ -64,7 +64,7 @@ def test_what_takes_the_ratios_of_a_failed_chain_says_so(tiny, tmp_path):
     plan = make_plan(sweep)
     run_dir = RunDirectory(tmp_path / "tiny")
     run_dir.create(sweep)
-    record = Record(plan, {}, run_dir, Progress(sweep, 44, io.StringIO()))
+    record = Record(plan, {}, run_dir, Progress(sweep, 44, io.StringIO()), {})
     source, waiting = plan.chains[0], plan.chains[4]
     record.failed(source, source.ids[1], "Diverged: loss is nan at step 1")
     reasons = {failure["id"]: failure["reason"] for failure in record.missing()}
@@ -141,11 +141,11 @@ def test_recipes_stored_by_an_older_version_get_every_field(record, plan):
     first = plan.chains[0].trainings[0]
     old = result_of(first)
     old["eval"] = {"lr": 0.05, "batch_size": 64, "duration": "4it"}
-    again = Record(plan, {first.id: old}, record.run_dir, record.progress)
+    again = Record(plan, {first.id: old}, record.run_dir, record.progress, {})
     assert again.in_plan_order() == [result_of(first)]
 
 
 def test_stored_results_share_their_recipes(record, plan):
     read = {id: json.loads(json.dumps(result_of(t))) for id, t in plan.trainings.items()}
-    again = Record(plan, read, record.run_dir, record.progress)
+    again = Record(plan, read, record.run_dir, record.progress, {})
     assert len({id(result["eval"]) for result in again.in_plan_order()}) == 2

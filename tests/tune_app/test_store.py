@@ -53,6 +53,13 @@ def test_a_number_that_is_none_is_not_lost(store):
     assert math.isnan(again["loss"]) and again["largest"] == math.inf
 
 
+def test_why_a_training_failed_is_kept(store):
+    store.put_failure("3f0c", "Diverged: loss is nan at step 2 of 4")
+    store.put_failure("8a41", "Diverged: loss is inf at step 1 of 4")
+    assert store.failures(["3f0c", "ffff"]) == {"3f0c": "Diverged: loss is nan at step 2 of 4"}
+    assert store.stored() == Stored()
+
+
 def test_what_is_not_there_is_none(store):
     assert (store.result("00"), store.ticket("00"), store.weights("00")) == (None,) * 3
 
