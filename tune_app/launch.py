@@ -252,7 +252,7 @@ def _train(
     from tune_app import runner
 
     store.patience_s = PATIENCE_S
-    with runner.ray_cluster(sweep.resources_per_trial) as num_cores:
+    with runner.ray_cluster(sweep.resources_per_trial, record.noted) as num_cores:
         _obey_signals()  # Ray put handlers of its own in their place
         tracking.start()
         images = runner.share(data)
@@ -269,10 +269,13 @@ def _train(
         except (StoreError, runner.ClusterError) as error:
             record.noted(f"stopped: {error}")
     wall = time.monotonic() - begin
-    share = record.training_seconds / (num_cores * wall)
+    of_cores = ""
+    if num_cores is not None:
+        share = record.training_seconds / (num_cores * wall)
+        of_cores = f", {share:.0%} of {num_cores} cores' time"
     record.progress.say(
         f"{record.num_trained:,} trainings in {duration(wall)}: "
-        f"{duration(record.training_seconds)} of training, {share:.0%} of {num_cores} cores' time"
+        f"{duration(record.training_seconds)} of training{of_cores}"
     )
     if record.num_masks_from_disk:
         record.progress.say(f"{record.num_masks_from_disk:,} masks came from disk, not from memory")

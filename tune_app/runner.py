@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ from ray import tune
 from ray.exceptions import OutOfMemoryError
 
 from lt_core.data import DataSet
+from tune_app.cluster import Watch
 from tune_app.curves import Result
 from tune_app.plan import Chain, Stored, ToDo, Training
 from tune_app.search import PlanSearch, StartAll
@@ -49,8 +50,15 @@ class Listener(Protocol):
 
 
 @contextmanager
-def ray_cluster(resources: Resources) -> Iterator[int]:
-    """Connect to RAY_ADDRESS, or start Ray on this machine; gives the number of its cores.
+def ray_cluster(resources: Resources, say: Callable[[str], None]) -> Iterator[int | None]:
+    """Connect to RAY_ADDRESS, or start Ray on this machine.
+
+    Args:
+        resources: of a trial.
+        say: told of the nodes of a cluster.
+
+    Yields:
+        The number of this machine's cores; None for a cluster, where it may change.
 
     Raises:
         SpecError: when no node of this machine's Ray can hold a trial.
@@ -65,9 +73,13 @@ def ray_cluster(resources: Resources) -> Iterator[int]:
     for name in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
+        if remote:
+            with Watch(resources, say):
+                yield None
+            return
         has = ray.cluster_resources()
         cpus, gpus = int(has.get("CPU", 0)), has.get("GPU", 0)
-        if not remote and (resources.cpu > cpus or resources.gpu > gpus):
+        if resources.cpu > cpus or resources.gpu > gpus:
             raise SpecError(
                 f"`resources_per_trial` asks for {resources.cpu} CPUs and {resources.gpu:g} GPUs, "
                 f"this machine has {cpus} and {gpus:g}"

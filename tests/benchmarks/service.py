@@ -435,7 +435,7 @@ def mask_to_a_trial() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         store.create()
-        with runner.ray_cluster(Resources()):
+        with runner.ray_cluster(Resources(), print):
             start_holder(store.place)
             tickets = TicketStore(store)
             for id in ids:

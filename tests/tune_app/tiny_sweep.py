@@ -78,9 +78,18 @@ def started(
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    def has_come() -> bool:
+        if condition():
+            return True
+        assert process.poll() is None, process.communicate()
+        return False
+
+    wait_for(has_come)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + 300
     while not condition():
-        assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

@@ -1,0 +1,119 @@
+"""What a person sees of a Ray cluster: its nodes as they come and go, and what they cost."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+from ray.autoscaler.v2.sdk import get_cluster_status
+
+from tune_app.spec import Resources
+
+INTERVAL_S = 5.0
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The nodes of a cluster at a moment, the head among them."""
+
+    number: int
+    starting: int
+    """Asked for by the autoscaler, and not there yet."""
+
+    cpus: tuple[float, float]
+    """In use, and in all."""
+
+    gpus: tuple[float, float]
+    holds_a_trial: bool
+    """Whether a node is large enough for one, busy or not."""
+
+    def words(self) -> str:
+        parts = [f"{self.number} nodes" if self.number != 1 else "1 node"]
+        if self.starting:
+            parts.append(f"{self.starting} more starting")
+        for (used, total), name in ((self.cpus, "CPUs"), (self.gpus, "GPUs")):
+            if total:
+                parts.append(f"{used:g} of {total:g} {name} in use")
+        return ", ".join(parts)
+
+
+def look(resources: Resources) -> Nodes:
+    """The nodes of the cluster that this process is connected to, by its autoscaler's report.
+
+    Args:
+        resources: of a trial.
+    """
+    status = get_cluster_status(ray.get_runtime_context().gcs_address)
+    alive = [_usage(node) for node in (*status.active_nodes, *status.idle_nodes)]
+    launches = sum(launch.count for launch in status.pending_launches)
+    return Nodes(
+        number=len(alive),
+        starting=len(status.pending_nodes) + launches,
+        cpus=_sum(alive, "CPU"),
+        gpus=_sum(alive, "GPU"),
+        holds_a_trial=any(
+            node.get("CPU", (0, 0))[1] >= resources.cpu
+            and node.get("GPU", (0, 0))[1] >= resources.gpu
+            for node in alive
+        ),
+    )
+
+
+def _usage(node: Any) -> dict[str, tuple[float, float]]:
+    usage = node.resource_usage.usage if node.resource_usage else ()
+    return {each.resource_name: (each.used, each.total) for each in usage}
+
+
+def _sum(nodes: list[dict[str, tuple[float, float]]], name: str) -> tuple[float, float]:
+    used, total = zip((0.0, 0.0), *(node.get(name, (0.0, 0.0)) for node in nodes), strict=True)
+    return sum(used), sum(total)
+
+
+class Watch:
+    """Says how many nodes there are whenever that changes, and at the end their hours."""
+
+    def __init__(self, resources: Resources, say: Callable[[str], None]) -> None:
+        """Prepare.
+
+        Args:
+            resources: of a trial; that no node holds one yet is said too.
+            say: called from a thread.
+        """
+        self.resources = resources
+        self.say = say
+        self.most = 0
+        self.node_seconds = 0.0
+        self.said: tuple[int, int] | None = None
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "Watch":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.over.set()
+        self.thread.join()
+        hours = self.node_seconds / 3600
+        self.say(f"cluster: at most {self.most} nodes, {hours:.2f} node hours")
+
+    def _watch(self) -> None:
+        last = time.monotonic()
+        while True:
+            nodes = look(self.resources)
+            now = time.monotonic()
+            self.node_seconds += nodes.number * (now - last)
+            last = now
+            self.most = max(self.most, nodes.number)
+            if (nodes.number, nodes.starting) != self.said:
+                self.said = nodes.number, nodes.starting
+                waits = "" if nodes.holds_a_trial else f"; none holds a trial ({self._trial()}) yet"
+                self.say(f"cluster: {nodes.words()}{waits}")
+            if self.over.wait(INTERVAL_S):
+                return
+
+    def _trial(self) -> str:
+        gpu = f", gpu: {self.resources.gpu:g}" if self.resources.gpu else ""
+        return f"cpu: {self.resources.cpu}{gpu}"
