@@ -32,6 +32,7 @@ from lt_core.config import (
 )
 from tune_app.yaml_source import Loc, SpecError, YamlSource, read_yaml
 
+# The plan of a million trainings takes half a minute and 0.8 GB; more is a mistake.
 MAX_POINTS = 100_000
 MAX_ROUNDS = 1000
 MAX_TRAININGS = 1_000_000
@@ -51,6 +52,7 @@ def _no_repeats(items: tuple[Any, ...]) -> tuple[Any, ...]:
 
 Distinct = Annotated[tuple[Item, ...], AfterValidator(_no_repeats)]
 NonEmpty = Annotated[Distinct[Item], Field(min_length=1)]
+Sparsities = Annotated[NonEmpty[Fraction], Field(max_length=MAX_ROUNDS)]
 
 
 class Values(Config, Generic[Item]):
@@ -93,7 +95,7 @@ class Prune(Pruning):
     final_sparsity: Fraction | None = None
     """Prune until at least this fraction of the weights is gone."""
 
-    one_shot: NonEmpty[Fraction] | None = None
+    one_shot: Sparsities | None = None
     """Prune the dense network at once: a ticket for each of these in place of `fraction`, which
     count as rounds 1, 2, ..."""
 
@@ -156,7 +158,7 @@ class Eval(Config):
     parameters: Space = Space()
     """H_eval: every ticket is trained at every point."""
 
-    at_sparsity: NonEmpty[Fraction] | None = None
+    at_sparsity: Sparsities | None = None
     """Which tickets are evaluated: the nearest rounds; all of them if not given."""
 
     rewind_from: Literal["find", "eval"] = "find"
@@ -186,10 +188,20 @@ class Resources(Config):
         return self
 
 
+def _not_taken(value: str) -> str:
+    if value.startswith("mlflow.db"):
+        raise ValueError(
+            f"must not start with mlflow.db, which is MLflow's and lies beside it, got {value!r}"
+        )
+    return value
+
+
 class Sweep(Config):
     """One sweep file."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")
+    name: Annotated[str, AfterValidator(_not_taken)] = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+    )
     """Names the run directory and the MLflow experiment."""
 
     description: str = ""
@@ -232,6 +244,29 @@ class Sweep(Config):
     """How often a trial is started again after its worker died."""
 
     @model_validator(mode="after")
+    def _is_feasible(self):
+        finds, evals = num_points(self.find.parameters), num_points(self.eval.parameters)
+        problems = [
+            ((stage, "parameters"), f"must be at most {MAX_POINTS:,} points, got {points:,}")
+            for stage, points in (("find", finds), ("eval", evals))
+            if points > MAX_POINTS
+        ]
+        if problems:
+            raise RuleErrors(problems)
+        chains = finds * (1 + len(self.find.lpr_from)) * (self.eval_rounds[-1] + 1)
+        kinds = 1 + len(self.baselines) + len(self.find.lpr_from)
+        asked = (chains + finds * evals * len(self.eval_rounds) * kinds) * len(self.seeds)
+        # Each training is described, and named, with all of these.
+        listed = self._most_milestones + len(self.prune.skip) + len(self.prune.layer_fractions)
+        most = MAX_TRAININGS // max(1, listed // 10)
+        if asked > most:
+            text = f"with `find` and `eval` asks for {asked:,} trainings; at most {most:,}"
+            if most < MAX_TRAININGS:
+                text += f" with {listed:,} milestones and layers"
+            raise RuleErrors([(("seeds",), text)])
+        return self
+
+    @model_validator(mode="after")
     def _every_point_is_a_recipe(self):
         problems = [
             *_bad_points(self.train, self.find.parameters, "find"),
@@ -266,24 +301,23 @@ class Sweep(Config):
         if self.find.lpr_from and self.prune.strategy != "global_magnitude":
             text = f"goes with `prune.strategy: global_magnitude`, not with {self.prune.strategy}"
             problems.append((("find", "lpr_from"), text))
+        known = list(map(_point_words, itertools.islice(points(self.find.parameters), 10)))
+        if num_points(self.find.parameters) > len(known):
+            known.append("...")
         for i, source in enumerate(self.lpr_sources):
             if source is None:
-                known = "; ".join(map(_point_words, points(self.find.parameters)))
-                text = f"must be a point of `find.parameters`: {known or 'there are none'}"
+                text = "must be a point of `find.parameters`: "
+                text += "; ".join(known) or "there are none"
                 problems.append((("find", "lpr_from", i), text))
         if problems:
             raise RuleErrors(problems)
         return self
 
-    @model_validator(mode="after")
-    def _is_feasible(self):
-        kinds = 1 + len(self.baselines) + len(self.find.lpr_from)
-        pairs = num_points(self.find.parameters) * num_points(self.eval.parameters)
-        asked = pairs * len(self.seeds) * len(self.eval_rounds) * kinds
-        if asked > MAX_TRAININGS:
-            text = f"with `find` and `eval` asks for {asked:,} trainings; at most {MAX_TRAININGS:,}"
-            raise RuleErrors([(("seeds",), text)])
-        return self
+    @property
+    def _most_milestones(self) -> int:
+        spaces = (self.find.parameters, self.eval.parameters)
+        varied = [each for space in spaces for each in dimensions(space).get("milestones", ())]
+        return max(map(len, (self.train.milestones, *varied)))
 
     @cached_property
     def find_recipes(self) -> tuple[Recipe, ...]:
@@ -309,10 +343,15 @@ class Sweep(Config):
         nearest = {self.nearest_round(sparsity) for sparsity in self.eval.at_sparsity}
         return tuple(sorted({0} | nearest))
 
+    @cached_property
+    def sparsities(self) -> dict[int, float]:
+        """The nominal sparsity of each round."""
+        rounds = range(self.prune.num_rounds + 1)
+        return {round: self.prune.sparsity(round) for round in rounds}
+
     def nearest_round(self, sparsity: float) -> int:
         """The round whose nominal sparsity is nearest; the earlier one if two are."""
-        rounds = range(self.prune.num_rounds + 1)
-        return min(rounds, key=lambda round: abs(self.prune.sparsity(round) - sparsity))
+        return min(self.sparsities, key=lambda round: abs(self.sparsities[round] - sparsity))
 
 
 def dimensions(space: Space) -> dict[str, tuple[Any, ...]]:
@@ -343,10 +382,6 @@ def _at_point(train: Recipe, point: dict[str, Any]) -> Recipe:
 
 def _bad_points(train: Recipe, space: Space, stage: str) -> Iterator[tuple[Loc, str]]:
     """Points whose fields do not go together, such as a milestone after a shorter duration."""
-    if num_points(space) > MAX_POINTS:
-        text = f"must be at most {MAX_POINTS:,} points, got {num_points(space):,}"
-        yield (stage, "parameters"), text
-        return
     seen = set()
     for point in points(space):
         try:
@@ -487,6 +522,8 @@ def _explain(loc: Loc, e: dict) -> Iterator[tuple[Loc, str]]:
                     f"and start with a letter or digit, {_got(e)}"
                 ),
             )
+        case "too_long":
+            yield loc, f"{key} must be at most {e['ctx']['max_length']} long, {_got(e)}"
         case other:
             rule = _PLAIN.get(other, e["msg"].replace("Input should", "must"))
             yield loc, f"{key} {rule}, {_got(e)}"

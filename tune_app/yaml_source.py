@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from os.path import normpath
+from dataclasses import dataclass, field
+from os.path import exists, normpath, realpath
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,13 @@ from ruamel.yaml.reader import ReaderError
 
 Loc = tuple[str | int, ...]
 
-# Aliases of aliases can make a short file expand to billions of values.
-MAX_VALUES = 100_000
+# A short file can be endless all the same: by aliases of aliases, by files that extend one file
+# twice each, as a device. These hold for the sweep file, all that it extends and the command line
+# together. They are many times what a large sweep needs, and to read so much takes seconds.
+LIMITS = {"files": 100, "bytes": 200_000, "values": 100_000}
+
+# A sweep has five levels; Python's recursion ends at a few hundred.
+MAX_DEPTH = 100
 
 # Python neither reads nor prints integers of more than 4300 digits.
 MAX_NUMBER_LENGTH = 300
@@ -36,6 +41,18 @@ _CORE: tuple[tuple[str, Callable[[str], Any]], ...] = (
 )
 
 
+class _Budget:
+    """How much may still be read."""
+
+    def __init__(self) -> None:
+        self.left = dict(LIMITS)
+
+    def take(self, number: int, what: str, where: str) -> None:
+        self.left[what] -= number
+        if self.left[what] < 0:
+            raise SpecError(f"{where}: more than {LIMITS[what]:,} {what}")
+
+
 class SpecError(ValueError):
     """The sweep file or command line is wrong; `problems` says where and what to write instead."""
 
@@ -50,6 +67,15 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def _shortened(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 3] + "..."
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it has no halves of characters, as what was not UTF-8 on the command line has."""
+    return not re.search("[\ud800-\udfff]", text)
+
+
 @dataclass(frozen=True)
 class YamlSource:
     """Plain data, sequences as tuples, and where each key of it was written."""
@@ -57,6 +83,8 @@ class YamlSource:
     data: dict[str, Any]
     origins: dict[Loc, str]
     """("train", "lr") -> "sweeps/lr_grid.yaml:23", in the order of the file."""
+
+    budget: _Budget = field(default_factory=_Budget, compare=False, repr=False)
 
     def origin(self, loc: Loc) -> str:
         """Where `loc` was written; a missing key answers with its nearest parent."""
@@ -70,12 +98,18 @@ class YamlSource:
         Raises:
             SpecError: when it is not of that form, or goes through something that is no mapping.
         """
-        where = f"command line ({assignment})"
+        # Each mistake in a list of many is told with all of this.
+        where = f"command line ({_shortened(assignment, 200)})"
         key, equals, text = assignment.partition("=")
         path = tuple(key.split("."))
         if not equals or not all(path):
             raise SpecError(f"{where}: expected key=value or key.below=value")
-        value, _ = _read(text, lambda line: where)
+        if not _is_unicode(key):
+            raise SpecError(f"{where}: keys must be text, got {key}")
+        if len(path) > MAX_DEPTH:
+            raise SpecError(f"{where}: nested too deeply")
+        self.budget.take(len(assignment), "bytes", where)
+        value, _ = _read(text, lambda line: where, self.budget)
         node: Any = self.data
         for depth, part in enumerate(path[:-1], start=1):
             self.origins.setdefault(path[:depth], where)
@@ -103,41 +137,48 @@ def read_yaml(path: Path) -> YamlSource:
 
     Raises:
         SpecError: a file cannot be read, is not YAML, repeats a key, is not a mapping, or extends
-            nothing or itself.
+            nothing or itself; or it is all too much (`LIMITS`).
     """
-    return _with_bases(path, ())
+    return _with_bases(path, (), _Budget())
 
 
-def _with_bases(path: Path, above: tuple[Path, ...]) -> YamlSource:
-    source = _read_file(path)
+def _with_bases(path: Path, above: tuple[str, ...], budget: _Budget) -> YamlSource:
+    source = _read_file(path, budget)
     if "extends" not in source.data:
         return source
-    bases, above = source.data.pop("extends"), (*above, path.resolve())
+    bases, above = source.data.pop("extends"), (*above, realpath(path))
     if bases == ():
         raise SpecError(f"{source.origin(('extends',))}: `extends` must not be empty")
-    merged = YamlSource({}, {(): source.origin(())})
+    merged = YamlSource({}, {(): source.origin(())}, budget)
     for i, base in enumerate(bases if isinstance(bases, tuple) else (bases,)):
-        extended = _read_base(base, source.origin(("extends", i)), path.parent, above)
-        _merge(merged, extended, merged.data, extended.data)
-    _merge(merged, source, merged.data, source.data)
+        where = source.origin(("extends", i))
+        _merge(merged, _read_base(base, where, path.parent, above, budget))
+    source.forget(("extends",))
+    _merge(merged, source)
     return merged
 
 
-def _read_base(base: Any, where: str, folder: Path, above: tuple[Path, ...]) -> YamlSource:
+def _read_base(
+    base: Any, where: str, folder: Path, above: tuple[str, ...], budget: _Budget
+) -> YamlSource:
     if not isinstance(base, str):
         text = "`extends` must be the path of a sweep file, or a list of paths"
-        raise SpecError(f"{where}: {text}, got {base!r}")
+        raise SpecError(f"{where}: {text}, got {_shortened(repr(base), 60)}")
     path = Path(normpath(folder / base))
-    if path.resolve() in above:
-        raise SpecError(f"{where}: `extends: {base}` leads back to this file")
-    if not path.exists():
+    if not exists(path):
         raise SpecError(f"{where}: `extends`: {path}: no such file")
-    return _with_bases(path, above)
+    if realpath(path) in above:
+        raise SpecError(f"{where}: `extends: {base}` leads back to this file")
+    budget.take(1, "files", where)
+    return _with_bases(path, above, budget)
 
 
-def _read_file(path: Path) -> YamlSource:
+def _read_file(path: Path, budget: _Budget) -> YamlSource:
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(LIMITS["bytes"] + 1)
+        budget.take(len(content), "bytes", str(path))
+        text = content.decode()
     except FileNotFoundError:
         raise SpecError(f"{path}: no such file") from None
     except OSError as error:
@@ -145,30 +186,38 @@ def _read_file(path: Path) -> YamlSource:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise SpecError(f"{path}:{line}: not UTF-8 text") from None
-    data, origins = _read(text, lambda line: f"{path}:{line}")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    data, origins = _read(text, lambda line: f"{path}:{line}", budget)
     if not isinstance(data, dict):
         raise SpecError(f"{path}:1: expected `key: value` lines at the top level")
-    return YamlSource(data, origins)
+    return YamlSource(data, origins, budget)
 
 
-def _merge(base: YamlSource, over: YamlSource, old: dict, new: dict, loc: Loc = ()) -> None:
-    """Put what `over` says into `base`; `old` and `new` are their mappings at `loc`."""
+def _merge(base: YamlSource, over: YamlSource) -> None:
+    """Put what `over` says into `base`."""
+    replaced: set[Loc] = set()
+    _merge_data(base.data, over.data, (), replaced)
+    for loc in list(base.origins):
+        if any(loc[:depth] in replaced for depth in range(1, len(loc) + 1)):
+            del base.origins[loc]
+    base.origins.update(over.origins)
+
+
+def _merge_data(old: dict, new: dict, loc: Loc, replaced: set[Loc]) -> None:
     for name, value in new.items():
         here = (*loc, name)
         if isinstance(value, dict) and isinstance(old.get(name), dict):
-            base.origins[here] = over.origins[here]
-            _merge(base, over, old[name], value, here)
+            _merge_data(old[name], value, here, replaced)
         else:
-            base.forget(here)
             old[name] = value
-            base.origins.update(over.origins_below(here))
+            replaced.add(here)
 
 
-def _read(text: str, place: Callable[[int], str]) -> tuple[Any, dict[Loc, str]]:
+def _read(text: str, place: Callable[[int], str], budget: _Budget) -> tuple[Any, dict[Loc, str]]:
     """Plain data, and the place of each key and item in it."""
     yaml = YAML(typ="safe", pure=True)
     yaml.composer.warn_double_anchors = False
-    reader = _Reader(place)
+    reader = _Reader(place, budget)
     try:
         root = yaml.compose(text)
         data = None if root is None else reader.read(root, (), place(1), ())
@@ -198,14 +247,18 @@ def _explain(error: YAMLError, text: str) -> tuple[int, str]:
 class _Reader:
     """Turns the nodes of a document into plain data."""
 
-    def __init__(self, place: Callable[[int], str]) -> None:
+    def __init__(self, place: Callable[[int], str], budget: _Budget) -> None:
         self.place = place
+        self.budget = budget
         self.origins: dict[Loc, str] = {}
 
     def read(self, node: Node, loc: Loc, where: str, above: tuple[Node, ...]) -> Any:
         self.origins[loc] = where
-        if len(self.origins) > MAX_VALUES:
-            raise SpecError(f"{where}: more than {MAX_VALUES:,} values")
+        # A long key or text counts as several: aliases repeat those too.
+        length = sum(len(part) for part in (*loc[-1:], node.value) if isinstance(part, str))
+        self.budget.take(1 + length // 100, "values", where)
+        if len(loc) > MAX_DEPTH:
+            raise SpecError(f"{where}: nested too deeply")
         if any(node is parent for parent in above):
             raise SpecError(f"{where}: `{'.'.join(map(str, loc))}` contains itself (*alias)")
         _check_tag(node, where)
@@ -228,7 +281,7 @@ class _Reader:
             where = self._where(key)
             _check_tag(key, where)
             name = _scalar(key) if isinstance(key, ScalarNode) else None
-            if not isinstance(name, str):
+            if not isinstance(name, str) or not _is_unicode(name):
                 got = (key.value or "nothing") if isinstance(key, ScalarNode) else f"a {key.id}"
                 raise SpecError(f"{where}: keys must be text, got {got}")
             if name == "<<":

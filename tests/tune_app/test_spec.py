@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import time
 from io import StringIO
 from pathlib import Path
 
@@ -373,6 +374,32 @@ MISTAKES = [
     (1, "name: lr_grid", "name: lr grid", NAME_RULE + ', got "lr grid"'),
     (1, "name: lr_grid", 'name: "x\\n"', NAME_RULE + ', got "x\\n"'),
     (1, "name: lr_grid", f"name: {'x' * 101}", NAME_RULE + f', got "{"x" * 56}...'),
+    # The database of MLflow, and what SQLite puts beside it.
+    *(
+        (
+            1,
+            "name: lr_grid",
+            f"name: {name}",
+            "`name`: must not start with mlflow.db, which is MLflow's and lies beside it, "
+            f"got '{name}'",
+        )
+        for name in ("mlflow.db", "mlflow.db-wal")
+    ),
+    # Too many of them.
+    (
+        29,
+        "[0.75, 0.92, 0.96, 0.972, 0.98]",
+        str([i / 2000 for i in range(1, 1002)]),
+        "`eval.at_sparsity` must be at most 1000 long, "
+        "got [0.0005, 0.001, 0.0015, 0.002, 0.0025, 0.003, 0.0035, 0.0...",
+    ),
+    (
+        20,
+        "rounds: 11",
+        f"one_shot: {[i / 2000 for i in range(1, 1002)]}",
+        "`prune.one_shot` must be at most 1000 long, "
+        "got [0.0005, 0.001, 0.0015, 0.002, 0.0025, 0.003, 0.0035, 0.0...",
+    ),
     # Repeated values.
     (6, "seeds: [0, 1, 2]", "seeds: [0, 1, 0]", "`seeds`: each may be given once, got 0 again"),
     (6, "seeds: [0, 1, 2]", "seeds: [12, 0o14]", "`seeds`: each may be given once, got 12 again"),
@@ -437,8 +464,8 @@ MISTAKES = [
         6,
         "seeds: [0, 1, 2]",
         f"seeds: {list(range(20_000))}",
-        # 3 x 3 points x 20,000 seeds x 6 rounds (dense too) x 3 kinds.
-        "`seeds`: with `find` and `eval` asks for 3,240,000 trainings; at most 1,000,000",
+        # 3 x 3 points x 20,000 seeds x 6 rounds (dense too) x 3 kinds; 3 x 20,000 chains of 12.
+        "`seeds`: with `find` and `eval` asks for 3,960,000 trainings; at most 1,000,000",
     ),
     (
         27,
@@ -556,6 +583,57 @@ def test_a_target_that_needs_too_many_rounds():
         ]
 
 
+def test_chains_count_where_few_of_their_tickets_are_evaluated():
+    lrs = ",".join(str(i) for i in range(1, 401))
+    assert problems(
+        TEXT,
+        "prune={fraction: 1e-3, rounds: 1000}",
+        f"find.parameters.lr.values=[{lrs}]",
+        "eval={at_sparsity: [0.9]}",
+        "baselines=[]",
+    ) == [
+        # 400 chains of 1,001 rounds and 400 evaluations of 2, with 3 seeds.
+        "sweep.yaml:6: `seeds`: with `find` and `eval` asks for 1,203,600 trainings; "
+        "at most 1,000,000"
+    ]
+
+
+def test_fewer_trainings_have_many_milestones_and_layers():
+    milestones = ", ".join(f"{i}it" for i in range(1, 1901))
+    layers = ", ".join(f"layer{i}" for i in range(100))
+    overrides = [
+        f"train={{lr: 1, batch_size: 1, duration: 4000it, milestones: [{milestones}]}}",
+        f"prune={{skip: [{layers}], rounds: 11}}",
+        "eval={}",
+        "baselines=[]",
+    ]
+    # 3 chains of 12 and 3 evaluations of 12 tickets.
+    assert problems(TEXT, *overrides, f"seeds={list(range(70))}") == [
+        f"command line (seeds={str(list(range(70)))[:191]}...): `seeds`: with `find` and `eval` "
+        "asks for 5,040 trainings; at most 5,000 with 2,000 milestones and layers"
+    ]
+    load(TEXT, *overrides, f"seeds={list(range(69))}")
+
+
+def test_a_long_list_of_sparsities_is_looked_up_in_no_time():
+    shares = [i / 1001 for i in range(1, 1001)]
+    begin = time.monotonic()
+    sweep = load(TEXT, "prune={fraction: 0.005, rounds: 1000}", f"eval.at_sparsity={shares}")
+    assert time.monotonic() - begin < 5  # 15 s, where each works out the sparsity of each round
+    assert len(sweep.eval_rounds) > 500
+
+
+def test_of_many_points_some_are_named():
+    lrs = ", ".join(map(str, range(1, 101)))
+    assert problems(
+        TEXT, f"find.parameters.lr.values=[{lrs}]", "find.lpr_from=[{lr: 0.5}]", "seeds=[0]"
+    ) == [
+        "command line (find.lpr_from=[{lr: 0.5}]): `find.lpr_from.0`: must be a point of "
+        "`find.parameters`: lr=1.0; lr=2.0; lr=3.0; lr=4.0; lr=5.0; lr=6.0; lr=7.0; lr=8.0; "
+        "lr=9.0; lr=10.0; ..."
+    ]
+
+
 def test_import_paths_are_taken_as_they_are():
     overrides = ("model=my_package.nets:make_net", "dataset=data:load", "data_dir=~/data")
     sweep = load(TEXT, *overrides)
@@ -602,6 +680,15 @@ def test_all_of_very_many_mistakes_are_told():
     found = problems(edited(("[0, 1, 2]", f"[{', '.join(['x'] * 5000)}]")))
     assert len(found) == 5000
     assert found[-1] == 'sweep.yaml:6: `seeds.4999` must be an integer, got "x"'
+
+
+def test_each_of_many_mistakes_on_the_command_line_is_short():
+    override = f"seeds=[{'x,' * 5000}]"
+    found = problems(TEXT, override)
+    assert len(found) == 5000
+    assert found[-1] == (
+        f'command line ({override[:197]}...): `seeds.4999` must be an integer, got "x"'
+    )
 
 
 def test_a_mistake_in_an_alias_is_told_at_its_anchor():

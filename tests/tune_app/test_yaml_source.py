@@ -127,6 +127,7 @@ def test_an_anchor_may_be_used_again():
 
 
 NOT_A_MAPPING = "sweep.yaml:1: expected `key: value` lines at the top level"
+NESTED = "".join(f"a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 200))
 BOMB = "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 12))
 REFUSED = [
     ("", NOT_A_MAPPING),
@@ -173,7 +174,19 @@ REFUSED = [
     ("a: !!binary aGk=\n", "sweep.yaml:1: the tag `binary` is not supported"),
     ("a: !mine b\n", "sweep.yaml:1: the tag `!mine` is not supported"),
     ("!mine a: b\n", "sweep.yaml:1: the tag `!mine` is not supported"),
+    ('a: 1\n"\\ud800": 1\n', r"sweep.yaml:2: keys must be text, got \ud800"),
     ("a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + BOMB, "sweep.yaml:1: more than 100,000 values"),
+    # Long texts and keys, which aliases repeat.
+    (
+        f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 20_000)}]\n",
+        "sweep.yaml:1: more than 100,000 values",
+    ),
+    (
+        f"a: &a {{? {'x' * 100_000} : 1}}\nb: [{', '.join(['*a'] * 20_000)}]\n",
+        "sweep.yaml:1: more than 100,000 values",
+    ),
+    ("#" * 200_000 + "\na: 1\n", "sweep.yaml: more than 200,000 bytes"),
+    ("a0: &a0 x\n" + NESTED, "sweep.yaml:1: nested too deeply"),
     (f"a: {'[' * 600}{']' * 600}\n", "sweep.yaml:1: nested too deeply"),
     (f"a: {'{a: ' * 600}{'}' * 600}\n", "sweep.yaml:1: nested too deeply"),
 ]
@@ -192,6 +205,12 @@ def test_a_missing_file_and_a_folder():
     with pytest.raises(SpecError) as error:
         read_yaml(Path("folder"))
     assert error.value.problems == ("folder: cannot be read: Is a directory",)
+
+
+def test_a_device_that_never_ends_is_not_read_for_ever():
+    with pytest.raises(SpecError) as error:
+        read_yaml(Path("/dev/zero"))
+    assert error.value.problems == ("/dev/zero: more than 200,000 bytes",)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +277,7 @@ BAD_OVERRIDES = [
     ("lr={1: 2}", "keys must be text, got 1"),
     ("lr={<<: {a: 1}}", "merge keys (`<<`) are not supported"),
     ("lr=!mine 1", "the tag `!mine` is not supported"),
-    ("lr=" + "[" * 600, "nested too deeply"),
+    ("x\udcff=1", r"keys must be text, got x\udcff"),
 ]  # fmt: skip
 
 
@@ -267,7 +286,34 @@ def test_a_bad_override_is_refused(assignment, problem):
     source = read("name: x\ntrain: {lr: 0.1}\nseeds: [0]\n")
     with pytest.raises(SpecError) as error:
         source.override(assignment)
-    assert error.value.problems == (f"command line ({assignment}): {problem}",)
+    where = f"command line ({assignment})".replace("\udcff", r"\udcff")
+    assert error.value.problems == (f"{where}: {problem}",)
+
+
+@pytest.mark.parametrize(
+    ("assignment", "problem"),
+    [
+        ("lr=" + "[" * 600, "nested too deeply"),
+        ("x." * 100 + "x=1", "nested too deeply"),
+        # The path of every key above, written out, would be 17 GB.
+        ("x." * 60_000 + "x=1", "nested too deeply"),
+        ("x=" + "x" * 200_000, "more than 200,000 bytes"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_a_long_override_is_refused_and_quoted_in_part(assignment, problem):
+    with pytest.raises(SpecError) as error:
+        read("name: x\n").override(assignment)
+    assert error.value.problems == (f"command line ({assignment[:197]}...): {problem}",)
+
+
+def test_the_limits_hold_for_the_file_and_the_command_line_together():
+    source = read(f"a: {'x' * 150_000}\n")
+    source.override(f"b={'x' * 40_000}")
+    with pytest.raises(SpecError) as error:
+        source.override(f"c={'x' * 20_000}")
+    (problem,) = error.value.problems
+    assert problem.endswith("more than 200,000 bytes")
 
 
 def test_each_problem_stays_one_printable_line():
@@ -382,6 +428,46 @@ def test_a_base_given_twice_is_read_twice(write):
     assert read_yaml(write("c.yaml", "extends: [a.yaml, a.yaml]\n")).data == {"x": {"y": 1}}
 
 
+def test_what_is_merged_over_another_is_told_in_its_own_place(write):
+    base = write("base.yaml", "x: {y: {z: 1}}\nu: {v: 1, w: [1, 2]}\n")
+    over = write("over.yaml", "extends: base.yaml\n\nx:\n  y: 1\nu:\n  v: {t: 2}\n")
+    source = read_yaml(over)
+    assert source.data == {"x": {"y": 1}, "u": {"v": {"t": 2}, "w": (1, 2)}}
+    assert source.origins == {
+        (): f"{over}:1",
+        ("x",): f"{over}:3",
+        ("x", "y"): f"{over}:4",
+        ("u",): f"{over}:5",
+        ("u", "v"): f"{over}:6",
+        ("u", "v", "t"): f"{over}:6",
+        ("u", "w"): f"{base}:2",
+        ("u", "w", 0): f"{base}:2",
+        ("u", "w", 1): f"{base}:2",
+    }
+
+
+def test_files_that_extend_more_and_more_files_are_refused(write):
+    for i in range(101):
+        write(f"chain{i}.yaml", f"extends: chain{i + 1}.yaml\n")
+    write("chain101.yaml", "x: 1\n")
+    for i in range(20):  # each reads the next twice: the last would be read a million times
+        write(f"twice{i}.yaml", f"extends: [twice{i + 1}.yaml, twice{i + 1}.yaml]\n")
+    path = write("twice20.yaml", "x: 1\n")
+    for first, last in (("chain0.yaml", "chain100.yaml"), ("twice0.yaml", "twice19.yaml")):
+        with pytest.raises(SpecError) as error:
+            read_yaml(path.with_name(first))
+        assert error.value.problems == (f"{path.with_name(last)}:1: more than 100 files",)
+    assert read_yaml(path.with_name("chain1.yaml")).data == {"x": 1}
+
+
+def test_the_limits_hold_for_all_that_is_extended_together(write):
+    write("long.yaml", f"# {'x' * 150_000}\nx: 1\n")
+    path = write("over.yaml", "extends: [long.yaml, long.yaml]\n")
+    with pytest.raises(SpecError) as error:
+        read_yaml(path)
+    assert error.value.problems == (f"{path.with_name('long.yaml')}: more than 200,000 bytes",)
+
+
 NO_PATH = "`extends` must be the path of a sweep file, or a list of paths"
 
 
@@ -399,6 +485,12 @@ NO_PATH = "`extends` must be the path of a sweep file, or a list of paths"
         ("extends:\n- c.yaml\n- 1\n", f"{{a}}:3: {NO_PATH}, got 1"),
         ("extends: nowhere.yaml\n", "{a}:1: `extends`: {nowhere}: no such file"),
         ("extends:\n- c.yaml\n- nowhere.yaml\n", "{a}:3: `extends`: {nowhere}: no such file"),
+        # What no file can be called, and a link to itself.
+        (f"extends: {'x' * 300}\n", f"{{a}}:1: `extends`: {{folder}}/{'x' * 300}: no such file"),
+        ('extends: "a\\0b"\n', "{a}:1: `extends`: {folder}/a\\x00b: no such file"),
+        ("extends: link.yaml\n", "{a}:1: `extends`: {folder}/link.yaml: no such file"),
+        ('extends: ""\n', "{folder}: cannot be read: Is a directory"),
+        (f"extends: {{x: {'x' * 300}}}\n", f"{{a}}:1: {NO_PATH}, got {{{{'x': '{'x' * 50}..."),
         ("extends: broken.yaml\n", "{broken}:2: not valid YAML: "),
         ("extends: [c.yaml, broken.yaml]\n", "{broken}:2: not valid YAML: "),
     ],
@@ -409,8 +501,9 @@ def test_a_base_that_cannot_be_read_is_told(write, text, problem):
     write("loop.yaml", "extends: loop.yaml\n")
     write("broken.yaml", "x: [\n")
     path = write("a.yaml", text)
+    path.with_name("link.yaml").symlink_to("link.yaml")
     with pytest.raises(SpecError) as error:
         read_yaml(path)
     names = ("a", "b", "loop", "nowhere", "broken")
     files = {name: path.with_name(f"{name}.yaml") for name in names}
-    assert str(error.value).startswith(problem.format(**files))
+    assert str(error.value).startswith(problem.format(**files, folder=path.parent))
