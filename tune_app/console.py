@@ -12,6 +12,7 @@ from rich.text import Text
 from tune_app.curves import Result, label, varied_fields
 from tune_app.plan import Chain, Plan, ToDo, Training
 from tune_app.spec import Sweep
+from tune_app.yaml_source import printable
 
 
 def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
@@ -22,7 +23,8 @@ def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
         columns = (f"{cell:>11,}" if isinstance(cell, int) else f"{cell:>11}" for cell in cells)
         return f"{stage:<16}{what:<{width}}{''.join(columns)}"
 
-    lines = [f"{sweep.name}: {sweep.model} on {sweep.dataset}. {sweep.description}".rstrip(), ""]
+    about = f"{sweep.name}: {sweep.model} on {sweep.dataset}. {sweep.description}".rstrip()
+    lines = [printable(about), ""]
     lines.append(line("trainings", "", "requested", "shared", "done", "to do"))
     totals = (0, 0, 0, 0)
     seen: set[str] = set()

@@ -52,9 +52,13 @@ def open_storage(place: str) -> Storage:
     """A directory's path, or a URL as pyarrow takes it: `s3://bucket/folder`, `gs://...`.
 
     Raises:
-        ValueError: for another kind of URL.
+        ValueError: for another kind of URL: pyarrow takes some that hold nothing for long.
     """
-    return Cloud(place) if "://" in place else Directory(place)
+    if "://" not in place:
+        return Directory(place)
+    if not place.startswith(("s3://", "gs://")):
+        raise ValueError("must be a directory, or a URL that begins with s3:// or gs://")
+    return Cloud(place)
 
 
 class Directory:

@@ -58,11 +58,11 @@ class SpecError(ValueError):
 
     def __init__(self, problems: Sequence[str] | str) -> None:
         problems = (problems,) if isinstance(problems, str) else problems
-        self.problems = tuple(map(_printable, problems))
+        self.problems = tuple(map(printable, problems))
         super().__init__("\n".join(self.problems))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """One line, whatever keys and values it quotes."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 

@@ -26,6 +26,8 @@ from tune_app.credentials import hide_credentials
             "s3://b/x?Access_Key=***&secret_key=***&region=r",
         ),
         ("s3://bucket/me@work", "s3://bucket/me@work"),
+        ("'sqlite:////x','http://a:b@c'", "'sqlite:////x','http://***@c'"),
+        ("://:" * 100_000, "://:" * 100_000),  # in no time
         ("at http://a:b@c failed, mail x@y", "at http://***@c failed, mail x@y"),
     ],
 )

@@ -57,9 +57,10 @@ def test_the_time_of_a_file_is_that_of_its_last_write(storage):
     assert abs(storage.written_at("claims/a.alive") - time.time()) < 60
 
 
-def test_a_place_that_nobody_knows_is_refused():
-    with pytest.raises(ValueError, match="s4://bucket"):
-        open_storage("s4://bucket/folder")
+@pytest.mark.parametrize("url", ["s4://bucket/folder", "mock://x", "file:///x", "://"])
+def test_a_place_that_keeps_nothing_is_refused(url):
+    with pytest.raises(ValueError, match="must be a directory, or a URL that begins with s3://"):
+        open_storage(url)
 
 
 def test_a_server_that_is_away_is_an_error(s3_away):
