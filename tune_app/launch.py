@@ -27,7 +27,7 @@ from tune_app.record import Record
 from tune_app.run_directory import RunDirectory, provenance
 from tune_app.spec import Sweep, load_sweep
 from tune_app.store import Store, StoreError
-from tune_app.yaml_source import SpecError
+from tune_app.yaml_source import SpecError, printable
 
 if TYPE_CHECKING:
     from lt_core.data import DataSet
@@ -78,8 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     gc.set_threshold(50_000)
     try:
         return _launch(options, command)
-    except (SpecError, StoreError) as error:
+    except SpecError as error:
         print(f"error: {error}", file=sys.stderr)
+        return exit_codes.BAD_INPUT
+    except StoreError as error:
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return exit_codes.BAD_INPUT
     except KeyboardInterrupt:
         print(f"stopped; what was trained is stored. To go on: {command}", file=sys.stderr)
@@ -101,7 +104,7 @@ def _obey_signals() -> None:
 def _launch(options: argparse.Namespace, command: str) -> int:
     sweep = load_sweep(options.sweep, options.overrides)
     plan = make_plan(sweep)
-    store = Store(options.store or str((options.out / "_store").absolute()))
+    store = Store(_store_place(options))
     stored = store.stored()
     failures = store.failures(plan.trainings.keys() - stored.results)
     if options.dry_run:
@@ -164,6 +167,15 @@ def _launch(options: argparse.Namespace, command: str) -> int:
         _print_missing(missing, run_dir)
         return exit_codes.SOME_FAILED
     return exit_codes.OK
+
+
+def _store_place(options: argparse.Namespace) -> str:
+    if options.store == "":
+        raise StoreError("--store: must be a directory or a URL, got nothing")
+    try:
+        return options.store or str((options.out / "_store").absolute())
+    except FileNotFoundError:
+        raise StoreError("the directory that this starts from is gone; go to another") from None
 
 
 def _what_is_whole(
