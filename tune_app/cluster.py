@@ -8,6 +8,7 @@ from typing import Any
 
 import ray
 from ray.autoscaler.v2.sdk import get_cluster_status
+from ray.exceptions import RayError
 
 from tune_app.spec import Resources
 
@@ -95,14 +96,17 @@ class Watch:
 
     def __exit__(self, *exception: object) -> None:
         self.over.set()
-        self.thread.join()
+        self.thread.join(timeout=INTERVAL_S)  # it may ask a head that is away
         hours = self.node_seconds / 3600
         self.say(f"cluster: at most {self.most} nodes, {hours:.2f} node hours")
 
     def _watch(self) -> None:
         last = time.monotonic()
-        while True:
-            nodes = look(self.resources)
+        while not self.over.wait(INTERVAL_S if self.most else 0):
+            try:
+                nodes = look(self.resources)
+            except RayError:
+                continue  # the head is away: where it does not come back, Ray ends the launch
             now = time.monotonic()
             self.node_seconds += nodes.number * (now - last)
             last = now
@@ -111,8 +115,6 @@ class Watch:
                 self.said = nodes.number, nodes.starting
                 waits = "" if nodes.holds_a_trial else f"; none holds a trial ({self._trial()}) yet"
                 self.say(f"cluster: {nodes.words()}{waits}")
-            if self.over.wait(INTERVAL_S):
-                return
 
     def _trial(self) -> str:
         gpu = f", gpu: {self.resources.gpu:g}" if self.resources.gpu else ""

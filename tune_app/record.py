@@ -128,4 +128,6 @@ def _in_a_line(error: str) -> str:
         return "its worker died: killed, out of memory, or crashed outside Python"
     if "node has died" in error or "node died" in error:
         return "its node died"
+    if "RPC error" in error:
+        return "its worker or its node was lost"
     return error.strip().splitlines()[-1]

@@ -100,6 +100,11 @@ def test_what_is_tried_again_has_not_failed(record, plan):
             "The actor is dead because its worker process has died. Worker exit type: SYSTEM_ERROR",
             "its worker died: killed, out of memory, or crashed outside Python",
         ),
+        (
+            "The actor df5a is unavailable: The actor is temporarily unavailable: RPC error: "
+            "Socket closed rpc_code: 14. The task may or may not have been executed.",
+            "its worker or its node was lost",
+        ),
         ("The actor died because its node has died. Node Id: 1f", "its node died"),
         (
             "1 worker(s) were killed due to the node running low on memory.\nConsider ...",
