@@ -53,9 +53,11 @@ class RunDirectory:
         write_atomically(self.path / "run.json", text.encode())
 
     def provenance(self) -> dict[str, Any] | None:
-        """What run.json says; None if there is none."""
-        path = self.path / "run.json"
-        return json.loads(path.read_text()) if path.exists() else None
+        """What run.json says; None if there is none, or it is damaged."""
+        try:
+            return json.loads((self.path / "run.json").read_text())
+        except (FileNotFoundError, ValueError):
+            return None
 
     def write_results(self, results: Iterable[Mapping[str, Any]]) -> None:
         """Replace results.jsonl."""

@@ -34,3 +34,8 @@ def test_provenance_says_who_trained(tmp_path):
     assert {"python", "torch", "ray", "mlflow"} <= said["versions"].keys()
     assert "cores" in said["hardware"]
     assert said["started_at"] > 1.7e9
+
+
+def test_damaged_provenance_is_none(tmp_path):
+    (tmp_path / "run.json").write_text('{"comma')
+    assert RunDirectory(tmp_path).provenance() is None
