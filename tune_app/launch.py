@@ -276,6 +276,7 @@ def _train(
         claims = Claims(store)
         try:
             _share_the_work(plan, to_do, stored, claims, record, run)
+            store.drop_checkpoints(record.results.keys())
             if not claims.of_others():
                 runner.forget_tickets(store)
         except (StoreError, runner.ClusterError) as error:

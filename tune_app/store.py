@@ -116,6 +116,12 @@ class Store:
             )
         )
 
+    def drop_checkpoints(self, done: Collection[str]) -> None:
+        """Forget the states of finished trainings: a worker that outlived its launch for a moment
+        may have written one after another had finished the training."""
+        for id in self.patiently(self._ids, "checkpoints").intersection(done):
+            self.drop_checkpoint(id)
+
     def damaged(self, stored: Stored) -> Stored:
         """Read these tickets and weights; what of them is damaged, and now set aside."""
 

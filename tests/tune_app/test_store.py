@@ -60,6 +60,13 @@ def test_why_a_training_failed_is_kept(store):
     assert store.stored() == Stored()
 
 
+def test_states_of_finished_trainings_are_forgotten(store):
+    for id in ("3f0c", "8a41"):
+        store.put_checkpoint(id, b"state")
+    store.drop_checkpoints({"3f0c": None, "ffff": None}.keys())
+    assert (store.checkpoint("3f0c"), store.checkpoint("8a41")) == (None, b"state")
+
+
 def test_what_is_not_there_is_none(store):
     assert (store.result("00"), store.ticket("00"), store.weights("00")) == (None,) * 3
 
