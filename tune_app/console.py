@@ -9,9 +9,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tune_app.curves import Result, label, varied_fields
+from tune_app.curves import Result, label, text, varied_fields
 from tune_app.plan import Chain, Plan, ToDo, Training
-from tune_app.spec import Sweep
+from tune_app.spec import Stage, Sweep
 from tune_app.yaml_source import printable
 
 
@@ -50,6 +50,45 @@ def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
     return "\n".join(lines)
 
 
+def search_text(sweep: Sweep, num_samples: int) -> str:
+    """What a search looks for, what one configuration costs, and when it ends."""
+    search, last = sweep.search, sweep.search_rounds[-1]
+    chain = 1 if sweep.prune.one_shot is not None else max(last, 1)
+    about = f"{sweep.name}: {sweep.model} on {sweep.dataset}. {sweep.description}".rstrip()
+    sparsities = ", ".join(f"{sweep.prune.sparsity(round):.1%}" for round in sweep.search_rounds)
+    ends = {
+        "samples": search.num_samples and f"{search.num_samples:,} samples ({num_samples:,} tried)",
+        "trainings": search.trainings and f"{search.trainings:,} trainings",
+        "time": search.time_budget,
+    }
+    seeds = len(sweep.seeds)
+    rows = {
+        "looks for": f"the highest {search.metric} at {sparsities}, mean over {seeds} seeds",
+        "H_find": _drawn(sweep.find),
+        "H_eval": _drawn(sweep.eval),
+        "cost": f"{chain * seeds:,} trainings to find a mask, "
+        f"{len(sweep.search_rounds) * seeds:,} to evaluate it",
+        "ends after": " or ".join(filter(None, ends.values())),
+        "then": "the best coupled and the best decoupled configuration over "
+        f"{len(search.report_seeds)} fresh seeds",
+    }
+    lines = [f"{name:<16}{text}" for name, text in rows.items()]
+    return "\n".join([printable(about), "", *lines])
+
+
+def _drawn(stage: Stage) -> str:
+    dimensions = []
+    for name, domain in stage.parameters:
+        if domain is not None and domain.values is not None:
+            dimensions.append(f"{name} of {', '.join(map(text, domain.values))}")
+        elif domain is not None:
+            scale = ", log" if domain.log else ""
+            dimensions.append(f"{name} from {domain.min:g} to {domain.max:g}{scale}")
+    if stage.points:
+        dimensions.append(f"{len(stage.points):,} points")
+    return f"{stage.method}: {'; '.join(dimensions) or 'as train says'}"
+
+
 def duration(seconds: float) -> str:
     """`0.8s`, `12s`, `4m12s`, `1h05m`, `3d04h`."""
     if seconds < 9.95:
@@ -70,7 +109,8 @@ class Progress:
     On a terminal a few lines that change; elsewhere one line for each finished training.
     """
 
-    def __init__(self, sweep: Sweep, num_trainings: int, stream: TextIO) -> None:
+    def __init__(self, sweep: Sweep, num_trainings: int | None, stream: TextIO) -> None:
+        """Prepare; `num_trainings` is None where nobody knows how many there will be."""
         self.name = sweep.name
         self.varied = varied_fields(sweep)
         self.num_trainings = num_trainings
@@ -106,14 +146,16 @@ class Progress:
 
     def finished(self, result: Result) -> None:
         self.num_done += 1
-        counter = f"{self.num_done:>{len(str(self.num_trainings))}}/{self.num_trainings}"
+        counter = f"{self.num_done:>4}"
+        if self.num_trainings is not None:
+            counter = f"{self.num_done:>{len(str(self.num_trainings))}}/{self.num_trainings}"
         self.last = (
             f"[{counter}] {self._curve(result['kind'], result['find'], result['eval'])} "
             f"seed {result['seed']}  {result['sparsity']:.1%} pruned  "
             f"val {result['val_accuracy']:.1%}  {duration(result['seconds'])}"
         )
         if not self.console.is_terminal:
-            self.say(f"{self.last}  eta {self.eta()}")
+            self.say(self.last + ("" if self.num_trainings is None else f"  eta {self.eta()}"))
 
     def failed(self, work: Chain | Training, reason: str) -> None:
         self.num_failed += 1
@@ -145,12 +187,16 @@ class Progress:
 
     def _panel(self) -> Group:
         counts = Table.grid(padding=(0, 2))
-        counts.add_row(
-            self.name,
-            ProgressBar(total=self.num_trainings, completed=self.num_done, width=30),
-            f"{self.num_done}/{self.num_trainings} done, {self.num_failed} failed",
-            f"{duration(self.elapsed())}, eta {self.eta()}",
-        )
+        failed, elapsed = f"{self.num_failed} failed", duration(self.elapsed())
+        if self.num_trainings is None:
+            counts.add_row(self.name, f"{self.num_done} done, {failed}", elapsed)
+        else:
+            counts.add_row(
+                self.name,
+                ProgressBar(total=self.num_trainings, completed=self.num_done, width=30),
+                f"{self.num_done}/{self.num_trainings} done, {failed}",
+                f"{elapsed}, eta {self.eta()}",
+            )
         running = [f"  running  {words}" for words in self.running.values()]
         more = [f"           and {len(running) - 8} more"] if len(running) > 8 else []
         return Group(counts, *(Text(line) for line in (*running[:8], *more, self.last)))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from lt_core.config import Recipe
 from tune_app.curves import Curve, Result, canonical, label, text
-from tune_app.saved_views import varied
 from tune_app.spec import Sweep
 
 if TYPE_CHECKING:
@@ -53,10 +52,10 @@ def run_name(sweep: Sweep, curve: Curve) -> str:
     """In the words of what varies: `lottery find lr 0.1 -> eval lr 0.5 seed 0`."""
     found = ""
     if curve.find is not None:
-        names = varied(sweep.find.parameters)
+        names = sweep.find.varied
         lpr = f" lpr of {label(curve.lpr_find, names)}" if curve.lpr_find else ""
         found = f"find {label(curve.find, names)}{lpr} -> "
-    eval_ = label(curve.eval, varied(sweep.eval.parameters))
+    eval_ = label(curve.eval, sweep.eval.varied)
     return f"{curve.kind} {found}eval {eval_} seed {curve.seed}"
 
 
@@ -82,7 +81,7 @@ def run_params(sweep: Sweep, curve: Curve) -> dict[str, str]:
 
 def varied_params(sweep: Sweep) -> list[str]:
     """The names of the parameters that the sweep varies."""
-    find, eval_ = varied(sweep.find.parameters), varied(sweep.eval.parameters)
+    find, eval_ = sweep.find.varied, sweep.eval.varied
     groups = {"find": find, "lpr_find": find if sweep.find.lpr_from else (), "eval": eval_}
     return [f"{group}.{name}" for group, names in groups.items() for name in names]
 

@@ -12,26 +12,29 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from tune_app import exit_codes, ray_settings
 from tune_app.claims import Claims
-from tune_app.console import Progress, duration, plan_text
+from tune_app.console import Progress, duration, plan_text, search_text
 from tune_app.credentials import hide_credentials
 from tune_app.curves import Results
-from tune_app.plan import Plan, Stored, ToDo, make_plan, used, what_is_left, without
+from tune_app.plan import Plan, Stored, ToDo, make_plan, what_is_left, without
 from tune_app.record import Record
 from tune_app.run_directory import RunDirectory, provenance
 from tune_app.spec import Sweep, load_sweep
-from tune_app.store import Store, StoreError
+from tune_app.store import Store, StoreError, what_is_whole
 from tune_app.yaml_source import SpecError, printable
 
 if TYPE_CHECKING:
     from lt_core.data import DataSet
     from tune_app.live_tracking import LiveTracking
+    from tune_app.search import PlanSearch
+
+Run = Callable[["PlanSearch"], None]
+"""Runs the trials that a Searcher hands out."""
 
 PATIENCE_S = 120.0
 """How long storage may be full or away while a sweep runs."""
@@ -103,46 +106,46 @@ def _obey_signals() -> None:
 
 def _launch(options: argparse.Namespace, command: str) -> int:
     sweep = load_sweep(options.sweep, options.overrides)
-    plan = make_plan(sweep)
     store = Store(_store_place(options))
+    if sweep.search is None:
+        return _run_grid(sweep, store, options, command)
+    return _run_search(sweep, store, options, command)
+
+
+def _run_grid(sweep: Sweep, store: Store, options: argparse.Namespace, command: str) -> int:
+    plan = make_plan(sweep)
     stored = store.stored()
     failures = store.failures(plan.trainings.keys() - stored.results)
     if options.dry_run:
         _print_plan(sweep, plan, what_is_left(plan, stored), store, stored, failures)
         return exit_codes.OK
 
-    from tune_app.live_tracking import LiveTracking
     from tune_app.report import report_results
-    from tune_app.tracking import artifact_root, open_command, tracking_uri
+    from tune_app.tracking import open_command
 
     store.create()
-    results, stored, to_do = _what_is_whole(plan, store, stored)
+    results, stored, to_do = what_is_whole(plan, store, stored)
     to_do = _print_plan(sweep, plan, to_do, store, stored, failures)
     data = [_load_data(sweep, options.sweep)] if to_do.num_trials else []
-    run_dir = RunDirectory(options.out / sweep.name)
-    try:
-        run_dir.create(sweep)
-        if to_do.num_trials or run_dir.provenance() is None:
-            run_dir.write_provenance(provenance(command))
-    except OSError as error:
-        raise StoreError(f"{error.filename or options.out}: {error.strerror}") from None
+    run_dir = _run_directory(sweep, options, command, is_new=to_do.num_trials > 0)
 
     with Progress(sweep, len(to_do.trainings), sys.stderr) as progress:
         for note in store.notes:
             progress.say(note)
         record = Record(plan, results, run_dir, progress, failures)
         record.write_results()
-        tracking = LiveTracking(
-            tracking_uri(options.out),
-            sweep,
-            artifact_root(options.out),
-            record.commit,
-            record.in_plan_order,
-            progress.say,
-        )
-        progress.say(f"results in {run_dir.path}, MLflow at {hide_credentials(tracking.uri)}")
+        tracking = _tracking(sweep, options, record)
         if to_do.num_trials:
-            _train(sweep, plan, to_do, stored, store, data, record, tracking)
+
+            def work(claims: Claims, run: Run) -> None:
+                from tune_app.search import PlanSearch
+
+                def run_part(to_do: ToDo, stored: Stored) -> None:
+                    run(PlanSearch(to_do, stored.tickets, sweep.max_failures))
+
+                _share_the_work(plan, to_do, stored, claims, record, run_part)
+
+            _train(sweep, store, data, record, tracking, work)
         missing = list(record.missing())
         try:
             if to_do.num_trials:  # their results came in any order
@@ -169,6 +172,78 @@ def _launch(options: argparse.Namespace, command: str) -> int:
     return exit_codes.OK
 
 
+def _run_search(sweep: Sweep, store: Store, options: argparse.Namespace, command: str) -> int:
+    """Search, then train the best of what was found over fresh seeds."""
+    from tune_app.samples import Samples
+
+    samples = Samples(options.out / sweep.name / "search.json")
+    print(search_text(sweep, len(samples.all)))
+    if options.dry_run:
+        return exit_codes.OK
+
+    from tune_app.searching import Searching, comparison
+
+    store.create()
+    data = [_load_data(sweep, options.sweep)]
+    run_dir = _run_directory(sweep, options, command, is_new=True)
+    with Progress(sweep, None, sys.stderr) as progress:
+        record = Searching(sweep, store, samples, run_dir, progress)
+        tracking = _tracking(sweep, options, record)
+        for line in record.about_the_start():
+            progress.say(line)
+        if record.interrupted or not record.why_over():
+
+            def work(claims: Claims, run: Run) -> None:
+                from tune_app.runner import num_slots
+                from tune_app.search import AskingSearch
+
+                at_a_time = sweep.search.max_concurrent or num_slots(sweep.resources_per_trial)
+                tickets = record.stored.tickets
+                with claims.held(()):  # what it will train nobody knows yet
+                    run(AskingSearch(record.ask, tickets, sweep.max_failures, at_a_time))
+
+            _train(sweep, store, data, record, tracking, work)
+        run_dir.write_failures(record.missing())
+        tracking.finish(run_dir.path)
+    chosen = comparison(sweep, samples)
+    if chosen is None:
+        print("no coupled and decoupled configuration to compare", file=sys.stderr)
+        return exit_codes.SOME_FAILED
+    return _run_grid(chosen, store, options, command)
+
+
+def _run_directory(
+    sweep: Sweep, options: argparse.Namespace, command: str, is_new: bool
+) -> RunDirectory:
+    """Where the run leaves its files; with what runs now, if something does."""
+    run_dir = RunDirectory(options.out / sweep.name)
+    try:
+        run_dir.create(sweep)
+        if is_new or run_dir.provenance() is None:
+            run_dir.write_provenance(provenance(command))
+    except OSError as error:
+        raise StoreError(f"{error.filename or options.out}: {error.strerror}") from None
+    return run_dir
+
+
+def _tracking(sweep: Sweep, options: argparse.Namespace, record: Record) -> "LiveTracking":
+    from tune_app.live_tracking import LiveTracking
+    from tune_app.tracking import artifact_root, tracking_uri
+
+    progress = record.progress
+    tracking = LiveTracking(
+        tracking_uri(options.out),
+        sweep,
+        artifact_root(options.out),
+        record.commit,
+        record.in_plan_order,
+        progress.say,
+    )
+    where = f"results in {record.run_dir.path}, MLflow at {hide_credentials(tracking.uri)}"
+    progress.say(where)
+    return tracking
+
+
 def _store_place(options: argparse.Namespace) -> str:
     if options.store == "":
         raise StoreError("--store: must be a directory or a URL, got nothing")
@@ -176,25 +251,6 @@ def _store_place(options: argparse.Namespace) -> str:
         return options.store or str((options.out / "_store").absolute())
     except FileNotFoundError:
         raise StoreError("the directory that this starts from is gone; go to another") from None
-
-
-def _what_is_whole(
-    plan: Plan, store: Store, stored: Stored
-) -> tuple[dict[str, dict[str, Any]], Stored, ToDo]:
-    """The results, what is stored without what turns out damaged, and what is left then."""
-    results = store.results(stored.results.intersection(plan.trainings))
-    stored = replace(stored, results=frozenset(results))
-    while True:
-        to_do = what_is_left(plan, stored)
-        damaged = store.damaged(used(to_do, stored))
-        if damaged == Stored():
-            return results, stored, to_do
-        # The trials that make it again may use more.
-        stored = replace(
-            stored,
-            tickets=stored.tickets - damaged.tickets,
-            weights=stored.weights - damaged.weights,
-        )
 
 
 def _print_plan(
@@ -251,14 +307,13 @@ def _load_data(sweep: Sweep, path: Path) -> "DataSet":
 
 def _train(
     sweep: Sweep,
-    plan: Plan,
-    to_do: ToDo,
-    stored: Stored,
     store: Store,
     data: list["DataSet"],
     record: Record,
     tracking: "LiveTracking",
+    work: Callable[[Claims, Run], None],
 ) -> None:
+    """Start or join Ray, and do `work`, which runs what a Searcher hands out."""
     begin = time.monotonic()
     ray_settings.apply()
     from tune_app import runner
@@ -270,12 +325,12 @@ def _train(
         images = runner.share(data)
         scratch = record.run_dir.path / "_ray"
 
-        def run(to_do: ToDo, stored: Stored) -> None:
-            runner.run_trials(sweep, to_do, stored, store, images, record.commit, scratch, record)
+        def run(search: "PlanSearch") -> None:
+            runner.run_trials(sweep, search, store, images, record.commit, scratch, record)
 
         claims = Claims(store)
         try:
-            _share_the_work(plan, to_do, stored, claims, record, run)
+            work(claims, run)
             store.drop_checkpoints(record.results.keys())
             if not claims.of_others():
                 runner.forget_tickets(store)

@@ -161,14 +161,16 @@ class ToDo:
 
 def make_plan(sweep: Sweep) -> Plan:
     """Work out what `sweep` needs."""
-    ids = _Ids(sweep)
+    ids = Ids(sweep)
     finds, evals, seeds = sweep.find_recipes, sweep.eval_recipes, sweep.seeds
     rounds = [round for round in sweep.eval_rounds if round > 0]
 
     # Each with the H_find whose LPR it takes; those that others wait for are first.
     constrained = [(f, source) for source in sweep.lpr_sources for f in finds if f != source]
+    last = sweep.eval_rounds[-1]
+    # Nobody asks how the last ticket does at H_find, if H_find is not among H_eval.
     chains = tuple(
-        _chain(sweep, ids, find, seed, source)
+        chain_to(sweep, ids, find, seed, last, find in evals, source)
         for find, source in (*((find, None) for find in finds), *constrained)
         for seed in seeds
     )
@@ -295,13 +297,18 @@ def without(to_do: ToDo, stored: Stored, ids: Collection[str]) -> ToDo:
     return ToDo(tuple(chains), evaluations, to_do.needed, frozenset(trainings))
 
 
-def _chain(
-    sweep: Sweep, ids: "_Ids", find: Recipe, seed: int, lpr_from: Recipe | None = None
+def chain_to(
+    sweep: Sweep,
+    ids: "Ids",
+    find: Recipe,
+    seed: int,
+    last: int,
+    is_last_trained: bool = False,
+    lpr_from: Recipe | None = None,
 ) -> Chain:
-    last = sweep.eval_rounds[-1]
+    """The chain that finds the tickets up to round `last`, and may train under that one too."""
     is_one_shot = sweep.prune.one_shot is not None
-    # Nobody asks how the last ticket does at H_find, if H_find is not among H_eval.
-    num_rounds = last + 1 if find in sweep.eval_recipes else max(last, 1)
+    num_rounds = last + 1 if is_last_trained else max(last, 1)
     if is_one_shot:
         num_rounds = 1
     kind = "lottery" if lpr_from is None else "lpr_constrained"
@@ -322,15 +329,14 @@ def _chain(
     return Chain(tuple(trainings), found, weights, lpr_tickets)
 
 
-class _Ids:
-    """Ids of one sweep's trainings; the JSON of each recipe is made once."""
+class Ids:
+    """Ids of one sweep's trainings and tickets; a recipe's part of a hash is made once."""
 
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
         self.tickets: dict[tuple, str] = {}
         self.setting = {"format": FORMAT, "model": sweep.model, "dataset": sweep.dataset}
-        recipes = {*sweep.find_recipes, *sweep.eval_recipes}
-        self.recipes = {recipe: _essence(recipe) for recipe in recipes}
+        self.recipes: dict[Recipe, dict[str, Any]] = {}
         self.rewinding = _essence(sweep.rewind, {"to"})
         if sweep.rewind.to.count:
             self.rewinding["to"] = str(sweep.rewind.to)
@@ -354,15 +360,15 @@ class _Ids:
         return self.tickets[asked]
 
     def _ticket(self, find: Recipe, seed: int, round: int, lpr_from: Recipe | None) -> str:
-        parts = {"find": self.recipes[find], **self.pruned[round]}
+        parts = {"find": self._recipe(find), **self.pruned[round]}
         if self.rewinding and parts["round"] > 1:
             parts["rewind"] = self.rewinding
         if lpr_from is not None:
-            parts["lpr_from"] = self.recipes[lpr_from]
+            parts["lpr_from"] = self._recipe(lpr_from)
         return self._hash(seed, **parts)
 
     def dense(self, eval_: Recipe, seed: int) -> Training:
-        id = self._hash(seed, mask="dense", eval=self.recipes[eval_])
+        id = self._hash(seed, mask="dense", eval=self._recipe(eval_))
         return Training(id, "lottery", eval_, eval_, seed, 0, None)
 
     def evaluation(
@@ -387,15 +393,21 @@ class _Ids:
             if self.sweep.rewind.method == "weights":
                 is_at_eval = found_at is None or self.sweep.eval.rewind_from == "eval"
                 rewound_at = eval_ if is_at_eval else found_at
-                weights = self._hash(seed, weights=self.recipes[rewound_at], **self.rewinding)
+                weights = self._hash(seed, weights=self._recipe(rewound_at), **self.rewinding)
             else:
                 is_first = self.pruned[round]["round"] == 1
                 weights = self.dense(find, seed).id if is_first else ticket
             parts = {"start": weights, "rewind": self.rewinding}
-        id = self._hash(seed, mask=mask, eval=self.recipes[eval_], **parts)
+        id = self._hash(seed, mask=mask, eval=self._recipe(eval_), **parts)
         return Training(
             id, kind, found_at, eval_, seed, round, ticket, weights, rewound_at, lpr_from
         )
+
+    def _recipe(self, recipe: Recipe) -> dict[str, Any]:
+        essence = self.recipes.get(recipe)
+        if essence is None:
+            essence = self.recipes[recipe] = _essence(recipe)
+        return essence
 
     def _hash(self, seed: int, **parts: Any) -> str:
         text = _SORTED.encode({**self.setting, "seed": seed, **parts})

@@ -65,12 +65,12 @@ class Record:
             ids = work.ids if isinstance(work, Chain) else (work.id,)
             training = next((id for id in ids if id not in self.results), ids[-1])
             self._write(self.run_dir.write_error, training, reason)
-            reason = _in_a_line(reason)
+            reason = in_a_line(reason)
         self.failures[training] = reason
         self.progress.failed(work, reason)
 
     def tried_again(self, work: Chain | Training, reason: str) -> None:
-        self.progress.tried_again(work, _in_a_line(reason))
+        self.progress.tried_again(work, in_a_line(reason))
 
     def noted(self, note: str) -> None:
         self.progress.say(note)
@@ -120,7 +120,7 @@ class Record:
         return "was not run"
 
 
-def _in_a_line(error: str) -> str:
+def in_a_line(error: str) -> str:
     """What a traceback ends with; Ray tells of a death at length."""
     if "node running low on memory" in error:
         return "its node ran low on memory"

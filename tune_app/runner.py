@@ -16,7 +16,7 @@ from ray.exceptions import OutOfMemoryError
 from lt_core.data import DataSet
 from tune_app.cluster import Watch
 from tune_app.curves import Result
-from tune_app.plan import Chain, Stored, ToDo, Training
+from tune_app.plan import Chain, Training
 from tune_app.search import PlanSearch, StartAll
 from tune_app.spec import Resources, Sweep
 from tune_app.store import Store, StoreError
@@ -89,6 +89,15 @@ def ray_cluster(resources: Resources, say: Callable[[str], None]) -> Iterator[in
         ray.shutdown()
 
 
+def num_slots(resources: Resources) -> int:
+    """How many trials fit the cluster as it is now; 1 where it has no node for one yet."""
+    has = ray.cluster_resources()
+    fit = has.get("CPU", 0) // resources.cpu
+    if resources.gpu:
+        fit = min(fit, has.get("GPU", 0) // resources.gpu)
+    return max(1, int(fit))
+
+
 def share(data: list[DataSet]) -> ray.ObjectRef:
     """Put a data set where every node maps it; taken out of the list, so that only Ray has it."""
     return ray.put(data.pop())
@@ -96,20 +105,18 @@ def share(data: list[DataSet]) -> ray.ObjectRef:
 
 def run_trials(
     sweep: Sweep,
-    to_do: ToDo,
-    stored: Stored,
+    search: PlanSearch,
     store: Store,
     data: ray.ObjectRef,
     commit: str | None,
     scratch: Path,
     listener: Listener,
 ) -> None:
-    """Run all trials of `to_do` until each has finished or failed for good.
+    """Run the trials that `search` hands out until each has finished or failed for good.
 
     Args:
         sweep: where they come from.
-        to_do: what to run.
-        stored: what was there when `to_do` was planned.
+        search: what to run.
         store: where the trials keep what they make.
         data: the DataSet that they train on.
         commit: of this program, for the results.
@@ -137,7 +144,6 @@ def run_trials(
         tune.with_parameters(TicketTrial, setting=setting), tune.PlacementGroupFactory([bundle])
     )
     trainable.__name__ = trainable.__qualname__ = TicketTrial.__name__  # in Ray's tools and ps
-    search = PlanSearch(to_do, stored.tickets, sweep.max_failures)
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tune_app.curves import Curve, Result, as_json, lpr_pairs, short, text
-from tune_app.spec import Space, Sweep, dimensions
+from tune_app.spec import Sweep
 
 TAG_PREFIX = "mlflow.sharedViewState.sweep-"
 """The names of our tags; those of views that a person saved go on otherwise."""
@@ -61,7 +61,7 @@ def saved_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], l
         sweep: says what varies.
         setting: parameters that do not vary, by which to pass over the runs of other sweeps.
     """
-    find_names, eval_names = varied(sweep.find.parameters), varied(sweep.eval.parameters)
+    find_names, eval_names = sweep.find.varied, sweep.eval.varied
     find_keys = tuple(f"find.{name}" for name in find_names)
     eval_keys = tuple(f"eval.{name}" for name in eval_names)
     finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
@@ -112,11 +112,6 @@ def saved_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], l
         names = ", ".join(f"`{view.name}`" for view in too_many)
         left_out.append(f"no view {names}: MLflow draws no more than {MAX_CURVES} curves")
     return [view for view in views if view not in too_many], left_out
-
-
-def varied(space: Space) -> tuple[str, ...]:
-    """The fields of a recipe that a space varies."""
-    return tuple(dimensions(space))
 
 
 def _params(stage: str, recipe: Result, names: Sequence[str]) -> dict[str, str]:

@@ -6,13 +6,14 @@ chain that takes the layerwise pruning ratios of another.
 """
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from tune_app.plan import Chain, ToDo, Training
+from tune_app.store import StoreError
 
 
 class PlanSearch(Searcher):
@@ -29,11 +30,10 @@ class PlanSearch(Searcher):
                 taken up the trial.
         """
         super().__init__()
-        self.needed = to_do.needed
+        self.needed: set[str | None] = set()
         self.tickets = set(tickets)
         self.chains: deque[Chain] = deque()
-        self.waiting_chains = list(to_do.chains)
-        self._start_chains()
+        self.waiting_chains: list[Chain] = []
         self.ready: deque[Training] = deque()
         self.waiting: dict[str, list[Training]] = defaultdict(list)
         self.running: dict[str, Chain | Training] = {}
@@ -41,8 +41,15 @@ class PlanSearch(Searcher):
         self.num_failures: Counter[Chain | Training] = Counter()
         self.stopped_by = ""
         """Why nothing more is handed out."""
+        self.add(to_do)
+
+    def add(self, to_do: ToDo) -> None:
+        """Take up more work."""
+        self.needed |= to_do.needed
+        self.waiting_chains += to_do.chains
+        self._start_chains()
         for evaluation in to_do.evaluations:
-            if evaluation.ticket is None or evaluation.ticket in tickets:
+            if evaluation.ticket is None or evaluation.ticket in self.tickets:
                 self.ready.append(evaluation)
             else:
                 self.waiting[evaluation.ticket].append(evaluation)
@@ -88,10 +95,50 @@ class PlanSearch(Searcher):
         """Whether a trial that failed in Tune is not handed out again."""
         return self.num_failures[work] > self.max_failures
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles it, to restore runs in a way that is not used here
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing: a new launch plans anew from what is stored."""
 
     def restore(self, checkpoint_path: str) -> None: ...
+
+
+class AskingSearch(PlanSearch):
+    """Asks what to do next whenever a trial can start, so that each choice knows all results."""
+
+    def __init__(
+        self,
+        ask: Callable[[Collection[str]], ToDo | None],
+        tickets: Collection[str],
+        max_failures: int,
+        max_concurrent: int,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            ask: given the tickets that exist, gives more work; None where there is none, or none
+                before more is known.
+            tickets: the ids of those that exist.
+            max_failures: as of `PlanSearch`.
+            max_concurrent: how many trials run at a time.
+        """
+        super().__init__(ToDo((), (), frozenset(), frozenset()), tickets, max_failures)
+        self.ask = ask
+        self.max_concurrent = max_concurrent
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if len(self.running) >= self.max_concurrent:
+            return None
+        try:
+            while not (self.chains or self.ready or self.stopped_by):
+                to_do = self.ask(self.tickets)
+                if to_do is None:
+                    break
+                self.add(to_do)
+        except StoreError as error:  # Tune would end with a traceback
+            self.stopped_by = str(error)
+        return super().suggest(trial_id)
 
 
 class StartAll(FIFOScheduler):

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     Field,
     ValidationError,
     create_model,
@@ -55,10 +56,38 @@ NonEmpty = Annotated[Distinct[Item], Field(min_length=1)]
 Sparsities = Annotated[NonEmpty[Fraction], Field(max_length=MAX_ROUNDS)]
 
 
-class Values(Config, Generic[Item]):
-    """One dimension of a search space."""
+class Dimension(Config, Generic[Item]):
+    """One dimension of a search space: `values`, or the numbers from `min` to `max`."""
 
-    values: NonEmpty[Item]
+    values: NonEmpty[Item] | None = None
+
+    min: Item | None = None
+    max: Item | None = None
+    """For `method: random` and `tpe`; both ends belong to it."""
+
+    log: bool = False
+    """Whether numbers are drawn evenly by order of magnitude."""
+
+    @model_validator(mode="after")
+    def _one_way(self):
+        ends = {"min": self.min, "max": self.max}
+        given = [name for name, end in ends.items() if end is not None]
+        if self.values is not None:
+            more = [*given, *(["log"] if self.log else [])]
+            if more:
+                raise RuleErrors([((more[0],), "goes with a range, not with `values`")])
+            return self
+        if len(given) < 2:
+            raise RuleErrors([((), "needs `values`, or `min` and `max`")])
+        for name, end in ends.items():
+            if isinstance(end, bool) or not isinstance(end, int | float):
+                raise RuleErrors([((name,), f"a range is of numbers, got {_words(end)}")])
+        if self.min >= self.max:
+            text = f"must be more than `min` ({self.min:g}), got {self.max:g}"
+            raise RuleErrors([(("max",), text)])
+        if self.log and self.min <= 0:
+            raise RuleErrors([(("min",), f"must be more than 0 with `log`, got {self.min:g}")])
+        return self
 
 
 def _checked_type(field: FieldInfo) -> Any:
@@ -71,7 +100,7 @@ Space = create_model(
     __base__=Config,
     __doc__="Which fields of `train` vary, and over what.",
     **{
-        name: (Values[_checked_type(field)] | None, None)
+        name: (Dimension[_checked_type(field)] | None, None)
         for name, field in Recipe.model_fields.items()
     },
 )
@@ -84,6 +113,19 @@ PointOfRecipe = create_model(
     __doc__="Fields of `train`, replaced.",
     **{name: (_checked_type(field) | None, None) for name, field in Recipe.model_fields.items()},
 )
+
+
+def dimensions(space: Space) -> dict[str, tuple[Any, ...]]:
+    """What a search space varies: field -> its values; of a range the two ends."""
+    return {
+        name: domain.values or (domain.min, domain.max)
+        for name, domain in space
+        if domain is not None
+    }
+
+
+def _given(point: Config) -> dict[str, Any]:
+    return {name: value for name, value in point if value is not None}
 
 
 class Prune(Pruning):
@@ -145,8 +187,50 @@ class Prune(Pruning):
         return 1 - math.prod(1 - fraction for fraction in self.fractions(round))
 
 
-class Find(Config):
+Method = Literal["grid", "random", "tpe"]
+
+
+class Stage(Config):
+    """A search space, and how its points are chosen."""
+
+    method: Method = "grid"
+    """`grid`: all of them. `random`, or `tpe`, the tree-structured Parzen estimator (Bergstra et
+    al. 2011), draw points as long as `search` says."""
+
     parameters: Space = Space()
+    """Every combination of these."""
+
+    points: Distinct[PointOfRecipe] = ()
+    """In place of `parameters`, the points one by one."""
+
+    @model_validator(mode="after")
+    def _points_go_with_grid(self):
+        varied = dimensions(self.parameters)
+        ranges = [name for name in varied if getattr(self.parameters, name).values is None]
+        problems = []
+        if self.points and varied:
+            problems.append((("points",), "stands in place of `parameters`; give one of them"))
+        if self.points and self.method != "grid":
+            problems.append((("points",), f"goes with `method: grid`, not with {self.method}"))
+        elif self.method != "grid" and not varied:
+            problems.append((("method",), f"{self.method} needs `parameters` to draw from"))
+        if self.method == "grid":
+            text = "a range needs `method: random` or `tpe`; a grid needs `values`"
+            problems += [(("parameters", name), text) for name in ranges]
+        if problems:
+            raise RuleErrors(problems)
+        return self
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The fields of `train` that it replaces."""
+        if not self.points:
+            return tuple(dimensions(self.parameters))
+        given = {name for point in self.points for name in _given(point)}
+        return tuple(name for name in Recipe.model_fields if name in given)
+
+
+class Find(Stage):
     """H_find: one chain of rounds for each point and seed."""
 
     lpr_from: Distinct[PointOfRecipe] = ()
@@ -154,8 +238,7 @@ class Find(Config):
     each layer as far as its chain did, and choose by magnitude within the layer only."""
 
 
-class Eval(Config):
-    parameters: Space = Space()
+class Eval(Stage):
     """H_eval: every ticket is trained at every point."""
 
     at_sparsity: Sparsities | None = None
@@ -166,10 +249,74 @@ class Eval(Config):
     H_find, or at H_eval. Initialization is the same for both."""
 
 
+def _as_list(value: Any) -> Any:
+    return value if value is None or isinstance(value, tuple | list) else (value,)
+
+
 def _interval(value: str) -> str:
     if not re.fullmatch(r"[1-9]\d{0,5}(min|ep)", value, re.ASCII):
         raise ValueError(f"must be minutes or epochs, such as 10min or 5ep, got {value!r}")
     return value
+
+
+def _validation_metric(value: str) -> str:
+    if value != "val_accuracy":
+        why = "; a search that selects on test reports what it overfits" * value.startswith("test")
+        raise ValueError(f"must be val_accuracy, got {value!r}{why}")
+    return value
+
+
+def _span(value: str) -> str:
+    if not re.fullmatch(r"[1-9]\d{0,5}(min|h)", value, re.ASCII):
+        raise ValueError(f"must be minutes or hours, such as 90min or 2h, got {value!r}")
+    return value
+
+
+class Search(Config):
+    """What a search looks for, and how long; the budget that is spent first ends it."""
+
+    metric: Annotated[str, AfterValidator(_validation_metric)] = "val_accuracy"
+    """What is to be high: the mean over `seeds` and over the sparsities `at`."""
+
+    at: Annotated[Sparsities, BeforeValidator(_as_list)] | None = None
+    """At which sparsity or sparsities, by the nearest rounds; at all that `eval` evaluates, the
+    curve, if not given."""
+
+    num_samples: int | None = Field(default=None, ge=1, le=MAX_POINTS)
+    """Configurations, pairs of H_find and H_eval, to try."""
+
+    trainings: int | None = Field(default=None, ge=1, le=MAX_TRAININGS)
+    """Networks to train; what the store has costs nothing."""
+
+    time_budget: Annotated[str, AfterValidator(_span)] | None = None
+    """Wall time, of all launches together."""
+
+    report_seeds: NonEmpty[int]
+    """Fresh replicates: the best coupled and the best decoupled configuration are trained again
+    with these, and only these are reported."""
+
+    seed: int = Field(default=0, ge=0)
+    """Of what is drawn."""
+
+    max_concurrent: int | None = Field(default=None, ge=1)
+    """Trials at a time: the more, the less each choice knows. If not given, as many as fit at the
+    start."""
+
+    @model_validator(mode="after")
+    def _ends(self):
+        if self.num_samples is None and self.trainings is None and self.time_budget is None:
+            text = "needs an end: `num_samples`, `trainings` or `time_budget`"
+            raise RuleErrors([((), text)])
+        return self
+
+    @property
+    def seconds(self) -> float:
+        """`time_budget`; infinite if there is none."""
+        if self.time_budget is None:
+            return math.inf
+        if self.time_budget.endswith("h"):
+            return 3600.0 * int(self.time_budget[:-1])
+        return 60.0 * int(self.time_budget[:-3])
 
 
 class Resources(Config):
@@ -225,6 +372,9 @@ class Sweep(Config):
     find: Find = Find()
     eval: Eval = Eval()
 
+    search: Search | None = None
+    """Needed where `find` or `eval` have a method other than grid."""
+
     rewind: Rewinding = Rewinding()
 
     baselines: Distinct[Baseline] = ()
@@ -245,7 +395,7 @@ class Sweep(Config):
 
     @model_validator(mode="after")
     def _is_feasible(self):
-        finds, evals = num_points(self.find.parameters), num_points(self.eval.parameters)
+        finds, evals = num_points(self.find), num_points(self.eval)
         problems = [
             ((stage, "parameters"), f"must be at most {MAX_POINTS:,} points, got {points:,}")
             for stage, points in (("find", finds), ("eval", evals))
@@ -269,8 +419,8 @@ class Sweep(Config):
     @model_validator(mode="after")
     def _every_point_is_a_recipe(self):
         problems = [
-            *_bad_points(self.train, self.find.parameters, "find"),
-            *_bad_points(self.train, self.eval.parameters, "eval"),
+            *_bad_points(self.train, self.find, "find"),
+            *_bad_points(self.train, self.eval, "eval"),
         ]
         if problems:
             raise RuleErrors(problems)
@@ -301,31 +451,54 @@ class Sweep(Config):
         if self.find.lpr_from and self.prune.strategy != "global_magnitude":
             text = f"goes with `prune.strategy: global_magnitude`, not with {self.prune.strategy}"
             problems.append((("find", "lpr_from"), text))
-        known = list(map(_point_words, itertools.islice(points(self.find.parameters), 10)))
-        if num_points(self.find.parameters) > len(known):
+        problems += self._search_problems()
+        known = list(map(_point_words, itertools.islice(points(self.find), 10)))
+        if num_points(self.find) > len(known):
             known.append("...")
         for i, source in enumerate(self.lpr_sources):
             if source is None:
-                text = "must be a point of `find.parameters`: "
+                text = "must be a point of `find`: "
                 text += "; ".join(known) or "there are none"
                 problems.append((("find", "lpr_from", i), text))
         if problems:
             raise RuleErrors(problems)
         return self
 
+    def _search_problems(self) -> list[tuple[Loc, str]]:
+        drawn = [stage for stage in ("find", "eval") if getattr(self, stage).method != "grid"]
+        if self.search is None:
+            text = "needs a `search`, which says what is best and when to end"
+            return [((stage, "method"), text) for stage in drawn]
+        if not drawn:
+            text = "needs `method: random` or `tpe` in `find`, `eval` or both; a grid is run whole"
+            return [(("search",), text)]
+        problems = []
+        if self.find.lpr_from:
+            problems.append((("find", "lpr_from"), "does not go with a search"))
+        if self.select_on == "test":
+            problems.append((("select_on",), "must be validation in a search"))
+        if again := set(self.seeds).intersection(self.search.report_seeds):
+            text = f"must be others than `seeds`, got {_words(tuple(sorted(again)))} again"
+            problems.append((("search", "report_seeds"), text))
+        return problems
+
     @property
     def _most_milestones(self) -> int:
-        spaces = (self.find.parameters, self.eval.parameters)
-        varied = [each for space in spaces for each in dimensions(space).get("milestones", ())]
-        return max(map(len, (self.train.milestones, *varied)))
+        varied = [self.train.milestones]
+        for stage in (self.find, self.eval):
+            varied += dimensions(stage.parameters).get("milestones", ())
+            varied += [point.milestones for point in stage.points if point.milestones is not None]
+        return max(map(len, varied))
 
     @cached_property
     def find_recipes(self) -> tuple[Recipe, ...]:
-        return tuple(_at_point(self.train, point) for point in points(self.find.parameters))
+        """H_find; in a search with the ends of its ranges in place of what is drawn."""
+        return tuple(at_point(self.train, point) for point in points(self.find))
 
     @cached_property
     def eval_recipes(self) -> tuple[Recipe, ...]:
-        return tuple(_at_point(self.train, point) for point in points(self.eval.parameters))
+        """H_eval, likewise."""
+        return tuple(at_point(self.train, point) for point in points(self.eval))
 
     @cached_property
     def lpr_sources(self) -> tuple[Recipe, ...]:
@@ -340,8 +513,16 @@ class Sweep(Config):
         rounds = range(self.prune.num_rounds + 1)
         if self.eval.at_sparsity is None:
             return tuple(rounds)
-        nearest = {self.nearest_round(sparsity) for sparsity in self.eval.at_sparsity}
+        searched = (self.search and self.search.at) or ()
+        nearest = {self.nearest_round(at) for at in (*self.eval.at_sparsity, *searched)}
         return tuple(sorted({0} | nearest))
+
+    @cached_property
+    def search_rounds(self) -> tuple[int, ...]:
+        """The rounds at whose sparsity a search compares."""
+        if self.search.at is None:
+            return self.eval_rounds[1:]
+        return tuple(sorted({self.nearest_round(at) for at in self.search.at} - {0}))
 
     @cached_property
     def sparsities(self) -> dict[int, float]:
@@ -354,45 +535,40 @@ class Sweep(Config):
         return min(self.sparsities, key=lambda round: abs(self.sparsities[round] - sparsity))
 
 
-def dimensions(space: Space) -> dict[str, tuple[Any, ...]]:
-    """What a search space varies: field -> its values."""
-    return {name: domain.values for name, domain in space if domain is not None}
-
-
-def points(space: Space) -> Iterator[dict[str, Any]]:
+def points(stage: Stage) -> Iterator[dict[str, Any]]:
     """Every assignment of a search space, the last dimension fastest."""
-    varied = dimensions(space)
+    if stage.points:
+        yield from map(_given, stage.points)
+        return
+    varied = dimensions(stage.parameters)
     for values in itertools.product(*varied.values()):
         yield dict(zip(varied, values, strict=True))
 
 
-def num_points(space: Space) -> int:
+def num_points(stage: Stage) -> int:
     """How many points a search space has."""
-    return math.prod(map(len, dimensions(space).values()))
+    return len(stage.points) or math.prod(map(len, dimensions(stage.parameters).values()))
 
 
-def _given(point: Config) -> dict[str, Any]:
-    return {name: value for name, value in point if value is not None}
-
-
-def _at_point(train: Recipe, point: dict[str, Any]) -> Recipe:
+def at_point(train: Recipe, point: dict[str, Any]) -> Recipe:
     """`train` with the fields of a point; ValidationError where they do not go together."""
     return Recipe(**(dict(train) | point))
 
 
-def _bad_points(train: Recipe, space: Space, stage: str) -> Iterator[tuple[Loc, str]]:
+def _bad_points(train: Recipe, stage: Stage, name: str) -> Iterator[tuple[Loc, str]]:
     """Points whose fields do not go together, such as a milestone after a shorter duration."""
     seen = set()
-    for point in points(space):
+    for point in points(stage):
         try:
-            _at_point(train, point)
+            at_point(train, point)
         except ValidationError as error:
             at = _point_words(point)
             for problem in error.errors()[0]["ctx"]["error"].problems:
                 if problem not in seen:
                     seen.add(problem)
                     (field, *_), text = problem
-                    yield (stage, "parameters"), f"at {at}, `{field}` {text}"
+                    key = "points" if stage.points else "parameters"
+                    yield (name, key), f"at {at}, `{field}` {text}"
 
 
 def _words(value: Any) -> str:

@@ -22,6 +22,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,7 +30,7 @@ import safetensors.numpy
 from pydantic_core import from_json, to_json
 
 from tune_app.credentials import hide_credentials
-from tune_app.plan import Stored
+from tune_app.plan import Plan, Stored, ToDo, used, what_is_left
 from tune_app.storage import open_storage
 
 FORMAT = 2
@@ -260,6 +261,25 @@ class Store:
 
 def _name(kind: str, id: str) -> str:
     return f"{kind}/{id[:2]}/{id}{SUFFIXES[kind]}"
+
+
+def what_is_whole(
+    plan: Plan, store: Store, stored: Stored
+) -> tuple[dict[str, dict[str, Any]], Stored, ToDo]:
+    """A plan's results, what is stored without what turns out damaged, and what is left then."""
+    results = store.results(stored.results.intersection(plan.trainings))
+    stored = replace(stored, results=frozenset(results))
+    while True:
+        to_do = what_is_left(plan, stored)
+        damaged = store.damaged(used(to_do, stored))
+        if damaged == Stored():
+            return results, stored, to_do
+        # The trials that make it again may use more.
+        stored = replace(
+            stored,
+            tickets=stored.tickets - damaged.tickets,
+            weights=stored.weights - damaged.weights,
+        )
 
 
 def as_line(result: Mapping[str, Any]) -> bytes:

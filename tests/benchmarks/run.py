@@ -8,10 +8,12 @@ import sys
 import time
 
 import engine
+import search
 import service
 
 BENCHMARKS = {
-    benchmark.__name__: benchmark for benchmark in (*engine.BENCHMARKS, *service.BENCHMARKS)
+    benchmark.__name__: benchmark
+    for benchmark in (*engine.BENCHMARKS, *service.BENCHMARKS, *search.BENCHMARKS)
 }
 
 

@@ -9,7 +9,8 @@ from tune_app.plan import make_plan
 from tune_app.spec import Sweep, dimensions, load_sweep
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
-LAPTOP = {path.stem: path for path in SWEEPS.glob("*.yaml")}
+GRIDS = [path for path in SWEEPS.glob("*.yaml") if load_sweep(path).search is None]
+LAPTOP = {path.stem: path for path in GRIDS}
 PAPER = {path.stem: path for path in (SWEEPS / "paper").glob("*.yaml")}
 
 # Everything else is ResNet-50 on Tiny ImageNet.

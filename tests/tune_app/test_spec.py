@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from lt_core.config import Recipe
 from lt_core.steps import Steps
-from tune_app.spec import Space, Sweep, load_sweep, points
+from tune_app.spec import Stage, Sweep, load_sweep, points
 from tune_app.yaml_source import SpecError
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
@@ -83,7 +83,7 @@ def problems(text: str, *overrides: str) -> list[str]:
 
 
 SWEEP_KEYS = (
-    "name, description, model, dataset, data_dir, seeds, train, prune, find, eval, rewind, "
+    "name, description, model, dataset, data_dir, seeds, train, prune, find, eval, search, rewind, "
     "baselines, select_on, resources_per_trial, checkpoint_every, max_failures"
 )
 RECIPE_KEYS = (
@@ -142,7 +142,7 @@ MISTAKES = [
         "vals: [0.02",
         "unknown key `find.parameters.lr.vals`; did you mean `values`?",
     ),
-    (24, GRID, "lr: {min: 0.1}", "unknown key `find.parameters.lr.min`; known here: values"),
+    (24, GRID, "lr: {min: 0.1}", "`find.parameters.lr`: needs `values`, or `min` and `max`"),
     (
         24,
         GRID,
@@ -153,7 +153,7 @@ MISTAKES = [
         23,
         f"parameters:\n    {GRID}",
         GRID,
-        "unknown key `find.lr`; known here: parameters, lpr_from",
+        "unknown key `find.lr`; known here: method, parameters, points, lpr_from",
     ),
     (1, "seeds: [0, 1, 2]", "", "`seeds` is required"),
     (8, "lr: 0.1", "", "`train.lr` is required"),
@@ -227,12 +227,18 @@ MISTAKES = [
         "not valid YAML: mapping values are not allowed here",
     ),
     (8, TRAIN, "train: sgd\n", f'`train` must be a mapping {RECIPE_SHAPE}, got "sgd"'),
-    (22, FIND, "find:\n", "`find` must be a mapping {parameters: .., lpr_from: ..}, got null"),
+    (
+        22,
+        FIND,
+        "find:\n",
+        "`find` must be a mapping {method: .., parameters: .., points: .., lpr_from: ..}, got null",
+    ),
     (
         24,
         GRID,
         "lr: [0.02, 0.1]",
-        "`find.parameters.lr` must be a mapping {values: ..}, got [0.02, 0.1]",
+        "`find.parameters.lr` must be a mapping {values: .., min: .., max: .., log: ..}, "
+        "got [0.02, 0.1]",
     ),
     (24, GRID, "lr: {values: 0.1}", "`find.parameters.lr.values` must be a list, got 0.1"),
     (1, "name: lr_grid", "name: 12", "`name` must be text, got 12"),
@@ -530,7 +536,7 @@ MISTAKES = [
         27,
         GRID,
         f"{GRID}\n  lpr_from:\n    - {{lr: 0.1}}\n    - {{lr: 0.2}}",
-        "`find.lpr_from.1`: must be a point of `find.parameters`: lr=0.02; lr=0.1; lr=0.5",
+        "`find.lpr_from.1`: must be a point of `find`: lr=0.02; lr=0.1; lr=0.5",
     ),
     (
         25,
@@ -629,7 +635,7 @@ def test_of_many_points_some_are_named():
         TEXT, f"find.parameters.lr.values=[{lrs}]", "find.lpr_from=[{lr: 0.5}]", "seeds=[0]"
     ) == [
         "command line (find.lpr_from=[{lr: 0.5}]): `find.lpr_from.0`: must be a point of "
-        "`find.parameters`: lr=1.0; lr=2.0; lr=3.0; lr=4.0; lr=5.0; lr=6.0; lr=7.0; lr=8.0; "
+        "`find`: lr=1.0; lr=2.0; lr=3.0; lr=4.0; lr=5.0; lr=6.0; lr=7.0; lr=8.0; "
         "lr=9.0; lr=10.0; ..."
     ]
 
@@ -890,7 +896,7 @@ def test_points_run_through_the_last_field_fastest_whatever_the_order_in_the_fil
 
 
 def test_an_empty_space_has_one_point():
-    assert list(points(Space())) == [{}]
+    assert list(points(Stage())) == [{}]
     assert load(TEXT, "find.parameters.lr=null").find_recipes == (load(TEXT).train,)
 
 

@@ -1,0 +1,150 @@
+"""Real searches, of seconds."""
+
+import json
+import statistics
+
+import pytest
+from tiny_sweep import TINY, num_stored, num_trained, read_results, started, wait_until
+
+from tune_app.store import Store
+
+SEARCH = """\
+name: best
+model: small_resnet
+dataset: digits
+seeds: [0, 1]
+train: {lr: 0.1, batch_size: 64, weight_decay: 5e-4, duration: 4it}
+prune: {fraction: 0.5, rounds: 2}
+find:
+  method: tpe
+  parameters:
+    lr: {min: 0.02, max: 0.4, log: true}
+eval:
+  method: random
+  parameters:
+    lr: {min: 0.02, max: 0.4, log: true}
+search:
+  at: 0.75
+  num_samples: 5
+  report_seeds: [10, 11]
+"""
+# A chain is rounds 0 and 1 for each of two seeds, an evaluation is round 2: 4 trainings and 2.
+
+
+def samples(runs, name="best"):
+    return json.loads((runs / name / "search.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("searches") / "best.yaml"
+    path.write_text(SEARCH)
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(path, launch, tmp_path_factory):
+    """A search that ended; not to be changed."""
+    runs = tmp_path_factory.mktemp("found") / "runs"
+    return launch(path, "--out", runs), runs
+
+
+def test_it_tries_as_many_configurations_as_it_may_and_compares_the_best(found):
+    done, runs = found
+    assert done.returncode == 0, done.stderr
+    tried = samples(runs)
+    assert [sample["state"] for sample in tried] == ["complete"] * 5
+    by_configuration = {}
+    for result in read_results(runs, "best"):
+        if result["round"] == 2:
+            key = (result["find"]["lr"], result["eval"]["lr"])
+            by_configuration.setdefault(key, []).append(result["val_accuracy"])
+    for sample in tried:
+        accuracies = by_configuration.pop((sample["find"]["lr"], sample["eval"]["lr"]))
+        assert len(accuracies) == 2
+        assert sample["value"] == pytest.approx(statistics.fmean(accuracies))
+    assert by_configuration == {}
+
+    coupled, decoupled = (
+        max((s for s in tried if (s["find"] == s["eval"]) == is_coupled), key=lambda s: s["value"])
+        for is_coupled in (True, False)
+    )
+    compared = read_results(runs, "best-best")
+    assert {result["seed"] for result in compared} == {10, 11}
+    pairs = {(r["find"]["lr"], r["eval"]["lr"]) for r in compared if r["round"] == 2}
+    assert {(s["find"]["lr"], s["eval"]["lr"]) for s in (coupled, decoupled)} <= pairs
+
+
+def test_what_it_trained_is_counted(found):
+    done, runs = found
+    chains = {sample["find"]["lr"] for sample in samples(runs)}
+    assert num_trained(done.stderr) == 4 * len(chains) + 2 * 5
+    assert samples(runs)[-1]["trainings"] <= num_trained(done.stderr)
+    assert max(sample["trainings"] for sample in samples(runs)) == num_trained(done.stderr)
+
+
+def test_the_same_command_again_trains_nothing(found, path, launch):
+    _, runs = found
+    before = samples(runs)
+    again = launch(path, "--out", runs)
+    assert again.returncode == 0, again.stderr
+    assert "nothing new is tried: num_samples: 5 is spent" in again.stderr
+    assert "trainings in" not in again.stderr
+    assert samples(runs) == before
+
+
+def test_a_search_that_was_killed_finishes_what_it_had_begun(path, launch, tmp_path):
+    runs = tmp_path / "runs"
+    with started(path, "--out", runs) as process:
+        wait_until(lambda: num_stored(runs) >= 7, process)
+        process.kill()
+        process.wait()
+    begun = [(s["find"], s["eval"]) for s in samples(runs)]
+    stored = Store(str(runs / "_store")).stored().results
+    done = launch(path, "--out", runs)
+    assert done.returncode == 0, done.stderr
+    tried = samples(runs)
+    assert [sample["state"] for sample in tried] == ["complete"] * 5
+    assert [(s["find"], s["eval"]) for s in tried][: len(begun)] == begun
+    chains = {sample["find"]["lr"] for sample in tried}
+    assert num_trained(done.stderr) <= 4 * len(chains) + 2 * 5 - len(stored)
+
+
+def test_it_begins_with_what_a_grid_has_trained(path, launch, tmp_path):
+    grid = tmp_path / "tiny.yaml"
+    grid.write_text(TINY.replace("baselines: [global_random, preserve_lpr]", ""))
+    assert launch(grid, "--out", tmp_path / "runs").returncode == 0
+    done = launch(path, "--out", tmp_path / "runs", "search.num_samples=3")
+    assert done.returncode == 0, done.stderr
+    # The grid has 2 H_find at 2 H_eval; each mask's own H_find is among these.
+    assert "4 configurations are known from what other sweeps trained" in done.stderr
+    known = {0.05, 0.2}
+    assert {sample["find"]["lr"] for sample in samples(tmp_path / "runs")} & known
+    configurations = [(s["find"]["lr"], s["eval"]["lr"]) for s in samples(tmp_path / "runs")]
+    assert not {(f, e) for f in known for e in known}.intersection(configurations)
+
+
+def test_a_budget_of_trainings_ends_it(path, launch, tmp_path):
+    runs = tmp_path / "runs"
+    overrides = ("search.num_samples=null", "search.trainings=13", "search.max_concurrent=1")
+    done = launch(path, "--out", runs, *overrides)
+    assert done.returncode == 0, done.stderr
+    # 4 + 2 + 2, then 2 more of the same mask: 10. One more is begun before 13 are spent.
+    assert 13 <= num_trained(done.stderr) <= 13 + 4 + 2 - 1
+    assert (
+        "nothing new is tried: trainings: 13 is spent"
+        in launch(path, "--out", runs, *overrides).stderr
+    )
+
+
+def test_what_diverges_is_worth_nothing_and_the_search_goes_on(path, launch, tmp_path):
+    lr = "find.parameters.lr"
+    values = (f"{lr}.min=null", f"{lr}.max=null", f"{lr}.log=false", f"{lr}.values=[0.1, 1.0e+9]")
+    done = launch(path, "--out", tmp_path / "runs", *values)
+    assert done.returncode == 0, done.stderr
+    tried = samples(tmp_path / "runs")
+    failed = [sample for sample in tried if sample["find"]["lr"] == 1e9]
+    assert failed
+    assert {(sample["state"], sample["value"]) for sample in failed} == {("failed", 0.0)}
+    assert all("Diverged" in sample["reason"] for sample in failed)
+    assert any(sample["state"] == "complete" for sample in tried)

@@ -1,0 +1,109 @@
+"""What a search has tried: its configurations in order, kept in search.json of the run directory.
+
+A search that was interrupted goes on with the same configurations, so that what was begun is
+finished first; their values, and those of configurations that other sweeps trained, are in the
+store.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from lt_core.config import Recipe
+from tune_app.bilevel import Configuration
+from tune_app.storage import write_atomically
+from tune_app.store import StoreError
+
+State = Literal["running", "complete", "stopped", "failed"]
+
+
+@dataclass
+class Sample:
+    """A configuration that a search chose, and what came of it."""
+
+    configuration: Configuration
+    state: State = "running"
+    value: float | None = None
+    """Its mean validation accuracy; of one that was stopped the last that was seen, and 0 for one
+    that failed."""
+
+    reason: str = ""
+    """Why it was stopped or failed."""
+
+    trainings: int = 0
+    """How many the search had made when this ended, over all its launches."""
+
+    training_seconds: float = 0.0
+    """How long these took."""
+
+    seconds: float = 0.0
+    """Wall time of the search then, over all its launches."""
+
+
+class Samples:
+    """The samples of a search, in the order in which they were chosen."""
+
+    def __init__(self, path: Path) -> None:
+        """Take up what an earlier launch left at `path`.
+
+        Raises:
+            StoreError: when it is damaged.
+        """
+        self.path = path
+        self.all: list[Sample] = []
+        try:
+            self.all = [_read(line) for line in json.loads(path.read_bytes())]
+        except FileNotFoundError:
+            pass
+        except (ValueError, TypeError, KeyError, ValidationError):
+            raise StoreError(
+                f"{path}: is damaged; without it the search starts anew, from what is trained"
+            ) from None
+
+    def write(self) -> None:
+        """Keep them.
+
+        Raises:
+            OSError: when the run directory cannot be written.
+        """
+        text = ",\n".join(json.dumps(_line(sample)) for sample in self.all)
+        write_atomically(self.path, f"[\n{text}\n]\n".encode())
+
+    @property
+    def running(self) -> list[Sample]:
+        return [sample for sample in self.all if sample.state == "running"]
+
+    @property
+    def spent(self) -> tuple[int, float, float]:
+        """Trainings, their seconds and wall time when the last of them ended."""
+        ended = [sample for sample in self.all if sample.state != "running"]
+        return (
+            max((sample.trainings for sample in ended), default=0),
+            max((sample.training_seconds for sample in ended), default=0.0),
+            max((sample.seconds for sample in ended), default=0.0),
+        )
+
+
+def best(samples: Sequence[Sample], coupled: bool) -> Sample | None:
+    """The finished sample of the highest value, coupled or decoupled; the first if two are."""
+    among = [s for s in samples if s.state == "complete" and s.configuration.coupled == coupled]
+    return max(among, key=lambda sample: sample.value, default=None)
+
+
+def _line(sample: Sample) -> dict[str, Any]:
+    line = dict(vars(sample))
+    configuration = line.pop("configuration")
+    recipes = {
+        "find": configuration.find.model_dump(mode="json"),
+        "eval": configuration.eval.model_dump(mode="json"),
+    }
+    return recipes | line
+
+
+def _read(line: dict[str, Any]) -> Sample:
+    find, eval_ = (Recipe.model_validate_json(json.dumps(line.pop(s))) for s in ("find", "eval"))
+    return Sample(Configuration(find, eval_), **line)

@@ -1,0 +1,87 @@
+"""The plan of a search: it grows by one configuration at a time."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from lt_core.config import Recipe
+from tune_app.bilevel import Configuration
+from tune_app.curves import canonical
+from tune_app.plan import Chain, Ids, Plan, Training, chain_to
+from tune_app.spec import Sweep
+from tune_app.store import as_line
+
+
+class SearchPlan:
+    """The trainings of all configurations that were added."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
+        self.ids = Ids(sweep)
+        self.trainings: dict[str, Training] = {}
+        self.chain_of_ticket: dict[str, Chain] = {}
+
+    def chains(self, find: Recipe) -> tuple[Chain, ...]:
+        """Those that find the masks of a configuration, one for each seed."""
+        last = self.sweep.search_rounds[-1]
+        return tuple(chain_to(self.sweep, self.ids, find, seed, last) for seed in self.sweep.seeds)
+
+    def evaluations(self, configuration: Configuration) -> tuple[Training, ...]:
+        """The trainings whose mean accuracy is the value of a configuration."""
+        return tuple(
+            self.ids.evaluation("lottery", configuration.find, configuration.eval, seed, round)
+            for seed in self.sweep.seeds
+            for round in self.sweep.search_rounds
+        )
+
+    def add(self, configuration: Configuration) -> Plan:
+        """The trainings of one configuration."""
+        chains = self.chains(configuration.find)
+        in_chains = {id for chain in chains for id in chain.ids}
+        evaluations = self.evaluations(configuration)
+        plan = Plan(chains, tuple(t for t in evaluations if t.id not in in_chains), ())
+        self.trainings |= plan.trainings
+        self.chain_of_ticket |= plan.chain_of_ticket
+        return plan
+
+    def found_in(self, results: Iterable[Mapping[str, Any]]) -> dict[Configuration, float]:
+        """The configurations that results of this or another sweep have the value of."""
+        sweep = self.sweep
+        recipes: dict[str, Recipe | None] = {}
+        accuracies: dict[Configuration, dict[str, float]] = {}
+        for result in results:
+            if (
+                result["kind"] == "lottery"
+                and result["round"] in sweep.search_rounds
+                and result["seed"] in sweep.seeds
+            ):
+                pair = [_recipe(result[stage], recipes) for stage in ("find", "eval")]
+                if None not in pair:
+                    of_configuration = accuracies.setdefault(Configuration(*pair), {})
+                    of_configuration[result["id"]] = result["val_accuracy"]
+        values = ((c, self.value(c, found)) for c, found in accuracies.items())
+        return {configuration: value for configuration, value in values if value is not None}
+
+    def value(self, configuration: Configuration, accuracies: Mapping[str, float]) -> float | None:
+        """The mean validation accuracy of a configuration; None while some are missing.
+
+        Args:
+            configuration: the one.
+            accuracies: by id of the training.
+        """
+        ids = [training.id for training in self.evaluations(configuration)]
+        if any(id not in accuracies for id in ids):
+            return None
+        return sum(accuracies[id] for id in ids) / len(ids)
+
+
+def _recipe(described: Mapping[str, Any], known: dict[str, Recipe | None]) -> Recipe | None:
+    """A recipe as a result describes it; None where this version knows no such recipe."""
+    text = canonical(described)
+    if text not in known:
+        try:
+            known[text] = Recipe.model_validate_json(as_line(described))
+        except ValidationError:
+            known[text] = None
+    return known[text]

@@ -1,0 +1,247 @@
+"""The record of a search: it also says what to try next, and remembers what came of it."""
+
+import time
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from lt_core.config import Recipe
+from tune_app.bilevel import Bilevel, Configuration
+from tune_app.console import Progress
+from tune_app.curves import Result, short, varied_fields
+from tune_app.plan import Chain, Stored, ToDo, Training
+from tune_app.record import Record, in_a_line
+from tune_app.run_directory import RunDirectory
+from tune_app.samples import Sample, Samples, State, best
+from tune_app.search_plan import SearchPlan
+from tune_app.spec import Eval, Find, PointOfRecipe, Sweep
+from tune_app.store import Store, what_is_whole
+
+
+@dataclass
+class _Running:
+    """A sample that is being tried."""
+
+    sample: Sample
+    lacks: set[str]
+    """The evaluations that have no result yet, by id."""
+
+
+class Searching(Record):
+    """What has come of a search until now, and what to try next."""
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        store: Store,
+        samples: Samples,
+        run_dir: RunDirectory,
+        progress: Progress,
+    ) -> None:
+        """Take up what earlier launches of the search, and other sweeps, have trained.
+
+        Raises:
+            StoreError: when the store refuses.
+        """
+        self.search_plan = SearchPlan(sweep)
+        super().__init__(self.search_plan, {}, run_dir, progress, {})
+        self.sweep = sweep
+        self.store = store
+        self.samples = samples
+        self.spent = samples.spent
+        self.began = time.monotonic()
+        self.interrupted = samples.running
+        self.running: list[_Running] = []
+        self.chains: set[Chain] = set()
+        """Those that run, or wait for a trial."""
+
+        self.asked: set[str] = set()
+        """The trainings that this launch is to do."""
+
+        self.stored = store.stored()
+        chain = self.search_plan.chains(sweep.find_recipes[0])[0]
+        self.bilevel = Bilevel(sweep, len(chain.trainings), len(sweep.search_rounds))
+        self.num_known = self._tell_what_is_known()
+
+    def _tell_what_is_known(self) -> int:
+        """Tell the values and the masks that are there; how many values other sweeps trained."""
+        results = self.store.results(self.stored.results)
+        values = self.search_plan.found_in(results.values())
+        find, eval_ = self.bilevel.find, self.bilevel.eval
+        told = {
+            configuration: value
+            for configuration, value in values.items()
+            if find.has(configuration.find)
+            and (configuration.coupled or eval_.has(configuration.eval))
+        }
+        mine = {sample.configuration for sample in self.samples.all}
+        for sample in self.samples.all:
+            if sample.value is not None:
+                told[sample.configuration] = sample.value
+        finds = [configuration.find for configuration in told]
+        self.bilevel.values.update(told)
+        self.bilevel.found.update((f, self._is_found(f, self.stored.tickets)) for f in finds)
+        for sample in self.interrupted:
+            self.bilevel.values.setdefault(sample.configuration, None)
+            self.bilevel.found.setdefault(sample.configuration.find, False)
+        return len(told.keys() - mine)
+
+    def about_the_start(self) -> Iterator[str]:
+        """What a user is to know as the search begins, or goes on."""
+        if self.num_known:
+            yield f"{self.num_known:,} configurations are known from what other sweeps trained"
+        if self.samples.all:
+            yield (
+                f"{len(self.samples.all):,} samples are there, {len(self.interrupted):,} of them "
+                "begun and to be finished first"
+            )
+        if over := self.why_over():
+            yield f"nothing new is tried: {over} is spent"
+
+    def _is_found(self, find: Recipe, tickets: Collection[str]) -> bool:
+        return all(
+            training.ticket in tickets
+            for training in self.search_plan.evaluations(Configuration(find, find))
+        )
+
+    # What next
+
+    def ask(self, tickets: Collection[str]) -> ToDo | None:
+        """The trainings of the configuration to try next; None where the search ends or waits.
+
+        Args:
+            tickets: those that exist.
+
+        Raises:
+            StoreError: when the store refuses.
+        """
+        for find, is_found in self.bilevel.found.items():
+            self.bilevel.found[find] = is_found or self._is_found(find, tickets)
+        if self.interrupted:
+            sample = self.interrupted.pop(0)
+        elif self.why_over() or (configuration := self.bilevel.ask()) is None:
+            return None
+        else:
+            sample = Sample(configuration)
+            self.samples.all.append(sample)
+            self._write(self.samples.write)
+        return self._begin(sample, tickets)
+
+    def _begin(self, sample: Sample, tickets: Collection[str]) -> ToDo:
+        plan = self.search_plan.add(sample.configuration)
+        stored = Stored(
+            self.stored.results | self.results.keys(), frozenset(tickets), self.stored.weights
+        )
+        results, stored, to_do = what_is_whole(plan, self.store, stored)
+        for note in self.store.notes:
+            self.noted(note)
+        self.store.notes.clear()
+        self.results |= {id: r | plan.trainings[id].described() for id, r in results.items()}
+        wanted = {t.id for t in self.search_plan.evaluations(sample.configuration)}
+        running = _Running(sample, wanted - self.results.keys())
+        self.running.append(running)
+        self._end_if_known(running)
+        chains = tuple(chain for chain in to_do.chains if chain not in self.chains)
+        self.chains.update(chains)
+        self.asked |= to_do.trainings
+        return ToDo(chains, to_do.evaluations, to_do.needed, to_do.trainings)
+
+    def why_over(self) -> str:
+        """Which budget is spent, in words; nothing while none is."""
+        search = self.sweep.search
+        trainings = self.spent[0] + self.num_trained + len(self.asked - self.results.keys())
+        if search.num_samples is not None and len(self.samples.all) >= search.num_samples:
+            return f"num_samples: {search.num_samples:,}"
+        if search.trainings is not None and trainings >= search.trainings:
+            return f"trainings: {search.trainings:,}"
+        if self._seconds() >= search.seconds:
+            return f"time_budget: {search.time_budget}"
+        return ""
+
+    def _seconds(self) -> float:
+        return self.spent[2] + time.monotonic() - self.began
+
+    # What came of it
+
+    def finished(self, result: Result, masks_from_disk: int) -> None:
+        super().finished(result, masks_from_disk)
+        for running in list(self.running):
+            running.lacks.discard(result["id"])
+            self._end_if_known(running)
+
+    def failed(self, work: Chain | Training, training: str | None, reason: str) -> None:
+        super().failed(work, training, reason)
+        for running in self._waiting_for(work):
+            self._end(running, "failed", 0.0, in_a_line(reason))
+
+    def ended(self, work: Chain | Training) -> None:
+        super().ended(work)
+        if isinstance(work, Chain):
+            self.chains.discard(work)
+
+    def _waiting_for(self, work: Chain | Training) -> list[_Running]:
+        if isinstance(work, Chain):
+            return [r for r in self.running if r.sample.configuration.find == work.find]
+        return [r for r in self.running if work.id in r.lacks]
+
+    def _end_if_known(self, running: _Running) -> None:
+        if not running.lacks:
+            accuracies = {
+                id: self.results[id]["val_accuracy"]
+                for id in (t.id for t in self.search_plan.evaluations(running.sample.configuration))
+            }
+            value = self.search_plan.value(running.sample.configuration, accuracies)
+            self._end(running, "complete", value)
+
+    def _end(self, running: _Running, state: State, value: float, reason: str = "") -> None:
+        self.running.remove(running)
+        sample = running.sample
+        sample.state, sample.value, sample.reason = state, value, reason
+        sample.trainings = self.spent[0] + self.num_trained
+        sample.training_seconds = self.spent[1] + self.training_seconds
+        sample.seconds = self._seconds()
+        self.bilevel.values[sample.configuration] = value
+        self._write(self.samples.write)
+        self.noted(self._in_words(sample))
+
+    def _in_words(self, sample: Sample) -> str:
+        varied = varied_fields(self.sweep)
+        find, eval_ = sample.configuration.find, sample.configuration.eval
+        what = (
+            f"sample {self.samples.all.index(sample) + 1}: {short(dict(find), varied, 'find')}, "
+            f"{short(dict(eval_), varied, 'eval')}"
+        )
+        if sample.state != "complete":
+            return f"{what}: {sample.state}, {sample.reason}"
+        known = [s.value for s in self.samples.all if s.state == "complete"]
+        return f"{what}: validation {sample.value:.1%}, best {max(known):.1%}"
+
+
+def comparison(sweep: Sweep, samples: Samples) -> Sweep | None:
+    """The best coupled against the best decoupled configuration over fresh seeds, as a sweep.
+
+    None where a search has not finished one of each.
+    """
+    coupled, decoupled = best(samples.all, coupled=True), best(samples.all, coupled=False)
+    if coupled is None or decoupled is None:
+        return None
+    found = (coupled.configuration, decoupled.configuration)
+    at = sweep.eval.at_sparsity
+    if at is not None:
+        at = tuple(dict.fromkeys((*at, *(sweep.search.at or ()))))
+    finds = dict.fromkeys(_point(sweep.train, configuration.find) for configuration in found)
+    evals = dict.fromkeys(_point(sweep.train, configuration.eval) for configuration in found)
+    changes = {
+        "name": f"{sweep.name}-best",
+        "description": f"the best coupled and the best decoupled configuration of {sweep.name}",
+        "seeds": sweep.search.report_seeds,
+        "find": Find(points=tuple(finds)),
+        "eval": Eval(points=tuple(evals), at_sparsity=at, rewind_from=sweep.eval.rewind_from),
+        "search": None,
+    }
+    return Sweep(**{name: getattr(sweep, name) for name in Sweep.model_fields} | changes)
+
+
+def _point(train: Recipe, recipe: Recipe) -> PointOfRecipe:
+    """A recipe as what it changes in `train`."""
+    changed = {name: value for name, value in recipe if value != getattr(train, name)}
+    return PointOfRecipe(**changed)
