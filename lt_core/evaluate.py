@@ -1,6 +1,7 @@
 """Train under a given mask, and see how good it is."""
 
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,7 +19,7 @@ from lt_core.mask import Mask, dense, sparsity
 from lt_core.memory_format import to_device
 from lt_core.rewind import Start
 from lt_core.shrink import shrink
-from lt_core.train import accuracy, train
+from lt_core.train import accuracy, drained, training
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,16 @@ class Evaluation:
     checkpoint without what went before."""
 
 
+@dataclass(frozen=True)
+class Progress:
+    """A training between two epochs."""
+
+    epoch: int
+    """So many epochs of the schedule are done."""
+
+    val_accuracy: float
+
+
 def evaluate(
     model: ModelName,
     data: DataSet,
@@ -60,7 +71,39 @@ def evaluate(
     checkpoints: Checkpoints | None = None,
     device: str = "cpu",
 ) -> Evaluation:
-    """Train a network under `mask` at `recipe` (H_eval) and measure it.
+    """Train a network under `mask` at `recipe` (H_eval) and measure it, as `evaluating` does."""
+    return drained(
+        evaluating(
+            model,
+            data,
+            mask,
+            recipe,
+            seed=seed,
+            start=start,
+            pruning=pruning,
+            checkpoints=checkpoints,
+            device=device,
+            watched=False,
+        )
+    )
+
+
+def evaluating(
+    model: ModelName,
+    data: DataSet,
+    mask: Mask,
+    recipe: Recipe,
+    *,
+    seed: int,
+    start: Start = Start(),
+    pruning: Pruning = Pruning(),
+    checkpoints: Checkpoints | None = None,
+    device: str = "cpu",
+    watched: bool = True,
+) -> Generator[Progress, None, Evaluation]:
+    """Train a network under `mask` at `recipe` (H_eval) and measure it, epoch by epoch.
+
+    Watched or not, it comes to the same bits. To give it up half-way, close the generator.
 
     Args:
         model: name of the network.
@@ -73,6 +116,12 @@ def evaluate(
             it leaves, or with the batch norms of its filters masked too.
         checkpoints: where the training keeps its state, to go on after it was killed.
         device: where to train, as torch writes it.
+        watched: whether to measure between epochs, which takes a pass over the validation images
+            each time; else nothing is yielded.
+
+    Yields:
+        After each epoch but the last, how good it is by then; of a training that goes on from a
+        checkpoint not what went before.
 
     Raises:
         Diverged: when a loss or a weight is not finite.
@@ -90,7 +139,7 @@ def evaluate(
         else:
             trained_mask = with_dependents(network, groups, mask)
     network = to_device(network, device, data.image_shape[1:])
-    train_loss = train(
+    epochs = training(
         network,
         trained_mask,
         Batches(data, data.train, device),
@@ -100,6 +149,10 @@ def evaluate(
         at_last_rate=start.at_last_rate,
         checkpoints=checkpoints,
     )
+    if watched:
+        train_loss = yield from _watched(epochs, network, Batches(data, data.validation, device))
+    else:
+        train_loss = drained(epochs)
     return Evaluation(
         model=network,
         sparsity=sparsity(mask),
@@ -110,3 +163,14 @@ def evaluate(
         test_accuracy=accuracy(network, Batches(data, data.test, device)),
         seconds=time.perf_counter() - began,
     )
+
+
+def _watched(
+    epochs: Generator[int, None, float], network: nn.Module, validation: Batches
+) -> Generator[Progress, None, float]:
+    while True:
+        try:
+            epoch = next(epochs)
+        except StopIteration as end:
+            return end.value
+        yield Progress(epoch, accuracy(network, validation))

@@ -1,5 +1,8 @@
 """The training loop: SGD under a mask."""
 
+from collections.abc import Generator
+from typing import Any, TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -14,6 +17,8 @@ from lt_core.schedule import learning_rate
 from lt_core.steps import Steps
 
 EVALUATION_BATCH = 1000
+
+T = TypeVar("T")
 
 
 class Diverged(ArithmeticError):
@@ -56,7 +61,46 @@ def train(
     at_last_rate: bool = False,
     checkpoints: Checkpoints | None = None,
 ) -> float:
+    """Train `model` in place, as `training` does; the mean training loss of the last epoch."""
+    return drained(
+        training(
+            model,
+            mask,
+            images,
+            recipe,
+            seed=seed,
+            begin=begin,
+            at_last_rate=at_last_rate,
+            checkpoints=checkpoints,
+        )
+    )
+
+
+def drained(generator: Generator[Any, None, T]) -> T:
+    """What a generator returns at its end."""
+    while True:
+        try:
+            next(generator)
+        except StopIteration as end:
+            return end.value
+
+
+def training(
+    model: nn.Module,
+    mask: Mask,
+    images: Batches,
+    recipe: Recipe,
+    *,
+    seed: int,
+    begin: Steps = Steps(0, "ep"),
+    at_last_rate: bool = False,
+    checkpoints: Checkpoints | None = None,
+) -> Generator[int, None, float]:
     """Train `model` in place; what `mask` prunes is exactly 0 from the start and after every step.
+
+    It can be watched: between two epochs `model` may be put in evaluation mode and used, and
+    whatever is drawn there from torch's generators is neither seen here nor moved from here. It may
+    also be given up there, by closing the generator.
 
     A weight that is 0 and gets no gradient has no momentum and nothing to decay, so masking the
     weights once and the gradients always is enough.
@@ -70,6 +114,10 @@ def train(
         begin: the first step of the schedule, and of the order of the images.
         at_last_rate: whether the learning rate is that of the schedule's last step throughout.
         checkpoints: where to keep its state after epochs, and to go on from what is kept.
+
+    Yields:
+        After each epoch but the last, how many epochs of the schedule are done; those before
+        `begin`, or before what was kept, are not yielded.
 
     Returns:
         The mean training loss of the last epoch.
@@ -106,16 +154,17 @@ def train(
         checkpoint.restore(kept, model, optimizer)
         first_step = kept.step
 
-    model.train()
     on_gpu = [images.labels.device] if images.labels.is_cuda else []
-    with torch.random.fork_rng(on_gpu):
-        for first in range(0, num_steps, per_epoch):
+    for first in range(0, num_steps, per_epoch):
+        batches = torch.randperm(len(images), generator=order).split(recipe.batch_size)
+        steps = range(max(first, first_step), min(first + per_epoch, num_steps))
+        if not steps:
+            continue
+        model.train()
+        losses = []
+        # For each epoch: around a yield it would give its generators to the caller.
+        with torch.random.fork_rng(on_gpu):
             torch.manual_seed(seeds.generator(seed, "dropout", first).initial_seed())
-            batches = torch.randperm(len(images), generator=order).split(recipe.batch_size)
-            steps = range(max(first, first_step), min(first + per_epoch, num_steps))
-            if not steps:
-                continue
-            losses = []
             for step in steps:
                 optimizer.param_groups[0]["lr"] = rates[step]
                 inputs, labels = images.for_training(batches[step - first], seed, step)
@@ -128,16 +177,18 @@ def train(
                 optimizer.step()
                 optimizer.zero_grad()
                 losses.append(loss.detach())
-            epoch_losses = torch.stack(losses).cpu()  # once an epoch: this waits for the device
-            if not epoch_losses.isfinite().all():
-                bad = int(epoch_losses.isfinite().logical_not().nonzero()[0])
-                step = steps[bad]
-                raise Diverged(
-                    f"loss is {epoch_losses[bad]:g} at step {step + 1} of {num_steps} "
-                    f"(epoch {step // per_epoch + 1}, LR {rates[step]:g})"
-                )
-            if checkpoints is not None and steps.stop < num_steps and checkpoints.is_due():
+        epoch_losses = torch.stack(losses).cpu()  # once an epoch: this waits for the device
+        if not epoch_losses.isfinite().all():
+            bad = int(epoch_losses.isfinite().logical_not().nonzero()[0])
+            step = steps[bad]
+            raise Diverged(
+                f"loss is {epoch_losses[bad]:g} at step {step + 1} of {num_steps} "
+                f"(epoch {step // per_epoch + 1}, LR {rates[step]:g})"
+            )
+        if steps.stop < num_steps:
+            if checkpoints is not None and checkpoints.is_due():
                 checkpoints.save(checkpoint.take(model, optimizer, steps.stop))
+            yield steps.stop // per_epoch
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
         raise Diverged(f"weights are not finite after the last of {num_steps} steps")
     return float(epoch_losses.mean())

@@ -12,7 +12,7 @@ from lt_core.config import Recipe
 from lt_core.data.batches import Batches
 from lt_core.mask import dense, flatten, prunable_weights
 from lt_core.steps import Steps
-from lt_core.train import train
+from lt_core.train import train, training
 
 # 15 steps an epoch.
 RECIPE = Recipe(lr=0.1, batch_size=64, weight_decay=5e-4, duration="50it", milestones=("2ep",))
@@ -115,6 +115,19 @@ def test_what_is_kept_is_not_trained_again(images, monkeypatch):
     trained(images, RECIPE, checkpoints)
     assert len(taken) == 20
     assert checkpoints.steps == [15, 30, 45]
+
+
+def test_what_is_given_up_after_an_epoch_goes_on_from_it(images):
+    undisturbed, _ = trained(images, RECIPE)
+    checkpoints = InMemory()
+    given_up = training(network(), MASK, images, RECIPE, seed=0, checkpoints=checkpoints)
+    assert [next(given_up), next(given_up)] == [1, 2]
+    given_up.close()
+    assert checkpoints.steps == [15, 30]
+    resumed = network()
+    rest = training(resumed, MASK, images, RECIPE, seed=0, checkpoints=checkpoints)
+    assert list(rest) == [3]
+    assert digest(resumed) == digest(undisturbed)
 
 
 def test_keeping_its_state_changes_nothing_and_the_last_epoch_keeps_none(images):

@@ -9,10 +9,11 @@ from lt_core import models, prune, seeds
 from lt_core import train as train_module
 from lt_core.channels import channel_groups
 from lt_core.config import Pruning, Recipe
-from lt_core.evaluate import Evaluation, evaluate
+from lt_core.evaluate import Evaluation, Progress, evaluate, evaluating
 from lt_core.filters import filter_l1
 from lt_core.lpr import layerwise_pruning_ratios
 from lt_core.mask import dense, prunable_weights, sparsity
+from lt_core.steps import Steps
 from lt_core.train import Diverged
 
 RECIPE = Recipe(lr=0.1, batch_size=64, duration="2it", weight_decay=5e-4)
@@ -72,9 +73,10 @@ def test_it_starts_from_the_initialization_of_its_seed(digits, mask, monkeypatch
 
     def no_training(model, mask, images, recipe, *, seed, begin, at_last_rate, checkpoints):
         starts.append((digest(model), len(images), recipe, seed, begin.count, at_last_rate))
+        yield from ()
         return 0.0
 
-    monkeypatch.setattr("lt_core.evaluate.train", no_training)
+    monkeypatch.setattr("lt_core.evaluate.training", no_training)
     evaluate("small_resnet", digits, mask, RECIPE, seed=3)
     fresh = models.build("small_resnet", channels=1, classes=10, image_size=(8, 8), seed=3)
     assert starts == [(digest(fresh), 1000, RECIPE, 3, 0, False)]
@@ -147,3 +149,45 @@ def test_without_a_filter_less_it_is_the_same_bit_for_bit(digits):
         pruning = Pruning(strategy="filter_l1", shrink=shrink)
         same = evaluate("small_resnet", digits, everything(), RECIPE, seed=0, pruning=pruning)
         assert measured(same) == measured(plain)
+
+
+# ---- watched
+
+
+THREE_EPOCHS = RECIPE.model_copy(update={"lr": 0.01, "duration": Steps(3, "ep")})
+
+
+def watched(*args, **settings) -> tuple[list[Progress], Evaluation]:
+    generator, seen = evaluating(*args, **settings), []
+    while True:
+        try:
+            seen.append(next(generator))
+        except StopIteration as end:
+            return seen, end.value
+
+
+def test_watched_it_is_the_same_evaluation(digits, mask):
+    seen, evaluation = watched("small_resnet", digits, mask, THREE_EPOCHS, seed=0)
+    assert measured(evaluation) == measured(
+        evaluate("small_resnet", digits, mask, THREE_EPOCHS, seed=0)
+    )
+    assert [progress.epoch for progress in seen] == [1, 2]
+
+
+def test_between_epochs_it_is_as_good_as_a_training_that_stops_there(digits, mask):
+    seen, _ = watched("small_resnet", digits, mask, THREE_EPOCHS, seed=0)
+    for progress in seen:
+        until = THREE_EPOCHS.model_copy(update={"stop": Steps(progress.epoch, "ep")})
+        stopped = evaluate("small_resnet", digits, mask, until, seed=0)
+        assert progress.val_accuracy == stopped.val_accuracy
+    assert seen[0].val_accuracy < seen[1].val_accuracy
+
+
+def test_unwatched_it_is_measured_only_at_its_end(digits, mask, monkeypatch):
+    counts = []
+    monkeypatch.setattr("lt_core.evaluate.accuracy", lambda _, images: counts.append(len(images)))
+    evaluate("small_resnet", digits, mask, THREE_EPOCHS, seed=0)
+    assert counts == [297, 500]
+    counts.clear()
+    watched("small_resnet", digits, mask, THREE_EPOCHS, seed=0)
+    assert counts == [297, 297, 297, 500]

@@ -13,7 +13,8 @@ from lt_core.config import Recipe
 from lt_core.data import DataSet, Split
 from lt_core.data.batches import Batches
 from lt_core.mask import dense, prunable_weights
-from lt_core.train import Diverged, accuracy, misfits, train
+from lt_core.steps import Steps
+from lt_core.train import Diverged, accuracy, misfits, train, training
 
 
 def recipe(**changes) -> Recipe:
@@ -326,6 +327,68 @@ def test_training_does_not_move_the_global_generator(images):
     torch.manual_seed(0)
     trained(images)
     assert torch.equal(torch.get_rng_state(), torch.manual_seed(0).get_state())
+
+
+# ---- watched
+
+
+def with_dropout() -> nn.Module:
+    """It has all that a pass in the wrong mode, or another's draw, would change."""
+    model = nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 32), nn.BatchNorm1d(32), nn.Dropout(0.5), nn.Linear(32, 10)
+    )
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.1, generator=generator)
+    return model
+
+
+def test_watched_it_trains_to_the_same_bits(digits, images):
+    plain = with_dropout()
+    loss = train(plain, dense(plain), images, recipe(duration="50it"), seed=0)
+    model, epochs = with_dropout(), []
+    generator = training(model, dense(model), images, recipe(duration="50it"), seed=0)
+    while True:
+        try:
+            epochs.append(next(generator))
+        except StopIteration as end:
+            assert end.value == loss
+            break
+        accuracy(model, Batches(digits, digits.validation, "cpu"))
+        torch.manual_seed(epochs[-1])
+    assert epochs == [1, 2, 3]
+    assert digest(model) == digest(plain)
+
+
+def test_whoever_watches_draws_what_is_drawn_without_a_training(images):
+    model = with_dropout()
+    torch.manual_seed(0)
+    undisturbed = torch.rand(4)
+    torch.manual_seed(0)
+    generator = training(model, dense(model), images, recipe(duration="3ep"), seed=0)
+    drawn = [torch.rand(1)]
+    for _ in range(2):
+        next(generator)
+        drawn.append(torch.rand(1))
+    generator.close()
+    drawn.append(torch.rand(1))
+    assert torch.cat(drawn).tolist() == undisturbed.tolist()
+
+
+@pytest.mark.parametrize(
+    ("duration", "begin", "epochs"),
+    [
+        ("15it", "0ep", []),
+        ("17it", "0ep", [1]),
+        ("3ep", "0ep", [1, 2]),
+        ("50it", "20it", [2, 3]),
+        ("3ep", "1ep", [2]),
+    ],
+)
+def test_what_is_told_are_the_epochs_of_the_schedule(images, duration, begin, epochs):
+    model, how = network(), {"seed": 0, "begin": Steps.parse(begin)}
+    told = training(model, dense(model), images, recipe(duration=duration), **how)
+    assert list(told) == epochs
 
 
 # ---- what goes wrong
