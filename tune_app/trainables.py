@@ -10,6 +10,7 @@ running    its state is stored every `checkpoint_every`: lost is what came after
 found      the weights that go on and then the tickets are stored: lost is again what came after the
            last checkpoint; the same files are written once more
 recorded   its result is stored and its checkpoint dropped: never trained again, nothing is lost
+stopped    between epochs or rounds, by a scheduler (stopping.py): its checkpoint is dropped
 reported   the driver has heard of it (record.py); a chain that goes on reports it once more
 shown      results.jsonl, MLflow and figures, all of them made again from results
 failed     without a result, for a reason that what waits for it has too. That it diverged is
@@ -17,10 +18,11 @@ failed     without a result, for a reason that what waits for it has too. That i
            launch tries it
 """
 
+import contextlib
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import ray
@@ -31,7 +33,7 @@ from lt_core import prune, rewind, seeds
 from lt_core.channels import channel_groups
 from lt_core.config import ModelName, Pruning, Rewinding
 from lt_core.data import DataSet
-from lt_core.evaluate import Evaluation, evaluate
+from lt_core.evaluate import Evaluation, evaluate, evaluating
 from lt_core.filters import filter_l1, random_filters
 from lt_core.find import Round, find, prune_trained
 from lt_core.mask import Mask, alive_by_layer, dense, pack, unpack
@@ -46,7 +48,13 @@ from tune_app.ticket_store import TicketStore
 Report = dict[str, Any]
 """What a trial tells the driver: `result`, a line of results.jsonl, which `TicketTrial` sends as
 text; `tickets`, the ids of what this round found; `failed`, a training's id, and the `reason`;
-`stop`, that other trials would fail for it too; `notes`, what the user is to be told; `done`."""
+`stop`, that other trials would fail for it too; `notes`, what the user is to be told; `done`.
+
+What a scheduler compares has `progress`: of an "evaluation" that is watched, `time` is the number
+of its epochs that are done, of a "chain" that is probed, the round that was; `val_accuracy` is how
+good it is by then. A trial that ends with such a report was stopped."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,9 @@ class Setting:
 class TicketTrial(tune.Trainable):
     """A chain, reporting after each round, or one evaluation.
 
+    Its config has the `work`; for a chain the tickets that are `needed`, and perhaps `probes`; for
+    an evaluation perhaps `watched`: True.
+
     One class for both, since Tune reuses an actor for any trial of equal resources: a fresh one
     costs more than a short training.
     """
@@ -78,28 +89,50 @@ class TicketTrial(tune.Trainable):
         self.setting = setting
         self.data = ray.get(setting.data)
         self.tickets = TicketStore(setting.store)
-        self.reset_config(config)
+        self.from_disk = 0  # of the masks that came from disk, those told of with a result
+        self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._leave()
+        self._begin(new_config)
+        return True
+
+    def _begin(self, config: dict[str, Any]) -> None:
         # What Ray assigned, not what torch can see: Ray leaves all GPUs visible to CPU trials.
         device = "cuda" if ray.get_gpu_ids() else "cpu"
         worker = Worker(self.setting, self.data, self.tickets, device)
-        match new_config["work"]:
+        match config["work"]:
             case Chain() as chain:
-                self.reports = worker.find(chain, new_config["needed"])
+                self.ids = chain.ids
+                self.reports = worker.find_probed(chain, config["needed"], config.get("probes", {}))
             case Training() as training:
-                self.reports = worker.evaluate(training)
-        return True
+                self.ids = (training.id,)
+                self.reports = worker.evaluate(training, watched=config.get("watched", False))
+        self.is_halfway = False
 
     def step(self) -> Report:
-        from_disk = self.tickets.num_from_disk
+        self.is_halfway = False  # nor is what fails: it is tried again, from its checkpoint
         report = next(self.reports, {"done": True})
+        self.is_halfway = "progress" in report
+        from_disk = self.tickets.num_from_disk - self.from_disk
         if "result" in report:
             # As text: Tune keeps statistics of each number in a dict, 100 kB a trial in the driver.
-            report |= {"result": as_line(report["result"])}
+            report = {**report, "result": as_line(report["result"])}
+            self.from_disk += from_disk
         notes, self.setting.store.notes = self.setting.store.notes, []
-        from_disk = self.tickets.num_from_disk - from_disk
         return report | {"masks_from_disk": from_disk, "notes": notes}
+
+    def cleanup(self) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        """Give up what was stopped: nobody is to go on with it."""
+        self.reports.close()
+        if self.is_halfway:
+            # A checkpoint that stays does no harm.
+            with contextlib.suppress(StoreError):
+                for id in self.ids:
+                    self.setting.store.drop_checkpoint(id)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: what is done is in the store, and a trial that starts again looks there."""
@@ -135,6 +168,42 @@ class Worker:
                 yield self._find_in_round(chain, training, next(rounds))
         except FAILURES as error:
             yield self._failure(training, error)
+
+    def find_probed(
+        self, chain: Chain, needed: Collection[str], probes: Mapping[int, Training]
+    ) -> Iterator[Report]:
+        """As `find`, but tell between its rounds how good its tickets are.
+
+        How well a chain's own rounds do under H_find does not tell how good its masks are, so that
+        chains are compared by their tickets, trained under one common H_eval.
+
+        Args:
+            chain: to find.
+            needed: as of `find`.
+            probes: by round, the training of its ticket: done here as soon as the ticket is found,
+                or, where it is a round of the chain itself, by that. One that fails ends the chain.
+        """
+        needed = {*needed, *(probe.ticket for probe in probes.values())}
+        for report in self.find(chain, needed):
+            yield report
+            for round, probe in sorted(probes.items()):
+                if probe.id in chain.ids:
+                    is_due = probe.id == report.get("result", {}).get("id")
+                else:
+                    is_due = probe.ticket in report.get("tickets", ())
+                if not is_due:
+                    continue
+                [probed] = self.evaluate(probe)
+                if "failed" in probed:
+                    yield probed
+                    return
+                result = probed["result"]
+                yield {
+                    "result": result,
+                    "progress": "chain",
+                    "time": round,
+                    "val_accuracy": result["val_accuracy"],
+                }
 
     def _find_in_dense(self, chain: Chain, result: dict[str, Any] | None) -> Report:
         """The tickets of the dense network, which is not trained again for another pruning."""
@@ -194,19 +263,42 @@ class Worker:
             for round, ticket in enumerate(chain.lpr_tickets, start=1)
         }
 
-    def evaluate(self, training: Training) -> Iterator[Report]:
-        """Train under one mask, unless it was done since it was planned."""
+    def evaluate(self, training: Training, watched: bool = False) -> Iterator[Report]:
+        """Train under one mask, unless it was done since it was planned.
+
+        Where it is `watched`, also report between its epochs.
+        """
         try:
             result = self.setting.store.result(training.id)
             if result is None:
-                evaluation = self._train(training, self._mask(training))
+                mask = self._mask(training)
+                if watched:
+                    evaluation = yield from self._watched(training, mask)
+                else:
+                    evaluation = self._train(training, mask)
                 result = self._keep(training, evaluation)
             yield {"result": result, "done": True}
         except FAILURES as error:
             yield self._failure(training, error)
 
+    def _watched(self, training: Training, mask: Mask) -> Generator[Report, None, Evaluation]:
+        epochs = self._train_by(evaluating, training, mask)
+        while True:
+            try:
+                done = next(epochs)
+            except StopIteration as end:
+                return end.value
+            yield {
+                "progress": "evaluation",
+                "time": done.epoch,
+                "val_accuracy": done.val_accuracy,
+            }
+
     def _train(self, training: Training, mask: Mask) -> Evaluation:
-        return evaluate(
+        return self._train_by(evaluate, training, mask)
+
+    def _train_by(self, train: Callable[..., T], training: Training, mask: Mask) -> T:
+        return train(
             self.setting.model,
             self.data,
             mask,

@@ -441,3 +441,135 @@ def test_a_damaged_ticket_fails_what_is_under_it_and_is_found_by_the_next_run(wo
     )
     list(worker.find(chain, needed=chain.tickets))
     assert store.ticket(chain.tickets[0]) == ticket
+
+
+# ---- watched, and probed
+
+
+def test_watched_it_tells_of_each_epoch_and_comes_to_the_same_result(worker, tiny):
+    plan, worker = changed(worker, tiny, train=LONGER)
+    training = evaluation(plan, "global_random", 1)
+    *told, last = worker.evaluate(training, watched=True)
+    assert [(r["progress"], r["time"]) for r in told] == [("evaluation", 1), ("evaluation", 2)]
+    assert not any("done" in report or "result" in report for report in told)
+    assert told[0]["val_accuracy"] != told[1]["val_accuracy"]
+    [unwatched] = in_a_store_of_its_own(worker, "unwatched").evaluate(training)
+    assert what_was_computed([last["result"]]) == what_was_computed([unwatched["result"]])
+    assert list(worker.evaluate(training, watched=True)) == [last]  # it was done
+
+
+def test_watched_it_goes_on_from_its_checkpoint(worker, tiny):
+    plan, worker = changed(worker, tiny, train=LONGER)
+    training = evaluation(plan, "global_random", 1)
+    killed = worker.evaluate(training, watched=True)
+    first = next(killed)
+    killed.close()
+    again, last = worker.evaluate(training, watched=True)
+    assert (first["time"], again["time"]) == (1, 2)
+    [unwatched] = in_a_store_of_its_own(worker, "unwatched").evaluate(training)
+    assert what_was_computed([last["result"]]) == what_was_computed([unwatched["result"]])
+
+
+def probed(plan, chain, lr):
+    """The tickets of a chain, trained at an LR."""
+    return {
+        t.round: t
+        for t in plan.trainings.values()
+        if t.kind == "lottery" and t.ticket in chain.tickets and t.eval.lr == lr
+    }
+
+
+def told_by(reports) -> list[tuple[str, int, bool]]:
+    """Of a chain's reports: what each is, of which round, and whether it brings tickets."""
+    return [
+        (report.get("progress", "round"), report["result"]["round"], "tickets" in report)
+        for report in reports
+    ]
+
+
+def test_a_probed_chain_trains_its_tickets_as_it_finds_them(worker, plan):
+    chain = plan.chains[0]
+    probes = probed(plan, chain, 0.2)  # which is found at 0.05
+    reports = list(worker.find_probed(chain, (), probes))
+    assert told_by(reports) == [
+        ("round", 0, True),
+        ("chain", 1, False),
+        ("round", 1, True),
+        ("chain", 2, False),
+        ("round", 2, True),
+    ]
+    for report in reports:
+        if "progress" in report:
+            result = report["result"]
+            assert result["id"] == probes[report["time"]].id
+            assert report["val_accuracy"] == result["val_accuracy"]
+            assert result["eval"]["lr"] == 0.2 and result["find"]["lr"] == 0.05
+    alone = in_a_store_of_its_own(worker, "alone")
+    rounds = [report["result"] for report in alone.find(chain, ())]
+    evaluations = [next(alone.evaluate(probe))["result"] for probe in probes.values()]
+    assert what_was_computed([r["result"] for r in reports]) == what_was_computed(
+        rounds + evaluations
+    )
+
+
+def test_a_probed_chain_that_goes_on_tells_again_of_what_is_done(worker, plan, calls):
+    chain = plan.chains[0]
+    probes = probed(plan, chain, 0.2)
+    straight = in_a_store_of_its_own(worker, "straight")
+    undisturbed = list(straight.find_probed(chain, (), probes))
+    going = worker.find_probed(chain, (), probes)
+    before = [next(going) for _ in range(4)]
+    going.close()
+    calls.clear()
+    reports = list(worker.find_probed(chain, (), probes))
+    assert reports[:4] == before
+    assert told_by(reports) == told_by(undisturbed)
+    assert what_was_computed([r["result"] for r in reports]) == what_was_computed(
+        [r["result"] for r in undisturbed]
+    )
+    assert not calls  # what is left is a round
+
+
+def test_a_probe_that_was_lost_is_trained_under_its_ticket_found_again(worker, plan):
+    chain = plan.chains[0]
+    probes, store = probed(plan, chain, 0.2), worker.setting.store
+    list(worker.find_probed(chain, (), probes))
+    before = store.result(probes[1].id)
+    file_of(store, "results", probes[1].id).unlink()
+    file_of(store, "tickets", chain.tickets[0]).unlink()
+    reports = list(worker.find_probed(chain, (), probes))
+    assert "failed" not in reports[-1]
+    assert what_was_computed([store.result(probes[1].id)]) == what_was_computed([before])
+
+
+def test_a_probe_that_is_a_round_of_its_chain_is_that_round(worker, plan, calls):
+    chain = plan.chains[0]
+    probes = probed(plan, chain, 0.05)
+    assert [probe.id for probe in probes.values()] == list(chain.ids[1:])
+    reports = list(worker.find_probed(chain, (), probes))
+    assert told_by(reports) == [
+        ("round", 0, True),
+        ("round", 1, True),
+        ("chain", 1, False),
+        ("round", 2, True),
+        ("chain", 2, False),
+    ]
+    assert len(calls) == 1  # the dense network
+
+
+def test_only_the_rounds_that_have_a_probe_are_told(worker, plan):
+    chain = plan.chains[0]
+    probes = {2: probed(plan, chain, 0.2)[2]}
+    reports = list(worker.find_probed(chain, (), probes))
+    assert [kind for kind, *_ in told_by(reports)] == ["round", "round", "chain", "round"]
+
+
+def test_a_probe_that_diverges_ends_its_chain_and_says_so(worker, tiny):
+    bad = {"parameters": {"lr": {"values": [0.05, 1e20]}}}
+    plan, worker = changed(worker, tiny, eval=bad)
+    chain = plan.chains[0]
+    probes = probed(plan, chain, 1e20)
+    *reports, last = worker.find_probed(chain, (), probes)
+    assert told_by(reports) == [("round", 0, True)]
+    assert last["failed"] == probes[1].id and last["done"]
+    assert last["reason"].startswith("Diverged: ")
