@@ -89,6 +89,12 @@ def _drawn(stage: Stage) -> str:
     return f"{stage.method}: {'; '.join(dimensions) or 'as train says'}"
 
 
+def how_far(work: Chain | Training, time: int, val_accuracy: float) -> str:
+    """Where a trial was given up."""
+    at = f"at round {time}" if isinstance(work, Chain) else f"after {time} epochs"
+    return f"{at} with validation {val_accuracy:.1%}"
+
+
 def duration(seconds: float) -> str:
     """`0.8s`, `12s`, `4m12s`, `1h05m`, `3d04h`."""
     if seconds < 9.95:
@@ -160,6 +166,9 @@ class Progress:
     def failed(self, work: Chain | Training, reason: str) -> None:
         self.num_failed += 1
         self.say(f"failed: {self._words(work)}: {reason}")
+
+    def stopped(self, work: Chain | Training, time: int, val_accuracy: float) -> None:
+        self.say(f"stopped: {self._words(work)}: {how_far(work, time, val_accuracy)}")
 
     def tried_again(self, work: Chain | Training, reason: str) -> None:
         self.say(f"to be tried again: {self._words(work)}: {reason}")

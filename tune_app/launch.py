@@ -5,6 +5,7 @@ The same command again goes on where it stopped; an edited file trains only what
 
 import argparse
 import gc
+import math
 import os
 import shlex
 import signal
@@ -31,10 +32,11 @@ from tune_app.yaml_source import SpecError, printable
 if TYPE_CHECKING:
     from lt_core.data import DataSet
     from tune_app.live_tracking import LiveTracking
-    from tune_app.search import PlanSearch
+    from tune_app.search import PlanSearch, StartAll
+    from tune_app.stopping import StoppingRules
 
-Run = Callable[["PlanSearch"], None]
-"""Runs the trials that a Searcher hands out."""
+Run = Callable[["PlanSearch", "StartAll"], None]
+"""Runs the trials that a searcher hands out and a scheduler may stop."""
 
 PATIENCE_S = 120.0
 """How long storage may be full or away while a sweep runs."""
@@ -138,10 +140,10 @@ def _run_grid(sweep: Sweep, store: Store, options: argparse.Namespace, command: 
         if to_do.num_trials:
 
             def work(claims: Claims, run: Run) -> None:
-                from tune_app.search import PlanSearch
+                from tune_app.search import PlanSearch, StartAll
 
                 def run_part(to_do: ToDo, stored: Stored) -> None:
-                    run(PlanSearch(to_do, stored.tickets, sweep.max_failures))
+                    run(PlanSearch(to_do, stored.tickets, sweep.max_failures), StartAll())
 
                 _share_the_work(plan, to_do, stored, claims, record, run_part)
 
@@ -185,6 +187,7 @@ def _run_search(sweep: Sweep, store: Store, options: argparse.Namespace, command
 
     store.create()
     data = [_load_data(sweep, options.sweep)]
+    num_images = len(data[0].train)
     run_dir = _run_directory(sweep, options, command, is_new=True)
     with Progress(sweep, None, sys.stderr) as progress:
         record = Searching(sweep, store, samples, run_dir, progress)
@@ -196,11 +199,17 @@ def _run_search(sweep: Sweep, store: Store, options: argparse.Namespace, command
             def work(claims: Claims, run: Run) -> None:
                 from tune_app.runner import num_slots
                 from tune_app.search import AskingSearch
+                from tune_app.stopping import EarlyStopping
 
-                at_a_time = sweep.search.max_concurrent or num_slots(sweep.resources_per_trial)
-                tickets = record.stored.tickets
+                search = AskingSearch(
+                    record.ask,
+                    record.stored.tickets,
+                    sweep.max_failures,
+                    sweep.search.max_concurrent or num_slots(sweep.resources_per_trial),
+                    record.extras,
+                )
                 with claims.held(()):  # what it will train nobody knows yet
-                    run(AskingSearch(record.ask, tickets, sweep.max_failures, at_a_time))
+                    run(search, EarlyStopping(_stopping_rules(sweep, num_images)))
 
             _train(sweep, store, data, record, tracking, work)
         run_dir.write_failures(record.missing())
@@ -210,6 +219,24 @@ def _run_search(sweep: Sweep, store: Store, options: argparse.Namespace, command
         print("no coupled and decoupled configuration to compare", file=sys.stderr)
         return exit_codes.SOME_FAILED
     return _run_grid(chosen, store, options, command)
+
+
+def _stopping_rules(sweep: Sweep, num_images: int) -> "StoppingRules":
+    from tune_app.stopping import StoppingRules
+
+    stop = sweep.search.stop
+    steps = [
+        (recipe.trains_for.iterations(num_images // recipe.batch_size), recipe.batch_size)
+        for recipe in sweep.eval_recipes
+    ]
+    return StoppingRules(
+        evaluations=stop.evaluations,
+        chains=stop.chains,
+        max_epochs=max(math.ceil(n * batch / num_images) for n, batch in steps),
+        rounds=sweep.search_rounds[-1],
+        grace_epochs=stop.grace_epochs,
+        grace_rounds=min(sweep.probe_rounds, default=None),
+    )
 
 
 def _run_directory(
@@ -325,8 +352,9 @@ def _train(
         images = runner.share(data)
         scratch = record.run_dir.path / "_ray"
 
-        def run(search: "PlanSearch") -> None:
-            runner.run_trials(sweep, search, store, images, record.commit, scratch, record)
+        def run(search: "PlanSearch", scheduler: "StartAll") -> None:
+            commit = record.commit
+            runner.run_trials(sweep, search, store, images, commit, scratch, record, scheduler)
 
         claims = Claims(store)
         try:

@@ -72,6 +72,9 @@ class Record:
     def tried_again(self, work: Chain | Training, reason: str) -> None:
         self.progress.tried_again(work, in_a_line(reason))
 
+    def stopped(self, work: Chain | Training, time: int, val_accuracy: float) -> None:
+        self.progress.stopped(work, time, val_accuracy)
+
     def noted(self, note: str) -> None:
         self.progress.say(note)
 

@@ -19,6 +19,7 @@ from tune_app.curves import Result
 from tune_app.plan import Chain, Training
 from tune_app.search import PlanSearch, StartAll
 from tune_app.spec import Resources, Sweep
+from tune_app.stopping import was_stopped
 from tune_app.store import Store, StoreError
 from tune_app.ticket_store import start_holder
 from tune_app.trainables import Setting, TicketTrial
@@ -42,6 +43,9 @@ class Listener(Protocol):
 
     def tried_again(self, work: Chain | Training, reason: str) -> None:
         """A trial failed, and is handed out once more."""
+
+    def stopped(self, work: Chain | Training, time: int, val_accuracy: float) -> None:
+        """A trial was given up after so many epochs, or a chain at that round."""
 
     def noted(self, note: str) -> None:
         """Something that the user is to be told."""
@@ -111,6 +115,7 @@ def run_trials(
     commit: str | None,
     scratch: Path,
     listener: Listener,
+    scheduler: StartAll,
 ) -> None:
     """Run the trials that `search` hands out until each has finished or failed for good.
 
@@ -122,6 +127,7 @@ def run_trials(
         commit: of this program, for the results.
         scratch: a directory for Tune's own files, which are of no use afterwards.
         listener: told of everything.
+        scheduler: what stops trials early, if it does.
 
     Raises:
         StoreError: when the store refuses to work, and so not all were tried.
@@ -148,7 +154,7 @@ def run_trials(
         trainable,
         tune_config=tune.TuneConfig(
             search_alg=search,
-            scheduler=StartAll(),
+            scheduler=scheduler,
             num_samples=-1,
             reuse_actors=True,
             trial_name_creator=_trial_name,
@@ -208,6 +214,9 @@ class _Callback(tune.Callback):
             self.listener.noted(note)
 
     def on_trial_complete(self, iteration, trials, trial, **info) -> None:
+        last = trial.last_result
+        if was_stopped(last):
+            self.listener.stopped(trial.config["work"], last["time"], last["val_accuracy"])
         self.listener.ended(trial.config["work"])
 
     def on_trial_error(self, iteration, trials, trial, **info) -> None:

@@ -113,6 +113,7 @@ class AskingSearch(PlanSearch):
         tickets: Collection[str],
         max_failures: int,
         max_concurrent: int,
+        extras: Callable[[Chain | Training], dict[str, Any]],
     ) -> None:
         """Prepare.
 
@@ -122,10 +123,15 @@ class AskingSearch(PlanSearch):
             tickets: the ids of those that exist.
             max_failures: as of `PlanSearch`.
             max_concurrent: how many trials run at a time.
+            extras: what else the config of a trial has.
         """
         super().__init__(ToDo((), (), frozenset(), frozenset()), tickets, max_failures)
         self.ask = ask
         self.max_concurrent = max_concurrent
+        self.extras = extras
+
+    def _config(self, work: Chain | Training) -> dict[str, Any]:
+        return super()._config(work) | self.extras(work)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         if len(self.running) >= self.max_concurrent:

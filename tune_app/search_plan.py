@@ -35,11 +35,21 @@ class SearchPlan:
             for round in self.sweep.search_rounds
         )
 
+    def probes(self, chain: Chain) -> dict[int, Training]:
+        """What a chain is judged by before it ends: its tickets of some rounds, all at one H."""
+        train = self.sweep.train
+        return {
+            round: self.ids.evaluation("lottery", chain.find, train, chain.seed, round)
+            for round in self.sweep.probe_rounds
+        }
+
     def add(self, configuration: Configuration) -> Plan:
         """The trainings of one configuration."""
         chains = self.chains(configuration.find)
         in_chains = {id for chain in chains for id in chain.ids}
         evaluations = self.evaluations(configuration)
+        for chain in chains:
+            self.trainings |= {probe.id: probe for probe in self.probes(chain).values()}
         plan = Plan(chains, tuple(t for t in evaluations if t.id not in in_chains), ())
         self.trainings |= plan.trainings
         self.chain_of_ticket |= plan.chain_of_ticket

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from lt_core.config import Recipe
 from tune_app.bilevel import Bilevel, Configuration
-from tune_app.console import Progress
+from tune_app.console import Progress, how_far
 from tune_app.curves import Result, short, varied_fields
 from tune_app.plan import Chain, Stored, ToDo, Training
 from tune_app.record import Record, in_a_line
@@ -145,6 +146,13 @@ class Searching(Record):
         self.asked |= to_do.trainings
         return ToDo(chains, to_do.evaluations, to_do.needed, to_do.trainings)
 
+    def extras(self, work: Chain | Training) -> dict[str, Any]:
+        """What a trial is told so that it can be stopped early."""
+        stop = self.sweep.search.stop
+        if isinstance(work, Chain):
+            return {"probes": self.search_plan.probes(work)} if stop.chains else {}
+        return {"watched": True} if stop.evaluations else {}
+
     def why_over(self) -> str:
         """Which budget is spent, in words; nothing while none is."""
         search = self.sweep.search
@@ -172,6 +180,11 @@ class Searching(Record):
         super().failed(work, training, reason)
         for running in self._waiting_for(work):
             self._end(running, "failed", 0.0, in_a_line(reason))
+
+    def stopped(self, work: Chain | Training, time: int, val_accuracy: float) -> None:
+        super().stopped(work, time, val_accuracy)
+        for running in self._waiting_for(work):
+            self._end(running, "stopped", val_accuracy, how_far(work, time, val_accuracy))
 
     def ended(self, work: Chain | Training) -> None:
         super().ended(work)

@@ -272,6 +272,30 @@ def _span(value: str) -> str:
     return value
 
 
+class Stop(Config):
+    """What is given up before it ends, by rules of Ray Tune (stopping.py)."""
+
+    evaluations: Literal["asha", "median"] | None = None
+    """Compared by epoch. Not sound where the learning rate falls late: a small one leads before."""
+
+    grace_epochs: int | None = Field(default=None, ge=1)
+    """None is stopped before; a quarter of the longest if not given."""
+
+    chains: Literal["asha", "median"] | None = None
+    """Compared by their tickets at `probe_at`, each trained as `train` says: how well a chain's own
+    networks do does not tell how good its masks are."""
+
+    probe_at: Annotated[Sparsities, BeforeValidator(_as_list)] | None = None
+
+    @model_validator(mode="after")
+    def _go_together(self):
+        if (self.chains is None) != (self.probe_at is None):
+            raise RuleErrors([((), "`chains` and `probe_at` go together")])
+        if self.grace_epochs is not None and self.evaluations is None:
+            raise RuleErrors([(("grace_epochs",), "goes with `evaluations`")])
+        return self
+
+
 class Search(Config):
     """What a search looks for, and how long; the budget that is spent first ends it."""
 
@@ -301,6 +325,9 @@ class Search(Config):
     max_concurrent: int | None = Field(default=None, ge=1)
     """Trials at a time: the more, the less each choice knows. If not given, as many as fit at the
     start."""
+
+    stop: Stop = Stop()
+    """What is given up early."""
 
     @model_validator(mode="after")
     def _ends(self):
@@ -477,6 +504,13 @@ class Sweep(Config):
             problems.append((("find", "lpr_from"), "does not go with a search"))
         if self.select_on == "test":
             problems.append((("select_on",), "must be validation in a search"))
+        last = self.search_rounds[-1] if self.search_rounds else 0
+        if self.search.stop.chains and self.prune.one_shot is not None:
+            text = "does not go with `prune.one_shot`, which finds all tickets at once"
+            problems.append((("search", "stop", "chains"), text))
+        elif any(not 0 < round < last for round in self.probe_rounds):
+            text = f"must be sparsities of rounds before that of `at`, {self.sparsities[last]:.1%}"
+            problems.append((("search", "stop", "probe_at"), text))
         if again := set(self.seeds).intersection(self.search.report_seeds):
             text = f"must be others than `seeds`, got {_words(tuple(sorted(again)))} again"
             problems.append((("search", "report_seeds"), text))
@@ -523,6 +557,12 @@ class Sweep(Config):
         if self.search.at is None:
             return self.eval_rounds[1:]
         return tuple(sorted({self.nearest_round(at) for at in self.search.at} - {0}))
+
+    @cached_property
+    def probe_rounds(self) -> tuple[int, ...]:
+        """The rounds whose tickets tell a search whether a chain is worth to go on."""
+        probe_at = self.search.stop.probe_at or ()
+        return tuple(sorted({self.nearest_round(at) for at in probe_at}))
 
     @cached_property
     def sparsities(self) -> dict[int, float]:

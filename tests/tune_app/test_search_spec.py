@@ -131,3 +131,30 @@ def test_points_are_a_grid_of_their_own(path):
     sweep = load_sweep(path, overrides)
     assert [(r.lr, r.weight_decay) for r in sweep.find_recipes] == [(0.2, 0.0), (0.3, 5e-4)]
     assert sweep.find.varied == ("lr", "weight_decay")
+
+
+@pytest.mark.parametrize(
+    ("override", "problem"),
+    [
+        (
+            "search.stop={chains: median}",
+            "`search.stop`: `chains` and `probe_at` go together",
+        ),
+        (
+            "search.stop={chains: median, probe_at: 0.9}",
+            "`search.stop.probe_at`: must be sparsities of rounds before that of `at`, 87.5%",
+        ),
+        ("search.stop={grace_epochs: 2}", "`search.stop.grace_epochs`: goes with `evaluations`"),
+        (
+            "search.stop={evaluations: hyperband}",
+            '`search.stop.evaluations` must be one of asha, median, got "hyperband"',
+        ),
+    ],
+)
+def test_what_cannot_be_stopped_is_told(path, override, problem):
+    assert problems(path, override) == [problem]
+
+
+def test_chains_are_probed_at_the_nearest_rounds(path):
+    sweep = load_sweep(path, ["search.stop={chains: asha, probe_at: [0.55, 0.8]}"])
+    assert sweep.probe_rounds == (1, 2)

@@ -148,3 +148,29 @@ def test_what_diverges_is_worth_nothing_and_the_search_goes_on(path, launch, tmp
     assert {(sample["state"], sample["value"]) for sample in failed} == {("failed", 0.0)}
     assert all("Diverged" in sample["reason"] for sample in failed)
     assert any(sample["state"] == "complete" for sample in tried)
+
+
+def test_chains_whose_tickets_are_worse_are_stopped_and_said_to_be(path, launch, tmp_path):
+    """Of six H_find three train nothing, so that their masks are those of random weights."""
+    lr = "find.parameters.lr"
+    values = "values=[1.0e-7, 0.1, 2.0e-7, 0.12, 3.0e-7, 0.14]"
+    done = launch(
+        path,
+        "--out",
+        tmp_path / "runs",
+        *(f"{lr}.min=null", f"{lr}.max=null", f"{lr}.log=false", f"{lr}.{values}"),
+        *("seeds=[0]", "train.duration=2ep", "prune.rounds=3", "search.at=0.875"),
+        *("search.num_samples=14", "search.max_concurrent=1"),
+        "search.stop={chains: median, probe_at: 0.5}",
+    )
+    assert done.returncode == 0, done.stderr
+    tried = samples(tmp_path / "runs")
+    stopped = [sample for sample in tried if sample["state"] == "stopped"]
+    assert stopped, done.stderr
+    assert {sample["find"]["lr"] for sample in stopped} <= {1e-7, 2e-7, 3e-7}
+    assert all(sample["reason"].startswith("at round 1 with") for sample in stopped)
+    finds = {sample["find"]["lr"] for sample in stopped}
+    results = read_results(tmp_path / "runs", "best")
+    # Round 0 and the probe of round 1, at the H of `train`; never a later round.
+    assert {r["round"] for r in results if r["find"]["lr"] in finds} == {0, 1}
+    assert {r["eval"]["lr"] for r in results if r["find"]["lr"] in finds and r["round"]} == {0.1}
