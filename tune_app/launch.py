@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from tune_app import exit_codes, ray_settings
+from tune_app import exit_codes, ray_settings, submit
 from tune_app.claims import Claims
 from tune_app.console import Progress, duration, plan_text, search_text
 from tune_app.credentials import hide_credentials
@@ -73,8 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="what is trained, shared by all sweeps: a directory, or a URL such as "
         "s3://bucket/folder (default: in --out, as _store)",
     )
+    parser.add_argument(
+        "--submit",
+        metavar="ADDRESS",
+        help="hand the sweep to the Ray cluster whose page is there (http://127.0.0.1:8265), and "
+        "follow it; --out and --store are places on the cluster",
+    )
     options = parser.parse_intermixed_args(arguments)
-    command = hide_credentials(
+    command = os.environ.get(submit.COMMAND) or hide_credentials(
         shlex.join(["python", "-m", "tune_app.launch", *(arguments or sys.argv[1:])])
     )
     _obey_signals()
@@ -82,11 +88,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # looking through all of them again and again.
     gc.set_threshold(50_000)
     try:
+        if options.submit and not options.dry_run:
+            sweep = load_sweep(options.sweep, options.overrides)
+            return submit.submit(options.submit, sweep, options.out, options.store, command)
         return _launch(options, command)
     except SpecError as error:
         print(f"error: {error}", file=sys.stderr)
         return exit_codes.BAD_INPUT
-    except StoreError as error:
+    except (StoreError, submit.SubmitError) as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return exit_codes.BAD_INPUT
     except KeyboardInterrupt:

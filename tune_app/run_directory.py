@@ -42,10 +42,8 @@ class RunDirectory:
             OSError: when it cannot be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        text = StringIO()
-        text.write("# What ran: the sweep file with defaults and command line included.\n")
-        YAML().dump(sweep.model_dump(mode="json", exclude_none=True), text)
-        write_atomically(self.path / "sweep.yaml", text.getvalue().encode())
+        text = "# What ran: the sweep file with defaults and command line included.\n"
+        write_atomically(self.path / "sweep.yaml", (text + resolved(sweep)).encode())
 
     def write_provenance(self, provenance: Mapping[str, Any]) -> None:
         """Replace run.json."""
@@ -77,6 +75,13 @@ class RunDirectory:
         path = self.path / "errors" / f"{id}.txt"
         path.parent.mkdir(exist_ok=True)
         write_atomically(path, text.encode())
+
+
+def resolved(sweep: Sweep) -> str:
+    """A sweep file that stands alone, with defaults and command line included."""
+    text = StringIO()
+    YAML().dump(sweep.model_dump(mode="json", exclude_none=True), text)
+    return text.getvalue()
 
 
 def _write_lines(path: Path, items: Iterable[Mapping[str, Any]]) -> None:

@@ -29,8 +29,8 @@ def outside(cluster: Cluster) -> dict[str, str]:
 
 
 @contextmanager
-def nodes(number: int) -> Iterator[Cluster]:
-    """A head without cores and so many workers of one core each."""
+def nodes(number: int, num_cpus: int = 1, num_gpus: int = 0) -> Iterator[Cluster]:
+    """A head without cores and so many workers, with GPUs if Ray is to believe so."""
     memory = {"object_store_memory": 100_000_000}
     cluster = Cluster(
         initialize_head=True,
@@ -38,7 +38,7 @@ def nodes(number: int) -> Iterator[Cluster]:
     )
     try:
         for _ in range(number):
-            cluster.add_node(num_cpus=1, **memory)
+            cluster.add_node(num_cpus=num_cpus, num_gpus=num_gpus, **memory)
         cluster.wait_for_nodes()
         yield cluster
     finally:

@@ -1,0 +1,287 @@
+"""Hands a sweep to a running Ray cluster, where it goes on without the machine it came from.
+
+`python -m tune_app.launch SWEEP --submit ADDRESS --out DIR` sends and follows it. Later:
+`python -m tune_app.submit ADDRESS list`, `follow ID` and `stop ID`. ADDRESS is that of Ray's page.
+
+All of it is Ray Jobs over HTTP: Ray's own ports may be closed, and its version another.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tune_app import exit_codes
+from tune_app.console import duration
+from tune_app.credentials import hide_credentials
+from tune_app.run_directory import resolved
+from tune_app.spec import Sweep
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobDetails, JobSubmissionClient
+
+COMMAND = "TUNE_APP_COMMAND"
+"""The variable that tells a launch on the cluster the command that the user typed."""
+
+TIMEOUT_S = 10.0
+"""How long a cluster may take to answer at all."""
+
+PATIENCE_S = 60.0
+"""How long a cluster that is followed may be away."""
+
+STOP_WAIT_S = 60
+"""How long a launch on the cluster has to end tidily; Ray gives it 3 seconds otherwise."""
+
+POLL_S = 1.0
+
+
+class SubmitError(Exception):
+    """A cluster cannot be asked; says what to change."""
+
+
+def submit(address: str, sweep: Sweep, out: Path, store: str | None, command: str) -> int:
+    """Hand a sweep to a cluster and print its log until it ends.
+
+    Args:
+        address: of Ray's page, such as http://127.0.0.1:8265.
+        sweep: what to run.
+        out: the launch's --out, on the cluster.
+        store: the launch's --store, if any.
+        command: what the user typed; it goes on with a sweep that stopped.
+
+    Returns:
+        The exit code of the launch on the cluster.
+
+    Raises:
+        SubmitError: when it cannot be handed over.
+    """
+    if not out.is_absolute():
+        raise SubmitError(f"--out {out}: a place on the cluster, so absolute; such as --out /runs")
+    entrypoint = ["python", "-m", "tune_app.launch", "sweep.yaml", "--out", str(out)]
+    if store:
+        if "://" not in store and not Path(store).is_absolute():
+            raise SubmitError(f"--store {store}: a place on the cluster, so absolute")
+        if hide_credentials(store) != store:
+            raise SubmitError(
+                "--store: everyone who sees the cluster's jobs would see its credentials: they "
+                "belong into the cluster's environment"
+            )
+        entrypoint += ["--store", store]
+    if not sweep.data_dir.startswith(("/", "~")):
+        # Where a job starts, a download would be lost with the job.
+        sweep = sweep.model_copy(update={"data_dir": str(out / sweep.data_dir)})
+    id = f"{sweep.name}-{secrets.token_hex(3)}"
+    client = _connect(address)
+    with tempfile.TemporaryDirectory() as sent, _one_line_errors(address):
+        Path(sent, "sweep.yaml").write_text(resolved(sweep), encoding="utf-8")
+        client.submit_job(
+            entrypoint=shlex.join(entrypoint),
+            submission_id=id,
+            metadata={"sweep": sweep.name},
+            runtime_env={
+                "working_dir": sent,
+                "env_vars": {COMMAND: command, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)},
+            },
+        )
+    _say(f"{id} is on the cluster, and goes on without this terminal:\n{_commands(address, id)}")
+    return follow(client, address, id)
+
+
+def follow(client: "JobSubmissionClient", address: str, id: str) -> int:
+    """Print a job's log until it ends; the exit code of the launch on the cluster."""
+    log = _Log(client, id)
+    try:
+        while True:
+            job = log.show()
+            if job.status.is_terminal():
+                return _exit_code(job)
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        _say(f"\n{id} goes on without this terminal:\n{_commands(address, id)}")
+    except SubmitError as error:
+        _say(f"lost: {error}\nif the cluster is up, {id} goes on:\n{_commands(address, id)}")
+    return exit_codes.INTERRUPTED
+
+
+class _Log:
+    """A job's log, printed once however often the connection breaks."""
+
+    def __init__(self, client: "JobSubmissionClient", id: str) -> None:
+        self.client = client
+        self.id = id
+        self.num_printed = 0
+
+    def show(self) -> "JobDetails":
+        """Print what comes until the job ends or the connection breaks; how the job is then.
+
+        Raises:
+            SubmitError: when the cluster is away for PATIENCE_S seconds.
+        """
+        import aiohttp
+
+        with contextlib.suppress(OSError, RuntimeError, aiohttp.ClientError):
+            asyncio.run(self._print())
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                with _one_line_errors(self.client.get_address()):
+                    return self.client.get_job_info(self.id)
+            except SubmitError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_S)
+
+    async def _print(self) -> None:
+        num_seen = 0
+        async for text in self.client.tail_job_logs(self.id):  # each time from the beginning
+            print(text[max(0, self.num_printed - num_seen) :], end="", flush=True)
+            num_seen += len(text)
+            self.num_printed = max(self.num_printed, num_seen)
+
+
+def _exit_code(job: "JobDetails") -> int:
+    code = job.driver_exit_code
+    if code in (exit_codes.OK, 1, exit_codes.BAD_INPUT, exit_codes.SOME_FAILED):
+        return code
+    if job.status == "STOPPED" or code == exit_codes.INTERRUPTED:
+        return exit_codes.INTERRUPTED
+    # Killed, or not even started: then only Ray knows why.
+    why = f"exit code {code}" if code is not None else job.message
+    _say(f"{job.submission_id} failed: {why}")
+    return 1
+
+
+def stop(client: "JobSubmissionClient", address: str, id: str) -> int:
+    """End a sweep as Ctrl-C would, and wait until it has ended."""
+    with _one_line_errors(address):
+        num_before = len(client.get_job_logs(id))
+        if not client.stop_job(id):
+            print(f"{id} had ended")
+            return exit_codes.OK
+        while not (job := client.get_job_info(id)).status.is_terminal():
+            time.sleep(POLL_S)
+        print(client.get_job_logs(id)[num_before:], end="")
+    print(f"{id}: {job.status.lower()}")
+    return exit_codes.OK
+
+
+def _sweeps(client: "JobSubmissionClient", address: str) -> dict[str, "JobDetails"]:
+    """The cluster's sweeps by id, the last first; not its other jobs."""
+    with _one_line_errors(address):
+        jobs = client.list_jobs()
+    ours = [job for job in jobs if job.submission_id and "sweep" in (job.metadata or {})]
+    ours.sort(key=lambda job: job.start_time or 0, reverse=True)
+    return {job.submission_id: job for job in ours}
+
+
+def _table(jobs: Sequence["JobDetails"]) -> str:
+    rows = [("id", "sweep", "state", "started", "duration", "exit code")]
+    for job in jobs:
+        started, ended = ((ms or time.time() * 1e3) / 1e3 for ms in (job.start_time, job.end_time))
+        code = job.driver_exit_code
+        rows.append(
+            (
+                job.submission_id,
+                job.metadata["sweep"],
+                job.status.lower(),
+                time.strftime("%Y-%m-%d %H:%M", time.localtime(started)),
+                duration(max(0.0, ended - started)),
+                "" if code is None else str(code),
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def _connect(address: str) -> "JobSubmissionClient":
+    """Raises SubmitError."""
+    if not address.startswith(("http://", "https://")):
+        raise SubmitError(
+            f"{hide_credentials(address)}: must be the address of Ray's page, such as "
+            "http://127.0.0.1:8265"
+        )
+    if "RAY_AUTH_TOKEN" in os.environ:  # of which Ray takes no notice otherwise
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    # Ray would prefer this and RAY_ADDRESS to the address that it is called with.
+    os.environ["RAY_API_SERVER_ADDRESS"] = address
+    try:
+        import aiohttp  # noqa: F401  Ray Jobs' client needs it, and Ray comes without it
+        import requests
+        from ray.job_submission import JobSubmissionClient
+    except ImportError as error:
+        raise SubmitError(f'{error}: to reach a cluster, pip install "ray[default]"') from None
+    logging.disable(logging.INFO)  # what Ray's client says of uploads and connections
+    with _one_line_errors(address, "no Ray cluster answers there"):
+        requests.get(f"{address}/api/version", timeout=TIMEOUT_S)  # Ray's client waits for minutes
+        return JobSubmissionClient(address)
+
+
+@contextlib.contextmanager
+def _one_line_errors(address: str, message: str = "") -> Iterator[None]:
+    """Turn what Ray Jobs raises into a SubmitError; with a message in place of its own."""
+    from ray.exceptions import AuthenticationError
+
+    place = hide_credentials(address)
+    try:
+        yield
+    except AuthenticationError:
+        raise SubmitError(
+            f"{place} wants its token: RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as on the cluster"
+        ) from None
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        kind = type(error).__name__
+        # The last line, since the server sends tracebacks.
+        reason = f"{message} ({kind})" if message else (str(error) or kind).splitlines()[-1]
+        raise SubmitError(f"{place}: {hide_credentials(reason)}") from None
+
+
+def _commands(address: str, id: str) -> str:
+    program = f"python -m tune_app.submit {hide_credentials(address)}"
+    return f"  {program} follow {id}\n  {program} stop {id}"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tune_app.submit",
+        description="The sweeps that were handed to a Ray cluster.",
+    )
+    parser.add_argument("address", help="of Ray's page, such as http://127.0.0.1:8265")
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("list", help="show all of them")
+    actions.add_parser("follow", help="print its log until it ends").add_argument("id")
+    actions.add_parser("stop", help="end it; the same launch goes on with it").add_argument("id")
+    options = parser.parse_args(arguments)
+    try:
+        client = _connect(options.address)
+        sweeps = _sweeps(client, options.address)
+        if options.action == "list":
+            print(_table(list(sweeps.values())))
+            return exit_codes.OK
+        if options.id not in sweeps:
+            there = ", ".join(sweeps) or "none"
+            raise SubmitError(f"no sweep {options.id} on the cluster; there: {there}")
+        act = follow if options.action == "follow" else stop
+        return act(client, options.address, options.id)
+    except SubmitError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return exit_codes.BAD_INPUT
+    except KeyboardInterrupt:
+        return exit_codes.INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
