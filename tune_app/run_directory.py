@@ -103,14 +103,18 @@ def provenance(command: str) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of this code, `-dirty` if it was changed since; None outside a checkout."""
+    """The commit of this code, `-dirty` if it was changed since; None if nobody knows.
+
+    Outside a checkout LOTTERY_COMMIT tells it, as in an image that was built with its name.
+    """
+    told = os.environ.get("LOTTERY_COMMIT") or None
     describe = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     here = Path(__file__).parent
     try:
         done = subprocess.run(describe, cwd=here, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
+        return told
+    return done.stdout.strip() if done.returncode == 0 else told
 
 
 def _hardware() -> str:

@@ -182,7 +182,8 @@ def test_mlflow_answers_to_its_own_names_only(services):
     assert hosts() == {"mlflow:5000", "localhost:5000", "127.0.0.1:5000", "localhost"}
     named = hosts(MLFLOW_PORT="5001", PUBLIC_NAME="sweeps.example")
     assert named == {"mlflow:5000", "localhost:5001", "127.0.0.1:5001", "sweeps.example"}
-    assert services["launch"]["environment"]["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
+    for name in ("head", "launch"):
+        assert services[name]["environment"]["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
 
 
 def test_nothing_calls_home(services):
@@ -191,11 +192,16 @@ def test_nothing_calls_home(services):
     assert services["mlflow"]["environment"]["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
-def test_workers_and_launches_share_the_runs(services):
-    for name in ("worker", "launch"):
+def test_all_nodes_share_the_runs(services):
+    for name in RAY:
         assert "runs:/runs" in services[name]["volumes"]
-    for name in ("worker", "launch"):
         assert "./runs:/runs" in read({**SECRETS, "RUNS": "./runs"})["services"][name]["volumes"]
+
+
+def test_whatever_launches_finds_data_sets_in_one_place(services):
+    for name in ("head", "launch"):
+        assert "data:/app/data" in services[name]["volumes"]
+        assert "./d:/app/data" in read({**SECRETS, "DATA_DIR": "./d"})["services"][name]["volumes"]
 
 
 def test_every_volume_is_declared(services):
@@ -239,9 +245,11 @@ def test_a_launch_that_cannot_join_ray_starts_nothing(services, tmp_path):
     assert (done.returncode, done.stdout) == (1, "")
 
 
-def test_the_image_is_built_once_for_all(services):
+def test_the_image_is_built_once_for_all_and_knows_its_commit():
+    services = read({**SECRETS, "LOTTERY_COMMIT": "c0ffee"})["services"]
     built = {name: service["build"] for name, service in services.items() if "build" in service}
-    assert built == {"head": {"context": ".", "dockerfile": "docker/Dockerfile"}}
+    file = {"context": ".", "dockerfile": "docker/Dockerfile"}
+    assert built == {"head": {**file, "args": {"LOTTERY_COMMIT": "c0ffee"}}}
 
 
 def test_gpus_are_for_workers_and_an_image_that_can_use_them():

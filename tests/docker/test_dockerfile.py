@@ -58,6 +58,12 @@ def test_an_edited_source_file_installs_no_dependency_again(instructions):
     assert "--no-deps" in package
 
 
+def test_the_commit_is_told_late_for_another_one_makes_few_layers_again(instructions):
+    told = instructions.index(("ARG", "LOTTERY_COMMIT="))
+    assert instructions[told + 1] == ("ENV", "LOTTERY_COMMIT=${LOTTERY_COMMIT}")
+    assert not {name for name, _ in instructions[told:]} & {"RUN", "COPY"}
+
+
 def test_nothing_is_downloaded_or_unpacked_unseen_and_no_secret_is_kept(instructions):
     assert not arguments(instructions, "ADD")
     for name in ("ARG", "ENV"):

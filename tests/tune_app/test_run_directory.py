@@ -1,7 +1,9 @@
 """What a run leaves behind."""
 
 import json
+import re
 
+from tune_app import run_directory
 from tune_app.run_directory import RunDirectory, provenance
 from tune_app.spec import load_sweep
 
@@ -34,6 +36,21 @@ def test_provenance_says_who_trained(tmp_path):
     assert {"python", "torch", "ray", "mlflow"} <= said["versions"].keys()
     assert "cores" in said["hardware"]
     assert said["started_at"] > 1.7e9
+
+
+def test_the_commit_is_that_of_the_checkout(monkeypatch):
+    monkeypatch.setenv("LOTTERY_COMMIT", "of an image")
+    assert re.fullmatch(r"[0-9a-f]{12}(-dirty)?", provenance("")["commit"])
+
+
+def test_without_a_checkout_the_commit_is_what_the_image_was_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(run_directory, "__file__", str(tmp_path / "run_directory.py"))
+    for told, commit in (("c0ffee", "c0ffee"), ("", None)):
+        monkeypatch.setenv("LOTTERY_COMMIT", told)
+        assert provenance("")["commit"] == commit
+    monkeypatch.setenv("LOTTERY_COMMIT", "c0ffee")
+    monkeypatch.setenv("PATH", str(tmp_path))  # an image has no git
+    assert provenance("")["commit"] == "c0ffee"
 
 
 def test_damaged_provenance_is_none(tmp_path):
