@@ -166,6 +166,22 @@ def test_sweeps_are_listed_with_their_exit_codes_and_other_jobs_are_left_alone(
     assert f"error: no sweep {other} on the cluster; there: bad-" in refused.stderr
 
 
+def test_a_job_by_hand_is_a_launch_like_any_other(address, tiny, tmp_path):
+    script = Path(sys.executable).with_name("ray")
+    options = ["--address", address, "--working-dir", str(tiny.parent)]
+    smaller = ["seeds=[0]", "eval.parameters.lr=null", "baselines=[]", "find.parameters.lr=null"]
+    launch = ["python", "-m", "tune_app.launch", tiny.name, *smaller, "--out", str(tmp_path)]
+    done = subprocess.run(
+        [script, "job", "submit", *options, "--", *launch],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment(**AUTH),
+    )
+    assert done.returncode == 0, done.stderr
+    assert num_stored(tmp_path) == num_trained(done.stdout) == 3
+
+
 def test_who_has_no_token_is_told_so_in_one_line(address):
     for env in ({"RAY_AUTH_MODE": "disabled"}, {"RAY_AUTH_TOKEN": "of another cluster" * 3}):
         done = from_laptop("submit", address, "list", **env)
