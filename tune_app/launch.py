@@ -73,7 +73,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="what is trained, shared by all sweeps: a directory, or a URL such as "
         "s3://bucket/folder (default: in --out, as _store)",
     )
-    parser.add_argument(
+    cluster = parser.add_mutually_exclusive_group()
+    cluster.add_argument(
+        "--address",
+        metavar="HOST:PORT",
+        help="run the trials on the Ray cluster whose head is there, from here "
+        "(default: RAY_ADDRESS, or else Ray on this machine)",
+    )
+    cluster.add_argument(
         "--submit",
         metavar="ADDRESS",
         help="hand the sweep to the Ray cluster whose page is there (http://127.0.0.1:8265), and "
@@ -83,6 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = os.environ.get(submit.COMMAND) or hide_credentials(
         shlex.join(["python", "-m", "tune_app.launch", *(arguments or sys.argv[1:])])
     )
+    if options.address is not None:
+        os.environ["RAY_ADDRESS"] = options.address
     _obey_signals()
     # The results of a large sweep are many objects that stay: by default half of the time goes to
     # looking through all of them again and again.

@@ -28,7 +28,9 @@ def apply() -> None:
     """Set what the user's environment does not."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+    if os.environ.get("RAY_AUTH_TOKEN"):  # of which Ray takes no notice otherwise
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     if "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
         # A cluster of our own: closed to others on the machine, with no file in the home directory.
         os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

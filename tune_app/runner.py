@@ -14,7 +14,7 @@ from ray import tune
 from ray.exceptions import OutOfMemoryError
 
 from lt_core.data import DataSet
-from tune_app.cluster import Watch
+from tune_app.cluster import Watch, connect
 from tune_app.curves import Result
 from tune_app.plan import Chain, Training
 from tune_app.search import PlanSearch, StartAll
@@ -24,6 +24,8 @@ from tune_app.store import Store, StoreError
 from tune_app.ticket_store import start_holder
 from tune_app.trainables import Setting, TicketTrial
 from tune_app.yaml_source import SpecError
+
+_QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
 class ClusterError(Exception):
@@ -65,19 +67,17 @@ def ray_cluster(resources: Resources, say: Callable[[str], None]) -> Iterator[in
         The number of this machine's cores; None for a cluster, where it may change.
 
     Raises:
-        SpecError: when no node of this machine's Ray can hold a trial.
+        SpecError: when no cluster answers, or this machine cannot hold a trial.
     """
-    remote = "RAY_ADDRESS" in os.environ
-    ray.init(
-        address=None if remote else "local",
-        include_dashboard=None if remote else False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    address = os.environ.get("RAY_ADDRESS")
+    if address is None:
+        ray.init(address="local", include_dashboard=False, **_QUIET)
+    else:
+        say(f"cluster: {connect(address, **_QUIET)}")
     for name in ("ray.tune", "ray.train", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        if remote:
+        if address is not None:
             with Watch(resources, say):
                 yield None
             return

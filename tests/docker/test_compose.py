@@ -59,6 +59,14 @@ def test_nothing_is_published_beyond_this_machine(services):
     assert sorted(ports) == ["127.0.0.1:5000:5000", "127.0.0.1:8265:8265"]
 
 
+def test_the_page_is_where_a_launch_says(services):
+    moved = read({**SECRETS, "DASHBOARD_PORT": "8266"})["services"]
+    assert moved["head"]["ports"] == ["127.0.0.1:8266:8265"]
+    for name in ("head", "launch"):
+        said = moved[name]["environment"]["RAY_OVERRIDE_DASHBOARD_URL"]
+        assert said == "http://127.0.0.1:8266"
+
+
 def test_nobody_listens_on_the_host_s_own_network(services):
     assert not any("network_mode" in service for service in services.values())
 
@@ -149,7 +157,7 @@ def test_ray_s_settings_are_those_of_a_launch_without_docker(services, monkeypat
             monkeypatch.delenv(name)
     ray_settings.apply()
     for name, value in services["head"]["environment"].items():
-        if name.startswith("RAY_") and "AUTH" not in name:
+        if name.startswith("RAY_") and "AUTH" not in name and "DASHBOARD" not in name:
             assert os.environ[name] == value
 
 

@@ -233,6 +233,18 @@ BAD = {
     "batch too large": ([GRID, "train.batch_size=2000"], "at most the 1,000 training images"),
     "milestone after the end": ([GRID, "train.duration=100it"], "milestone 8ep is not before"),
     "too many cores": ([GRID, "resources_per_trial.cpu=1000"], "asks for 1000 CPUs"),
+    "no cluster": (
+        [GRID, "--address", "127.0.0.1:1"],
+        "error: 127.0.0.1:1: no Ray cluster answers there ([Errno 111] Connection refused)",
+    ),
+    "the page of a cluster": (
+        [GRID, "--address", "http://127.0.0.1:8265"],
+        "error: http://127.0.0.1:8265: must be host and port of Ray's head, such as 10.0.0.1:6379",
+    ),
+    "from here and over there": (
+        [GRID, "--address", "127.0.0.1:1", "--submit", "http://127.0.0.1:8265"],
+        "argument --submit: not allowed with argument --address",
+    ),
 }
 
 
@@ -299,5 +311,5 @@ def test_the_command_line_has_no_more_options_than_these(launch):
     """What belongs to the experiment goes into the sweep file."""
     help_text = launch("--help").stdout
     options = {word.strip(",") for word in help_text.split() if word.startswith("-")}
-    known = {"--dry-run", "--out", "--store", "--submit", "--help"}
+    known = {"--address", "--dry-run", "--out", "--store", "--submit", "--help"}
     assert {o for o in options if o.startswith("--")} == known

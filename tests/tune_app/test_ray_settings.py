@@ -31,6 +31,13 @@ def test_what_the_user_says_of_the_cluster_stands(environment, name, value):
     assert "RAY_AUTH_TOKEN" not in os.environ
 
 
+def test_the_token_of_a_cluster_is_used(environment):
+    environment.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    environment.setenv("RAY_AUTH_TOKEN", "f" * 64)
+    ray_settings.apply()
+    assert (os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"]) == ("token", "f" * 64)
+
+
 def test_a_setting_of_the_user_stands(environment):
     environment.setenv("TUNE_MAX_PENDING_TRIALS_PG", "3")
     ray_settings.apply()
