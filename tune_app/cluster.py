@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,8 +64,8 @@ class Nodes:
     """In use, and in all."""
 
     gpus: tuple[float, float]
-    holds_a_trial: bool
-    """Whether a node is large enough for one, busy or not."""
+    without_room: tuple[Resources, ...]
+    """What no node is large enough for, busy or not."""
 
     def words(self) -> str:
         parts = [f"{self.number} nodes" if self.number != 1 else "1 node"]
@@ -77,11 +77,11 @@ class Nodes:
         return ", ".join(parts)
 
 
-def look(resources: Resources) -> Nodes:
+def look(resources: Iterable[Resources]) -> Nodes:
     """The nodes of the cluster that this process is connected to, by its autoscaler's report.
 
     Args:
-        resources: of a trial.
+        resources: of trials.
     """
     status = get_cluster_status(ray.get_runtime_context().gcs_address)
     alive = [_usage(node) for node in (*status.active_nodes, *status.idle_nodes)]
@@ -91,12 +91,25 @@ def look(resources: Resources) -> Nodes:
         starting=len(status.pending_nodes) + launches,
         cpus=_sum(alive, "CPU"),
         gpus=_sum(alive, "GPU"),
-        holds_a_trial=any(
-            node.get("CPU", (0, 0))[1] >= resources.cpu
-            and node.get("GPU", (0, 0))[1] >= resources.gpu
-            for node in alive
+        without_room=tuple(
+            asked
+            for asked in dict.fromkeys(resources)
+            if not any(
+                node.get("CPU", (0, 0))[1] >= asked.cpu and node.get("GPU", (0, 0))[1] >= asked.gpu
+                for node in alive
+            )
         ),
     )
+
+
+def has_idle_gpu(amount: float) -> bool:
+    """Whether a node of the cluster has so much of its GPUs left."""
+    try:
+        status = get_cluster_status(ray.get_runtime_context().gcs_address)
+    except RayError:
+        return False  # the head is away
+    gpus = (_usage(node).get("GPU", (0, 0)) for node in (*status.active_nodes, *status.idle_nodes))
+    return any(total - used >= amount for used, total in gpus)
 
 
 def _usage(node: Any) -> dict[str, tuple[float, float]]:
@@ -112,14 +125,14 @@ def _sum(nodes: list[dict[str, tuple[float, float]]], name: str) -> tuple[float,
 class Watch:
     """Says how many nodes there are whenever that changes, and at the end their hours."""
 
-    def __init__(self, resources: Resources, say: Callable[[str], None]) -> None:
+    def __init__(self, resources: Iterable[Resources], say: Callable[[str], None]) -> None:
         """Prepare.
 
         Args:
-            resources: of a trial; that no node holds one yet is said too.
+            resources: of trials; that no node holds one yet is said too.
             say: called from a thread.
         """
-        self.resources = resources
+        self.resources = tuple(resources)
         self.say = say
         self.most = 0
         self.node_seconds = 0.0
@@ -150,9 +163,11 @@ class Watch:
             self.most = max(self.most, nodes.number)
             if (nodes.number, nodes.starting) != self.said:
                 self.said = nodes.number, nodes.starting
-                waits = "" if nodes.holds_a_trial else f"; none holds a trial ({self._trial()}) yet"
+                trials = " or ".join(map(_words, nodes.without_room))
+                waits = f"; none holds a trial {trials} yet" if trials else ""
                 self.say(f"cluster: {nodes.words()}{waits}")
 
-    def _trial(self) -> str:
-        gpu = f", gpu: {self.resources.gpu:g}" if self.resources.gpu else ""
-        return f"cpu: {self.resources.cpu}{gpu}"
+
+def _words(resources: Resources) -> str:
+    gpu = f", gpu: {resources.gpu:g}" if resources.gpu else ""
+    return f"(cpu: {resources.cpu}{gpu})"

@@ -223,7 +223,7 @@ def _run_search(sweep: Sweep, store: Store, options: argparse.Namespace, command
                     record.ask,
                     record.stored.tickets,
                     sweep.max_failures,
-                    sweep.search.max_concurrent or num_slots(sweep.resources_per_trial),
+                    sweep.search.max_concurrent or num_slots(sweep.eval_resources),
                     record.extras,
                 )
                 with claims.held(()):  # what it will train nobody knows yet
@@ -364,7 +364,7 @@ def _train(
     from tune_app import runner
 
     store.patience_s = PATIENCE_S
-    with runner.ray_cluster(sweep.resources_per_trial, record.noted) as num_cores:
+    with runner.ray_cluster(sweep.resources, record.noted) as num_cores:
         _obey_signals()  # Ray put handlers of its own in their place
         tracking.start()
         images = runner.share(data)

@@ -3,7 +3,7 @@
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from ray import tune
 from ray.exceptions import OutOfMemoryError
 
 from lt_core.data import DataSet
-from tune_app.cluster import Watch, connect
+from tune_app.cluster import Watch, connect, has_idle_gpu
 from tune_app.curves import Result
 from tune_app.plan import Chain, Training
 from tune_app.search import PlanSearch, StartAll
@@ -56,11 +56,13 @@ class Listener(Protocol):
 
 
 @contextmanager
-def ray_cluster(resources: Resources, say: Callable[[str], None]) -> Iterator[int | None]:
+def ray_cluster(
+    resources: Mapping[str, Resources], say: Callable[[str], None]
+) -> Iterator[int | None]:
     """Connect to RAY_ADDRESS, or start Ray on this machine.
 
     Args:
-        resources: of a trial.
+        resources: of trials, by the key that says so.
         say: told of the nodes of a cluster.
 
     Yields:
@@ -78,16 +80,19 @@ def ray_cluster(resources: Resources, say: Callable[[str], None]) -> Iterator[in
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         if address is not None:
-            with Watch(resources, say):
+            with Watch(resources.values(), say):
                 yield None
             return
         has = ray.cluster_resources()
         cpus, gpus = int(has.get("CPU", 0)), has.get("GPU", 0)
-        if resources.cpu > cpus or resources.gpu > gpus:
-            raise SpecError(
-                f"`resources_per_trial` asks for {resources.cpu} CPUs and {resources.gpu:g} GPUs, "
-                f"this machine has {cpus} and {gpus:g}"
-            )
+        problems = [
+            f"`{key}` asks for {asked.cpu} CPUs and {asked.gpu:g} GPUs, "
+            f"this machine has {cpus} and {gpus:g}"
+            for key, asked in resources.items()
+            if asked.cpu > cpus or asked.gpu > gpus
+        ]
+        if problems:
+            raise SpecError(problems)
         yield cpus
     finally:
         ray.shutdown()
@@ -134,22 +139,16 @@ def run_trials(
         ClusterError: when the cluster does.
     """
     start_holder(store.place)
-    resources = sweep.resources_per_trial
     setting = Setting(
-        sweep.model,
-        sweep.prune,
-        sweep.rewind,
-        resources.cpu,
-        sweep.checkpoint_every,
-        store,
-        data,
-        commit,
+        sweep.model, sweep.prune, sweep.rewind, sweep.checkpoint_every, store, data, commit
     )
-    bundle = {"CPU": resources.cpu, "GPU": resources.gpu}
+    find, eval_ = _request(sweep.find_resources), _request(sweep.eval_resources)
     trainable = tune.with_resources(
-        tune.with_parameters(TicketTrial, setting=setting), tune.PlacementGroupFactory([bundle])
+        tune.with_parameters(TicketTrial, setting=setting),
+        lambda config: find if isinstance(config["work"], Chain) else eval_,
     )
     trainable.__name__ = trainable.__qualname__ = TicketTrial.__name__  # in Ray's tools and ps
+    search.holds_evaluations = _holds_evaluations(sweep.find_resources, sweep.eval_resources)
     tuner = tune.Tuner(
         trainable,
         tune_config=tune.TuneConfig(
@@ -183,6 +182,20 @@ def run_trials(
         raise StoreError(search.stopped_by)
 
 
+def _request(resources: Resources) -> tune.PlacementGroupFactory:
+    return tune.PlacementGroupFactory([{"CPU": resources.cpu, "GPU": resources.gpu}])
+
+
+def _holds_evaluations(find: Resources, eval_: Resources) -> Callable[[], bool] | None:
+    """What `PlanSearch.holds_evaluations` is to be."""
+    if find == eval_:
+        return None
+    if find.gpu and not eval_.gpu:
+        # They are only in the way where they have taken all cores of a node with a GPU.
+        return lambda: has_idle_gpu(find.gpu)
+    return lambda: True
+
+
 def forget_tickets(store: Store) -> None:
     """Take the masks of a store out of Ray's object store."""
     ray.kill(start_holder(store.place))
@@ -203,6 +216,7 @@ class _Callback(tune.Callback):
         return {}  # Tune pickles its callbacks, to restore runs in a way that is not used here
 
     def on_trial_start(self, iteration, trials, trial, **info) -> None:
+        self.search.started(trial.trial_id)
         self.listener.started(trial.config["work"])
 
     def on_trial_result(self, iteration, trials, trial, result, **info) -> None:

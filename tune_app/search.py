@@ -15,6 +15,9 @@ from ray.tune.search import Searcher
 from tune_app.plan import Chain, ToDo, Training
 from tune_app.store import StoreError
 
+MAX_UNSTARTED_CHAINS = 8
+"""Half of what Tune lets wait for room (ray_settings.py), so that evaluations can wait too."""
+
 
 class PlanSearch(Searcher):
     """Hands out the trials of a plan, each when the tickets that it needs exist."""
@@ -41,6 +44,12 @@ class PlanSearch(Searcher):
         self.num_failures: Counter[Chain | Training] = Counter()
         self.stopped_by = ""
         """Why nothing more is handed out."""
+        self.holds_evaluations: Callable[[], bool] | None = None
+        """Where an evaluation is given other resources than a chain: whether, while chains wait for
+        room, evaluations are not to take it. Small ones would, again and again. None where all
+        trials are given the same and so start in the order in which they are handed out."""
+        self.unstarted: set[str] = set()
+        """Trials of chains that wait for room."""
         self.add(to_do)
 
     def add(self, to_do: ToDo) -> None:
@@ -57,10 +66,23 @@ class PlanSearch(Searcher):
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's config; None to be asked again later; FINISHED when nothing can come."""
         for queue in (self.chains, self.ready):
-            if queue and not self.stopped_by:
+            if queue and not self.stopped_by and not self._is_held(queue):
                 self.running[trial_id] = queue.popleft()
+                if queue is self.chains:
+                    self.unstarted.add(trial_id)
                 return self._config(self.running[trial_id])
         return None if self.running else Searcher.FINISHED
+
+    def _is_held(self, queue: deque) -> bool:
+        if self.holds_evaluations is None:
+            return False
+        if queue is self.chains:
+            return len(self.unstarted) >= MAX_UNSTARTED_CHAINS
+        return bool(self.unstarted) and self.holds_evaluations()
+
+    def started(self, trial_id: str) -> None:
+        """A trial has found room; Tune tells its callbacks, not its searcher."""
+        self.unstarted.discard(trial_id)
 
     def _config(self, work: Chain | Training) -> dict[str, Any]:
         tickets = work.tickets if isinstance(work, Chain) else ()
@@ -83,6 +105,7 @@ class PlanSearch(Searcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
+        self.unstarted.discard(trial_id)
         work = self.running.pop(trial_id, None)
         if result is not None and result.get("stop"):
             self.stopped_by = result["reason"]  # the others would train, and fail as it did

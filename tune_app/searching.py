@@ -247,8 +247,13 @@ def comparison(sweep: Sweep, samples: Samples) -> Sweep | None:
         "name": f"{sweep.name}-best",
         "description": f"the best coupled and the best decoupled configuration of {sweep.name}",
         "seeds": sweep.search.report_seeds,
-        "find": Find(points=tuple(finds)),
-        "eval": Eval(points=tuple(evals), at_sparsity=at, rewind_from=sweep.eval.rewind_from),
+        "find": Find(points=tuple(finds), resources=sweep.find.resources),
+        "eval": Eval(
+            points=tuple(evals),
+            at_sparsity=at,
+            rewind_from=sweep.eval.rewind_from,
+            resources=sweep.eval.resources,
+        ),
         "search": None,
     }
     return Sweep(**{name: getattr(sweep, name) for name in Sweep.model_fields} | changes)

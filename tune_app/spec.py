@@ -187,6 +187,22 @@ class Prune(Pruning):
         return 1 - math.prod(1 - fraction for fraction in self.fractions(round))
 
 
+class Resources(Config):
+    """What one trial is given."""
+
+    cpu: int = Field(default=1, ge=1)
+    """Cores, and so threads, of a training."""
+
+    gpu: float = Field(default=0.0, ge=0)
+    """GPUs; 0.25 packs four trials on one."""
+
+    @model_validator(mode="after")
+    def _whole_gpus(self):
+        if self.gpu > 1 and self.gpu != int(self.gpu):
+            raise RuleErrors([(("gpu",), f"must be whole above 1, got {self.gpu:g}")])
+        return self
+
+
 Method = Literal["grid", "random", "tpe"]
 
 
@@ -202,6 +218,9 @@ class Stage(Config):
 
     points: Distinct[PointOfRecipe] = ()
     """In place of `parameters`, the points one by one."""
+
+    resources: Resources | None = None
+    """Of its trials, in place of `resources_per_trial`."""
 
     @model_validator(mode="after")
     def _points_go_with_grid(self):
@@ -344,22 +363,6 @@ class Search(Config):
         if self.time_budget.endswith("h"):
             return 3600.0 * int(self.time_budget[:-1])
         return 60.0 * int(self.time_budget[:-3])
-
-
-class Resources(Config):
-    """What one trial is given."""
-
-    cpu: int = Field(default=1, ge=1)
-    """Cores, and so threads, of a training."""
-
-    gpu: float = Field(default=0.0, ge=0)
-    """GPUs; 0.25 packs four trials on one."""
-
-    @model_validator(mode="after")
-    def _whole_gpus(self):
-        if self.gpu > 1 and self.gpu != int(self.gpu):
-            raise RuleErrors([(("gpu",), f"must be whole above 1, got {self.gpu:g}")])
-        return self
 
 
 def _not_taken(value: str) -> str:
@@ -523,6 +526,23 @@ class Sweep(Config):
             varied += dimensions(stage.parameters).get("milestones", ())
             varied += [point.milestones for point in stage.points if point.milestones is not None]
         return max(map(len, varied))
+
+    @property
+    def find_resources(self) -> Resources:
+        """What a chain is given."""
+        return self.find.resources or self.resources_per_trial
+
+    @property
+    def eval_resources(self) -> Resources:
+        """What an evaluation is given."""
+        return self.eval.resources or self.resources_per_trial
+
+    @property
+    def resources(self) -> dict[str, Resources]:
+        """What trials are given, by the key that says so."""
+        given = {"find.resources": self.find.resources, "eval.resources": self.eval.resources}
+        own = {key: resources for key, resources in given.items() if resources is not None}
+        return own if len(own) == 2 else own | {"resources_per_trial": self.resources_per_trial}
 
     @cached_property
     def find_recipes(self) -> tuple[Recipe, ...]:

@@ -64,7 +64,6 @@ class Setting:
     model: ModelName
     prune: Prune
     rewind: Rewinding
-    cpus: int
     checkpoint_every: str
     store: Store
     data: ray.ObjectRef
@@ -85,7 +84,7 @@ class TicketTrial(tune.Trainable):
     """
 
     def setup(self, config: dict[str, Any], setting: Setting) -> None:
-        torch.set_num_threads(setting.cpus)
+        torch.set_num_threads(int(self.trial_resources.required_resources["CPU"]))
         self.setting = setting
         self.data = ray.get(setting.data)
         self.tickets = TicketStore(setting.store)

@@ -39,7 +39,7 @@ from lt_core.mask import PackedMask, dense, num_alive, sparsity, unpack
 from tune_app import launch, runner, trainables
 from tune_app.plan import Chain, Training, make_plan
 from tune_app.record import Record
-from tune_app.spec import Resources, Sweep, load_sweep
+from tune_app.spec import Sweep, load_sweep
 from tune_app.store import Store
 from tune_app.ticket_store import TicketStore, start_holder
 
@@ -435,7 +435,7 @@ def mask_to_a_trial() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         store.create()
-        with runner.ray_cluster(Resources(), print):
+        with runner.ray_cluster({}, print):
             start_holder(store.place)
             tickets = TicketStore(store)
             for id in ids:

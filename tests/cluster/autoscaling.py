@@ -58,11 +58,14 @@ class Gate:
 
 def stop_at_the_gate() -> None:
     """What Ray calls in a new worker, before a trial asks which GPUs it was given."""
+    import torch  # not in every process that only needs the clusters
+
     folder, given = Path(os.environ["GATE"]), ray.get_gpu_ids
 
     def get_gpu_ids() -> list[int]:
         note = {
             "node": ray.get_runtime_context().get_node_id(),
+            "threads": torch.get_num_threads(),
             "gpus": given(),
             "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
         }

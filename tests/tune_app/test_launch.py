@@ -233,6 +233,10 @@ BAD = {
     "batch too large": ([GRID, "train.batch_size=2000"], "at most the 1,000 training images"),
     "milestone after the end": ([GRID, "train.duration=100it"], "milestone 8ep is not before"),
     "too many cores": ([GRID, "resources_per_trial.cpu=1000"], "asks for 1000 CPUs"),
+    "too many GPUs for a chain": (
+        [GRID, "find.resources.gpu=1000"],
+        "error: `find.resources` asks for 1 CPUs and 1000 GPUs, this machine has ",
+    ),
     "no cluster": (
         [GRID, "--address", "127.0.0.1:1"],
         "error: 127.0.0.1:1: no Ray cluster answers there ([Errno 111] Connection refused)",

@@ -1,6 +1,7 @@
 """Which trial may start now."""
 
 from ray.tune.search import Searcher
+from tiny_sweep import TINY
 
 from tune_app.plan import Chain, Stored, make_plan, what_is_left
 from tune_app.search import PlanSearch
@@ -153,6 +154,55 @@ def test_tickets_that_are_stored_hold_nothing_back(tiny):
     assert answer is None
     end(search)
     assert search.suggest("end") == Searcher.FINISHED
+
+
+def test_with_resources_of_their_own_evaluations_leave_room_to_chains_that_wait(tiny):
+    plan, to_do = planned(tiny)
+    search = PlanSearch(to_do, (), max_failures=1)
+    search.holds_evaluations = lambda: True
+    assert take(search) == [*plan.chains, None]
+    for number in range(3):
+        search.started(f"t{number}")
+        assert search.suggest("wait") is None
+    search.started("t3")
+    *handed_out, answer = take(search, prefix="u")
+    assert ([work.kind for work in handed_out], answer) == (["global_random"] * 8, None)
+
+
+def test_a_chain_that_is_handed_out_again_is_waited_for_again(tiny):
+    plan, to_do = planned(tiny)
+    search = PlanSearch(to_do, (), max_failures=1)
+    search.holds_evaluations = lambda: True
+    take(search)
+    search.on_trial_complete("t0", error=True)
+    for number in range(1, 4):
+        search.started(f"t{number}")
+    assert take(search, prefix="u") == [plan.chains[0], None]
+    search.on_trial_complete("u0", error=True)  # before it started, and for good
+    assert len(take(search, prefix="v")) == 8 + 1
+
+
+def test_evaluations_that_are_in_no_chain_s_way_do_not_wait(tiny):
+    plan, to_do = planned(tiny)
+    search = PlanSearch(to_do, (), max_failures=1)
+    has_idle_gpu = True
+    search.holds_evaluations = lambda: has_idle_gpu
+    assert take(search) == [*plan.chains, None]
+    has_idle_gpu = False
+    assert len(take(search, prefix="u")) == 8 + 1
+
+
+def test_chains_that_wait_leave_evaluations_a_part_of_what_may_wait(tmp_path):
+    path = tmp_path / "wide.yaml"
+    path.write_text(TINY.replace("seeds: [0, 1]", "seeds: [0, 1, 2, 3, 4, 5]"))
+    _, to_do = planned(path)
+    assert len(to_do.chains) == 12
+    search = PlanSearch(to_do, (), max_failures=1)
+    search.holds_evaluations = lambda: False
+    handed_out = [search.suggest(f"t{number}")["work"] for number in range(16)]
+    assert [isinstance(work, Chain) for work in handed_out] == [True] * 8 + [False] * 8
+    search.started("t0")
+    assert search.suggest("next")["work"] == to_do.chains[8]
 
 
 def test_a_chain_is_told_which_of_its_tickets_are_needed(tiny):

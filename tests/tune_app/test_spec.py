@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 
 from lt_core.config import Recipe
 from lt_core.steps import Steps
-from tune_app.spec import Stage, Sweep, load_sweep, points
+from tune_app.spec import Resources, Stage, Sweep, load_sweep, points
 from tune_app.yaml_source import SpecError
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
@@ -153,7 +153,7 @@ MISTAKES = [
         23,
         f"parameters:\n    {GRID}",
         GRID,
-        "unknown key `find.lr`; known here: method, parameters, points, lpr_from",
+        "unknown key `find.lr`; known here: method, parameters, points, resources, lpr_from",
     ),
     (1, "seeds: [0, 1, 2]", "", "`seeds` is required"),
     (8, "lr: 0.1", "", "`train.lr` is required"),
@@ -231,7 +231,8 @@ MISTAKES = [
         22,
         FIND,
         "find:\n",
-        "`find` must be a mapping {method: .., parameters: .., points: .., lpr_from: ..}, got null",
+        "`find` must be a mapping {method: .., parameters: .., points: .., resources: .., "
+        "lpr_from: ..}, got null",
     ),
     (
         24,
@@ -373,6 +374,18 @@ MISTAKES = [
         "baselines:",
         "resources_per_trial: {gpu: 1.5}\nbaselines:",
         "`resources_per_trial.gpu`: must be whole above 1, got 1.5",
+    ),
+    (
+        29,
+        "at_sparsity: [0.75, 0.92, 0.96, 0.972, 0.98]",
+        "resources: {num_gpus: 1}",
+        "unknown key `eval.resources.num_gpus`; did you mean `gpu`?",
+    ),
+    (
+        29,
+        "at_sparsity: [0.75, 0.92, 0.96, 0.972, 0.98]",
+        "resources_per_trial: {gpu: 1}",
+        "unknown key `eval.resources_per_trial`; did you mean `resources`?",
     ),
     (1, "name: lr_grid", "name: ../x", NAME_RULE + ', got "../x"'),
     (1, "name: lr_grid", "name: /etc/x", NAME_RULE + ', got "/etc/x"'),
@@ -793,6 +806,21 @@ def test_a_sweep_is_what_its_file_says():
     )
 
 
+def test_a_stage_has_resources_of_its_own_or_those_of_every_trial():
+    every, own = Resources(cpu=2), Resources(gpu=1)
+    for overrides, find, eval_, keys in (
+        ([], every, every, ["resources_per_trial"]),
+        (["find"], own, every, ["find.resources", "resources_per_trial"]),
+        (["eval"], every, own, ["eval.resources", "resources_per_trial"]),
+        (["find", "eval"], own, own, ["find.resources", "eval.resources"]),
+    ):
+        given = [f"{stage}.resources.gpu=1" for stage in overrides]
+        sweep = load(TEXT, "resources_per_trial.cpu=2", *given)
+        assert (sweep.find_resources, sweep.eval_resources) == (find, eval_)
+        assert list(sweep.resources) == keys
+        assert set(sweep.resources.values()) == {find, eval_}
+
+
 def test_what_is_not_given():
     text = edited(
         (TEXT[TEXT.index("find:") :], ""),
@@ -951,6 +979,7 @@ def test_a_resolved_sweep_loads_as_itself(written):
         "find.parameters={milestones: {values: [[8ep], []]}, weight_decay: {values: [1e-20, 1]}}",
         "eval.parameters={}",
         "resources_per_trial={gpu: 0.25}",
+        "find.resources={cpu: 2, gpu: 1}",
         "rewind={to: 2ep}",
         "find.lpr_from=[{weight_decay: 1, milestones: []}]",
     )

@@ -41,7 +41,7 @@ def plan(sweep):
 def worker(sweep, tmp_path):
     store = Store(str(tmp_path))
     store.create()
-    setting = Setting(sweep.model, sweep.prune, sweep.rewind, 1, "1ep", store, None, "c0ffee")
+    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None, "c0ffee")
     return Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
 
 
