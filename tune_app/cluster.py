@@ -1,5 +1,6 @@
 """What a person sees of a Ray cluster: its nodes as they come and go, and what they cost."""
 
+import operator
 import socket
 import threading
 import time
@@ -11,6 +12,7 @@ import ray
 from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.exceptions import RayError
 
+from tune_app.console import duration
 from tune_app.credentials import hide_credentials
 from tune_app.spec import Resources
 from tune_app.yaml_source import SpecError
@@ -19,6 +21,9 @@ TIMEOUT_S = 10.0
 """How long a cluster's head may take to answer at all."""
 
 INTERVAL_S = 5.0
+
+PATIENCE_S = 300.0
+"""How long a cluster may have no node that is large enough before it is said once more."""
 
 
 def connect(address: str, **options: Any) -> str:
@@ -123,7 +128,8 @@ def _sum(nodes: list[dict[str, tuple[float, float]]], name: str) -> tuple[float,
 
 
 class Watch:
-    """Says how many nodes there are whenever that changes, and at the end their hours."""
+    """Says how many nodes there are when that changes or more is in use than ever, and at the end
+    their hours."""
 
     def __init__(self, resources: Iterable[Resources], say: Callable[[str], None]) -> None:
         """Prepare.
@@ -137,6 +143,10 @@ class Watch:
         self.most = 0
         self.node_seconds = 0.0
         self.said: tuple[int, int] | None = None
+        self.most_in_use = (0.0, 0.0)
+        self.waits_since: float | None = None
+        """Since when there is a trial that no node is large enough for."""
+        self.said_that_it_waits = False
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -152,20 +162,39 @@ class Watch:
 
     def _watch(self) -> None:
         last = time.monotonic()
-        while not self.over.wait(INTERVAL_S if self.most else 0):
+        while True:
             try:
                 nodes = look(self.resources)
             except RayError:
-                continue  # the head is away: where it does not come back, Ray ends the launch
-            now = time.monotonic()
-            self.node_seconds += nodes.number * (now - last)
-            last = now
-            self.most = max(self.most, nodes.number)
-            if (nodes.number, nodes.starting) != self.said:
-                self.said = nodes.number, nodes.starting
-                trials = " or ".join(map(_words, nodes.without_room))
-                waits = f"; none holds a trial {trials} yet" if trials else ""
-                self.say(f"cluster: {nodes.words()}{waits}")
+                pass  # the head is away: where it does not come back, Ray ends the launch
+            else:
+                now = time.monotonic()
+                self.node_seconds += nodes.number * (now - last)
+                last = now
+                self._tell(nodes, now)
+            if self.over.wait(INTERVAL_S):
+                return
+
+    def _tell(self, nodes: Nodes, now: float) -> None:
+        self.most = max(self.most, nodes.number)
+        in_use = nodes.cpus[0], nodes.gpus[0]
+        is_more = any(map(operator.gt, in_use, self.most_in_use))
+        self.most_in_use = tuple(map(max, in_use, self.most_in_use))
+        trials = " or ".join(map(_words, nodes.without_room))
+        if is_more or (nodes.number, nodes.starting) != self.said:
+            self.said = nodes.number, nodes.starting
+            waits = f"; none holds a trial {trials} yet" if trials else ""
+            self.say(f"cluster: {nodes.words()}{waits}")
+        if not trials or nodes.starting:
+            self.waits_since = None
+        elif self.waits_since is None:
+            self.waits_since = now
+        elif now - self.waits_since >= PATIENCE_S and not self.said_that_it_waits:
+            self.said_that_it_waits = True
+            self.say(
+                f"cluster: for {duration(PATIENCE_S)} no node that holds a trial {trials}, and "
+                "none starts: it may have none that large. The sweep waits; Ctrl-C ends it"
+            )
 
 
 def _words(resources: Resources) -> str:

@@ -1,10 +1,12 @@
 """What is said of a cluster while its nodes come and go."""
 
 import os
+import time
 
 import pytest
 import ray
 from conftest import nodes
+from ray.exceptions import RayError
 from tiny_sweep import wait_for
 
 from tune_app import cluster as watched
@@ -32,6 +34,54 @@ def test_nodes_are_said_as_they_come(connected):
         wait_for(lambda: len(said) == 2)
     assert said[1] == "cluster: 3 nodes, 0 of 3 CPUs in use, 0 of 1 GPUs in use"
     assert said[2].startswith("cluster: at most 3 nodes, 0.0")
+
+
+def test_a_trial_that_no_node_can_ever_hold_is_told_once(connected, monkeypatch):
+    monkeypatch.setattr(watched, "PATIENCE_S", 0.2)
+    said = []
+    with Watch([Resources(cpu=1), Resources(cpu=4, gpu=0.5)], said.append) as watch:
+        wait_for(lambda: len(said) == 2)
+        hours = watch.node_seconds
+        wait_for(lambda: watch.node_seconds > hours + 2)  # of two nodes: ten more looks
+    assert said[0].endswith("; none holds a trial (cpu: 4, gpu: 0.5) yet")
+    assert said[1].startswith("cluster: for 0.2s no node that holds a trial (cpu: 4, gpu: 0.5), ")
+    assert len(said) == 3  # and the last line
+
+
+def test_what_is_in_use_is_said_when_it_is_more_than_ever(connected):
+    @ray.remote(num_cpus=1)
+    class Busy:
+        def pid(self) -> int:
+            return os.getpid()
+
+    said = []
+    with Watch([Resources()], said.append) as watch:
+        wait_for(lambda: said)
+        for _ in range(2):
+            busy = Busy.remote()
+            ray.get(busy.pid.remote())
+            wait_for(lambda: look([]).cpus == (1, 1))
+            seconds = watch.node_seconds
+            wait_for(lambda seen=seconds: watch.node_seconds > seen + 1)
+            ray.kill(busy)
+            wait_for(lambda: look([]).cpus == (0, 1))
+    assert said[:-1] == [f"cluster: 2 nodes, {number} of 1 CPUs in use" for number in (0, 1)]
+
+
+def test_a_head_that_does_not_answer_is_asked_now_and_then(monkeypatch):
+    asked = []
+
+    def look(resources):
+        asked.append(time.monotonic())
+        raise RayError
+
+    monkeypatch.setattr(watched, "look", look)
+    monkeypatch.setattr(watched, "INTERVAL_S", 0.1)
+    said = []
+    with Watch([Resources()], said.append):
+        wait_for(lambda: len(asked) == 4)
+    assert asked[3] - asked[0] >= 0.3
+    assert said == ["cluster: at most 0 nodes, 0.00 node hours"]
 
 
 def test_what_is_in_use_is_counted(connected):
