@@ -41,6 +41,7 @@ class Claims:
         self.store = store
         self.storage = store.storage
         self.name = f"claims/{uuid.uuid4().hex}"
+        self.is_held = False
 
     def of_others(self) -> list[Claim]:
         """What other launches that live train now.
@@ -51,20 +52,24 @@ class Claims:
         return self.store.patiently(self._of_others)
 
     def _of_others(self) -> list[Claim]:
+        files = (name for name in self.storage.names("claims") if name.endswith(".json"))
+        others = [name.removesuffix(".json") for name in files if name != f"{self.name}.json"]
+        if not others:
+            return []
         self._beat()
         now = self.storage.written_at(f"{self.name}.alive") or 0.0
         claims = []
-        for name in list(self.storage.names("claims")):
-            if name.endswith(".json") and name != f"{self.name}.json":
-                other = name.removesuffix(".json")
-                data = self.storage.read(name)
-                if data is None:
-                    continue  # it has just ended
-                claim = json.loads(data)
-                if self._lives(other, claim, now):
-                    claims.append(Claim(claim["who"], frozenset(claim["ids"])))
-                else:
-                    _delete(self.storage, other)
+        for other in others:
+            data = self.storage.read(f"{other}.json")
+            if data is None:
+                continue  # it has just ended
+            claim = json.loads(data)
+            if self._lives(other, claim, now):
+                claims.append(Claim(claim["who"], frozenset(claim["ids"])))
+            else:
+                _delete(self.storage, other)
+        if not self.is_held:  # it was only to learn the storage's time
+            self.storage.delete(f"{self.name}.alive")
         return claims
 
     def _lives(self, other: str, claim: dict, now: float) -> bool:
@@ -88,6 +93,7 @@ class Claims:
         }
         self.store.patiently(self._beat)
         self.store.patiently(self.storage.write, f"{self.name}.json", json.dumps(claim).encode())
+        self.is_held = True
         over = threading.Event()
         thread = threading.Thread(target=self._keep_beating, args=(over,), daemon=True)
         thread.start()
@@ -96,6 +102,7 @@ class Claims:
         finally:
             over.set()
             thread.join()
+            self.is_held = False
             with suppress(OSError):  # then it is found dead
                 _delete(self.storage, self.name)
 
@@ -126,6 +133,6 @@ def _is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
-        return True
+    except PermissionError:  # another user's
+        pass
     return True

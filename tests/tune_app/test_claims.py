@@ -30,7 +30,9 @@ def test_a_launch_sees_what_others_train_while_they_do(store):
         assert claim.ids == {"a1", "b2"}
         assert f"process {os.getpid()} on " in claim.who
         assert one.of_others() == []
+        assert store.storage.exists(f"{one.name}.alive")
     assert other.of_others() == []
+    assert list(store.storage.names("claims")) == []
 
 
 def test_a_launch_that_was_killed_has_no_claim(store):
