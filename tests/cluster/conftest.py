@@ -1,65 +1,14 @@
-"""Ray's own cluster of several nodes, on this machine."""
+"""The tiny sweep, for tests on several nodes."""
 
-# ruff: noqa: E402  Ray reads its settings when it is imported
-
-import os
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tune_app"))
+from tiny_sweep import command, environment
 
 from tune_app import ray_settings
 
-ray_settings.apply()  # with a token of its own, before Ray is imported
-
-import psutil
-from ray.cluster_utils import Cluster
-from tiny_sweep import TINY, command, environment
-
-
-def outside(cluster: Cluster) -> dict[str, str]:
-    """The environment of a launch that knows the cluster's address and token."""
-    auth = {name: os.environ[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
-    return environment(RAY_ADDRESS=cluster.address, **auth)
-
-
-@contextmanager
-def nodes(number: int, num_cpus: int = 1, num_gpus: int = 0) -> Iterator[Cluster]:
-    """A head without cores and so many workers, with GPUs if Ray is to believe so."""
-    memory = {"object_store_memory": 100_000_000}
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "include_dashboard": False, **memory},
-    )
-    try:
-        for _ in range(number):
-            cluster.add_node(num_cpus=num_cpus, num_gpus=num_gpus, **memory)
-        cluster.wait_for_nodes()
-        yield cluster
-    finally:
-        cluster.shutdown()
-
-
-def kill_node(node) -> None:
-    """As if its machine lost power."""
-    for processes in list(node.all_processes.values()):
-        for started in processes:
-            process = psutil.Process(started.process.pid)
-            for each in (*process.children(recursive=True), process):
-                each.kill()
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny sweep's file."""
-    path = tmp_path_factory.mktemp("sweeps") / "tiny.yaml"
-    path.write_text(TINY)
-    return path
+ray_settings.apply()  # with a token of its own, before a test module imports ray
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from autoscaling import HEAD, AutoscalingCluster, Gate, autoscaled
-from conftest import outside
 from ray.autoscaler.v2.sdk import request_cluster_resources
+from several_nodes import outside
 from tiny_sweep import (
     NUM_TRAININGS,
     num_stored,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from autoscaling import Gate
-from conftest import nodes, outside
 from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.cluster_utils import Cluster
+from several_nodes import nodes, outside
 from tiny_sweep import NUM_TRAININGS, read_results, same_results, started, wait_until
 
 

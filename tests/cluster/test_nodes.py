@@ -1,6 +1,6 @@
 """A sweep on several nodes: the results are those of one machine, whatever dies."""
 
-from conftest import kill_node, nodes, outside
+from several_nodes import kill_node, nodes, outside
 from tiny_sweep import (
     NUM_TRAININGS,
     num_stored,

@@ -5,8 +5,8 @@ import time
 
 import pytest
 import ray
-from conftest import nodes
 from ray.exceptions import RayError
+from several_nodes import nodes
 from tiny_sweep import wait_for
 
 from tune_app import cluster as watched

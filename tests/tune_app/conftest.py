@@ -9,7 +9,7 @@ from pathlib import Path
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from tiny_sweep import TINY, command, environment
+from tiny_sweep import command, environment
 
 from tune_app import ray_settings
 
@@ -28,14 +28,6 @@ def launch() -> Launch:
         )
 
     return run
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny sweep's file."""
-    path = tmp_path_factory.mktemp("sweeps") / "tiny.yaml"
-    path.write_text(TINY)
-    return path
 
 
 @pytest.fixture(scope="session")
