@@ -7,12 +7,14 @@ import argparse
 import io
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
+from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tune_app.answer import answer
@@ -102,7 +104,7 @@ def report_results(
         RunError: `run.json` is missing or damaged.
         OSError: the directory cannot be written.
     """
-    run = _read_run(run_dir / "run.json")
+    run = read_run(run_dir / "run.json")
     means, dense = results.means, results.dense
     found = {result["id"] for result in results}
     missing = [training for id, training in plan.trainings.items() if id not in found]
@@ -117,19 +119,13 @@ def report_results(
 
     (run_dir / "figures").mkdir(exist_ok=True)
     (run_dir / "tables").mkdir(exist_ok=True)
-    paths, images = [], []
-    for name, (draw, title, is_asked) in FIGURES.items():
-        if not is_asked(sweep):
-            continue
-        try:
-            image = io.BytesIO()
-            draw(sweep, results, run.commit).savefig(image, dpi=_DPI)
-        except NotDrawn as reason:
-            notes.append(f"{name} is not drawn: {reason}.")
-            continue
-        paths.append(run_dir / "figures" / f"{name}.png")
-        write_atomically(paths[-1], image.getvalue())
-        images.append(f"### {name}: {title}\n\n![{title}](figures/{name}.png)\n")
+    asked = {
+        name: (title, partial(draw, sweep, results, run.commit))
+        for name, (draw, title, is_asked) in FIGURES.items()
+        if is_asked(sweep)
+    }
+    paths, images, not_drawn = draw_figures(run_dir, asked)
+    notes += not_drawn
     for path in {run_dir / "figures" / f"{name}.png" for name in FIGURES} - {*paths}:
         path.unlink(missing_ok=True)  # of an earlier report
     for name, rows in (
@@ -148,6 +144,35 @@ def report_results(
     page = _markdown(sweep, report, run, results, missing, images, means, dense)
     write_atomically(report.paths[-1], page.encode())
     return report
+
+
+def draw_figures(
+    run_dir: Path, figures: Mapping[str, tuple[str, Callable[[], Figure]]]
+) -> tuple[list[Path], list[str], list[str]]:
+    """Write `figures/*.png`.
+
+    Args:
+        run_dir: with the folder `figures`.
+        figures: by name, a title and what draws it.
+
+    Returns:
+        The files, their sections in report.md, and a sentence on each that is not drawn.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    paths, images, notes = [], [], []
+    for name, (title, draw) in figures.items():
+        try:
+            image = io.BytesIO()
+            draw().savefig(image, dpi=_DPI)
+        except NotDrawn as reason:
+            notes.append(f"{name} is not drawn: {reason}.")
+            continue
+        paths.append(run_dir / "figures" / f"{name}.png")
+        write_atomically(paths[-1], image.getvalue())
+        images.append(f"### {name}: {title}\n\n![{title}](figures/{name}.png)\n")
+    return paths, images, notes
 
 
 # Reading
@@ -180,7 +205,7 @@ class _Line(BaseModel):
     finished_at: float
 
 
-class _Run(BaseModel):
+class Run(BaseModel):
     """run.json: how the results were made."""
 
     model_config = ConfigDict(strict=True)
@@ -192,9 +217,14 @@ class _Run(BaseModel):
     hardware: str
 
 
-def _read_run(path: Path) -> _Run:
+def read_run(path: Path) -> Run:
+    """Read `run.json`.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
     try:
-        return _Run.model_validate_json(path.read_bytes())
+        return Run.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         raise RunError(f"{path}: no such file") from None
     except ValidationError as error:
@@ -273,7 +303,7 @@ def _incomplete(sweep: Sweep, means: Means) -> list[str]:
 def _markdown(
     sweep: Sweep,
     report: Report,
-    run: _Run,
+    run: Run,
     results: Results,
     missing: Sequence[Training],
     images: Sequence[str],
@@ -302,17 +332,22 @@ def _markdown(
     if missing:
         parts.append("## Missing\n")
         parts += [f"- {line}" for line in _missing_lines(sweep, missing)]
+    parts += provenance_lines(run, len(results), sum(r["seconds"] for r in results))
+    return "\n".join(parts) + "\n"
+
+
+def provenance_lines(run: Run, num_trainings: int, seconds: float) -> list[str]:
+    """The section on how the results were made, `seconds` of training in total."""
     started = datetime.fromtimestamp(run.started_at, UTC)
-    parts += [
+    return [
         "\n## Provenance\n",
         f"- command: `{run.command}`",
         f"- commit: {run.commit or 'unknown'}",
         f"- started: {started:%Y-%m-%d %H:%M} UTC",
         f"- hardware: {run.hardware}",
         f"- versions: {', '.join(f'{name} {v}' for name, v in run.versions.items())}",
-        f"- trainings: {len(results):,}, {duration(sum(r['seconds'] for r in results))} in total",
+        f"- trainings: {num_trainings:,}, {duration(seconds)} in total",
     ]
-    return "\n".join(parts) + "\n"
 
 
 def _missing_lines(sweep: Sweep, missing: Iterable[Training]) -> list[str]:
@@ -368,7 +403,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _sync(run_dir: Path, sweep: Sweep, results: Results) -> None:
     """Log in MLflow what it does not have: all of it, in an experiment that was lost."""
-    uri, commit = tracking_uri(run_dir.parent), _read_run(run_dir / "run.json").commit
+    uri, commit = tracking_uri(run_dir.parent), read_run(run_dir / "run.json").commit
     tracker = Tracker(uri, sweep, artifact_root(run_dir.parent), commit)
     found = curves(results)
     print(f"{_count(tracker.log_curves(found), 'curve')} of {len(found):,} had something new")

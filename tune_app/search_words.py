@@ -1,0 +1,46 @@
+"""What a search chose and looked for, in words for people."""
+
+from lt_core.config import Recipe
+from tune_app.bilevel import Configuration
+from tune_app.curves import Result, as_json, percent_pruned, short, varied_fields
+from tune_app.samples import Sample, Samples
+from tune_app.spec import Sweep
+
+
+def place(sweep: Sweep, configuration: Configuration) -> str:
+    """`found at LR 0.1 and trained at LR 0.5`, or `found and trained at LR 0.1`."""
+    varied = varied_fields(sweep)
+    find, eval_ = (short(_json(r), varied) for r in (configuration.find, configuration.eval))
+    if configuration.coupled:
+        return f"found and trained at {find}"
+    return f"found at {find} and trained at {eval_}"
+
+
+def sparsities(sweep: Sweep) -> str:
+    """Where a search compares, nominally: `at 93.8% pruned`."""
+    at = [percent_pruned(sweep.sparsities[round]) for round in sweep.search_rounds]
+    if len(at) > 3:
+        return f"at {len(at)} sparsities from {at[0]} to {at[-1]} pruned"
+    return f"at {' and '.join(at)} pruned"
+
+
+def counts(samples: Samples) -> str:
+    """`40 samples: 35 complete, 3 stopped, 2 failed`."""
+    states = [sample.state for sample in samples.all]
+    there = (state for state in ("complete", "stopped", "failed", "running") if state in states)
+    parts = ", ".join(f"{states.count(state):,} {state}" for state in there)
+    return f"{number(len(states), 'sample')}: {parts}" if states else "no samples"
+
+
+def complete(samples: Samples) -> list[Sample]:
+    """The samples whose value is known in full."""
+    return [sample for sample in samples.all if sample.state == "complete"]
+
+
+def number(n: int, noun: str) -> str:
+    """`1 sample`, `2 samples`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def _json(recipe: Recipe) -> Result:
+    return as_json([recipe])[0]
