@@ -76,14 +76,27 @@ class Report:
 
 
 def write_report(run_dir: Path) -> Report:
-    """Report the directory of a run from what is in it.
+    """Report the directory of a run from what is in it; a sweep's or a search's.
 
     Raises:
         RunError: a file of the run is missing or damaged, or it has no results.
         SpecError: its `sweep.yaml` is not a sweep file.
         OSError: the directory cannot be written.
     """
-    return report_results(run_dir, *_read_run_dir(run_dir))
+    return _write_report(run_dir, _read_sweep(run_dir))[0]
+
+
+def _write_report(run_dir: Path, sweep: Sweep) -> tuple[Report, Callable[[], Results]]:
+    """The report, and what reads its results: those of a search are not looked at."""
+    if sweep.search is None:
+        plan, results, notes = _read_grid(run_dir, sweep)
+        return report_results(run_dir, sweep, plan, results, notes), lambda: results
+    # Optuna and scipy take as long to load as all else.
+    from tune_app.search_report import read_samples, report_search, results_of
+
+    samples = read_samples(run_dir)
+    report = report_search(run_dir, sweep, samples)
+    return report, lambda: results_of(run_dir, sweep, samples)
 
 
 def report_results(
@@ -178,16 +191,19 @@ def draw_figures(
 # Reading
 
 
-def _read_run_dir(run_dir: Path) -> tuple[Sweep, Plan, Results, list[str]]:
-    """What ran, its plan, its results, and what to say of other results."""
+def _read_sweep(run_dir: Path) -> Sweep:
     if not run_dir.is_dir():
         raise RunError(f"{run_dir}: no such directory")
-    sweep = load_sweep(run_dir / "sweep.yaml")
+    return load_sweep(run_dir / "sweep.yaml")
+
+
+def _read_grid(run_dir: Path, sweep: Sweep) -> tuple[Plan, Results, list[str]]:
+    """The plan of a sweep, its results, and what to say of other results."""
     plan = make_plan(sweep)
-    results, notes = _of_plan(plan, _read_results(run_dir / "results.jsonl"))
+    results, notes = of_plan(plan.trainings, read_results(run_dir / "results.jsonl"))
     if not results:
         raise RunError(f"{run_dir / 'results.jsonl'}: no results of this sweep")
-    return sweep, plan, results, notes
+    return plan, results, notes
 
 
 class _Line(BaseModel):
@@ -231,7 +247,12 @@ def read_run(path: Path) -> Run:
         raise RunError(f"{path}: {_first(error)}") from None
 
 
-def _read_results(path: Path) -> list[Result]:
+def read_results(path: Path) -> list[Result]:
+    """Read `results.jsonl`: of each line what is measured, and the id.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
@@ -251,9 +272,8 @@ def _first(error: ValidationError) -> str:
     return (f"`{key}`: " if key else "") + " ".join(problem["msg"].split())
 
 
-def _of_plan(plan: Plan, read: Sequence[Result]) -> tuple[Results, list[str]]:
+def of_plan(planned: Mapping[str, Training], read: Sequence[Result]) -> tuple[Results, list[str]]:
     """The results of trainings that are planned, in the plan's order, and what to say of others."""
-    planned = plan.trainings
     found = {result["id"]: result for result in read}
     notes = []
     if len(found) < len(read):
@@ -389,12 +409,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     run_dir = arguments.run_dir
     try:
-        sweep, plan, results, notes = _read_run_dir(run_dir)
-        report = report_results(run_dir, sweep, plan, results, notes)
+        sweep = _read_sweep(run_dir)
+        report, results = _write_report(run_dir, sweep)
         print(report.answer, report.table, sep="\n\n")
         print("", *report.notes, *report.paths, sep="\n")
         if arguments.sync:
-            _sync(run_dir, sweep, results)
+            _sync(run_dir, sweep, results())
     except (RunError, SpecError, OSError, TrackingError) as error:
         print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
         return BAD_INPUT

@@ -9,15 +9,29 @@ from pathlib import Path
 from typing import Any
 
 from tune_app.console import duration
-from tune_app.curves import short, text, varied_fields
+from tune_app.curves import Results, short, text, varied_fields
+from tune_app.gain import gain, gain_csv, gains
 from tune_app.method import method
 from tune_app.optuna_study import write_study
-from tune_app.report import Report, Run, draw_figures, provenance_lines, read_run
+from tune_app.plan import make_plan
+from tune_app.report import (
+    Report,
+    Run,
+    RunError,
+    draw_figures,
+    of_plan,
+    provenance_lines,
+    read_results,
+    read_run,
+)
 from tune_app.samples import Sample, Samples, best
 from tune_app.search_figures import draw_importances, draw_search, heat_map
+from tune_app.search_plan import SearchPlan
 from tune_app.search_words import complete, counts, number, place, sparsities
+from tune_app.searching import comparison
 from tune_app.spec import Sweep
 from tune_app.storage import write_atomically
+from tune_app.store import StoreError
 from tune_app.tables import Rows, as_csv, as_markdown
 
 _FIGURES = {
@@ -30,6 +44,9 @@ _IN_TERMINAL, _ON_PAGE = 5, 10  # samples
 
 def report_search(run_dir: Path, sweep: Sweep, samples: Samples) -> Report:
     """Write figures, `tables/samples.csv`, `optuna.db` and `report.md` into a search's directory.
+
+    Where the comparison over fresh seeds has results beside it, in `<name>-best`, the answer goes
+    on with what they say, and `tables/gain.csv` is written there.
 
     Args:
         run_dir: the directory, with its `run.json`.
@@ -53,15 +70,69 @@ def report_search(run_dir: Path, sweep: Sweep, samples: Samples) -> Report:
     table, study = run_dir / "tables" / "samples.csv", run_dir / "optuna.db"
     write_atomically(table, as_csv(samples_csv(sweep, samples)))
     write_study(study, sweep, samples.all)
+    gained, gain_table = _compare(run_dir, sweep, samples, notes)
     report = Report(
-        answer=answer(sweep, samples),
+        answer=" ".join(filter(None, (answer(sweep, samples), gained))),
         table=_terminal_table(sweep, samples),
         notes=tuple(notes),
-        paths=(*paths, table, study, run_dir / "report.md"),
+        paths=(*paths, table, study, *gain_table, run_dir / "report.md"),
     )
     page = _markdown(run_dir, sweep, samples, report, run, images)
     write_atomically(report.paths[-1], page.encode())
     return report
+
+
+def _compare(
+    run_dir: Path, sweep: Sweep, samples: Samples, notes: list[str]
+) -> tuple[str, list[Path]]:
+    """What the comparison says, and its table; nothing where it has not run.
+
+    Ids tell its results from those of another search of that name, or of what was best before.
+    """
+    chosen, beside = comparison(sweep, samples), run_dir.absolute().parent
+    place = beside / f"{sweep.name}-best"
+    table = place / "tables" / "gain.csv"
+    if chosen is None or not (place / "results.jsonl").exists():
+        return "", []
+    try:
+        results, _ = of_plan(make_plan(chosen).trainings, read_results(place / "results.jsonl"))
+    except RunError as error:
+        notes.append(f"The comparison over fresh seeds cannot be read: {error}.")
+        return "", []
+    said = gain(sweep, samples, chosen, results)
+    if not said:
+        table.unlink(missing_ok=True)  # of what was best before
+        return "", []
+    table.parent.mkdir(exist_ok=True)
+    write_atomically(table, as_csv(gain_csv(gains(sweep, samples, chosen, results))))
+    return said, [run_dir.parent / table.relative_to(beside)]
+
+
+def read_samples(run_dir: Path) -> Samples:
+    """The samples of a search's directory.
+
+    Raises:
+        RunError: they are missing or damaged.
+    """
+    path = run_dir / "search.json"
+    if not path.exists():
+        raise RunError(f"{path}: no such file")
+    try:
+        return Samples(path)
+    except StoreError as error:
+        raise RunError(str(error)) from None
+
+
+def results_of(run_dir: Path, sweep: Sweep, samples: Samples) -> Results:
+    """The results of a search.
+
+    Raises:
+        RunError: `results.jsonl` is missing or damaged.
+    """
+    plan = SearchPlan(sweep)
+    for sample in samples.all:
+        plan.add(sample.configuration)
+    return of_plan(plan.trainings, read_results(run_dir / "results.jsonl"))[0]
 
 
 def answer(sweep: Sweep, samples: Samples) -> str:
@@ -191,8 +262,8 @@ def _markdown(
         parts.append(f"{' '.join(how)}\n")
     parts.append(f"**{report.answer}**\n")
     parts.append(
-        f"What the two are worth on test, over fresh seeds: "
-        f"[{sweep.name}-best](../{sweep.name}-best/report.md), once they are trained.\n"
+        "The comparison over fresh seeds, once it has run: "
+        f"[{sweep.name}-best](../{sweep.name}-best/report.md)\n"
     )
     parts += [f"- {note}" for note in report.notes]
     parts += ["\n## Figures\n", *images, "## Tables\n"]
