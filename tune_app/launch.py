@@ -201,6 +201,7 @@ def _run_search(sweep: Sweep, store: Store, options: argparse.Namespace, command
     if options.dry_run:
         return exit_codes.OK
 
+    from tune_app.search_report import report_search
     from tune_app.searching import Searching, comparison
 
     store.create()
@@ -230,13 +231,27 @@ def _run_search(sweep: Sweep, store: Store, options: argparse.Namespace, command
                     run(search, EarlyStopping(_stopping_rules(sweep, num_images)))
 
             _train(sweep, store, data, record, tracking, work)
-        run_dir.write_failures(record.missing())
-        tracking.finish(run_dir.path)
+        try:
+            run_dir.write_failures(record.missing())
+            run_dir.write_results(record.in_plan_order())
+            samples.write()
+            report = report_search(run_dir.path, sweep, samples)
+            tracking.finish(run_dir.path)
+        except OSError as error:
+            progress.say(f"error: {error}. What was trained is stored; to go on: {command}")
+            return exit_codes.SOME_FAILED
+
+    print(f"\n{report.table}\n\n{report.answer}\n")
+    print(*report.notes, *report.paths, sep="\n")
     chosen = comparison(sweep, samples)
     if chosen is None:
-        print("no coupled and decoupled configuration to compare", file=sys.stderr)
+        print("there are no coupled and decoupled configuration to compare", file=sys.stderr)
         return exit_codes.SOME_FAILED
-    return _run_grid(chosen, store, options, command)
+    print()
+    code = _run_grid(chosen, store, options, command)
+    report = report_search(run_dir.path, sweep, samples)  # now with what decoupling gains
+    print(f"\n{report.answer}\n{report.paths[-1]}")
+    return code
 
 
 def _stopping_rules(sweep: Sweep, num_images: int) -> "StoppingRules":
