@@ -76,6 +76,9 @@ class Searching(Record):
         }
         mine = {sample.configuration for sample in self.samples.all}
         for sample in self.samples.all:
+            plan = self.search_plan.add(sample.configuration)
+            there = plan.trainings.keys() & results.keys()
+            self.results |= {id: results[id] | plan.trainings[id].described() for id in there}
             if sample.value is not None:
                 told[sample.configuration] = sample.value
         finds = [configuration.find for configuration in told]
@@ -183,6 +186,9 @@ class Searching(Record):
 
     def stopped(self, work: Chain | Training, time: int, val_accuracy: float) -> None:
         super().stopped(work, time, val_accuracy)
+        ids = work.ids if isinstance(work, Chain) else (work.id,)
+        first = next((id for id in ids if id not in self.results), ids[-1])
+        self.failures[first] = f"stopped {how_far(work, time, val_accuracy)}"
         for running in self._waiting_for(work):
             self._end(running, "stopped", val_accuracy, how_far(work, time, val_accuracy))
 

@@ -85,12 +85,13 @@ def test_what_it_trained_is_counted(found):
 
 def test_the_same_command_again_trains_nothing(found, path, launch):
     _, runs = found
-    before = samples(runs)
+    before, results = samples(runs), read_results(runs, "best")
     again = launch(path, "--out", runs)
     assert again.returncode == 0, again.stderr
     assert "nothing new is tried: num_samples: 5 is spent" in again.stderr
     assert "trainings in" not in again.stderr
     assert samples(runs) == before
+    assert sorted(r["id"] for r in read_results(runs, "best")) == sorted(r["id"] for r in results)
 
 
 def test_a_search_that_was_killed_finishes_what_it_had_begun(path, launch, tmp_path):
