@@ -20,30 +20,28 @@ failed     without a result, for a reason that what waits for it has too. That i
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import Any
 
-import numpy as np
 import ray
 import torch
 from ray import tune
 
-from lt_core import prune, rewind, seeds
-from lt_core.channels import channel_groups
-from lt_core.config import ModelName, Pruning, Rewinding
+from lt_core import rewind
+from lt_core.config import ModelName, Rewinding
 from lt_core.data import DataSet
-from lt_core.evaluate import Evaluation, evaluate, evaluating
-from lt_core.filters import filter_l1, random_filters
+from lt_core.evaluate import Evaluation
 from lt_core.find import Round, find, prune_trained
-from lt_core.mask import Mask, alive_by_layer, dense, pack, unpack
-from lt_core.rewind import Start, State
+from lt_core.mask import Mask, alive_by_layer, pack, unpack
 from lt_core.train import Diverged
 from tune_app.checkpoints import StoredCheckpoints
 from tune_app.plan import Chain, Training, rounds_left
 from tune_app.spec import Prune
 from tune_app.store import Missing, Store, StoreError, as_line
 from tune_app.ticket_store import TicketStore
+from tune_app.trainer import Trainer, arrays, tensors
 
 Report = dict[str, Any]
 """What a trial tells the driver: `result`, a line of results.jsonl, which `TicketTrial` sends as
@@ -53,8 +51,6 @@ text; `tickets`, the ids of what this round found; `failed`, a training's id, an
 What a scheduler compares has `progress`: of an "evaluation" that is watched, `time` is the number
 of its epochs that are done, of a "chain" that is probed, the round that was; `val_accuracy` is how
 good it is by then. A trial that ends with such a report was stopped."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -148,6 +144,19 @@ class Worker:
     tickets: TicketStore
     device: str
 
+    @cached_property
+    def trainer(self) -> Trainer:
+        setting = self.setting
+        return Trainer(
+            setting.model,
+            setting.prune,
+            setting.rewind,
+            self.data,
+            setting.store,
+            self.tickets.get,
+            self.device,
+        )
+
     def find(self, chain: Chain, needed: Collection[str]) -> Iterator[Report]:
         """Train the rounds of a chain that are left; those before are only reported."""
         store, training = self.setting.store, chain.trainings[0]
@@ -207,15 +216,15 @@ class Worker:
     def _find_in_dense(self, chain: Chain, result: dict[str, Any] | None) -> Report:
         """The tickets of the dense network, which is not trained again for another pruning."""
         store, training = self.setting.store, chain.trainings[0]
-        mask = self._mask(training)
+        mask = self.trainer.mask(training)
         weights = None if result is None else store.weights(training.id)
         if weights is None:
             evaluation = self._train(training, mask)
             network = evaluation.model
-            store.put_weights(training.id, _arrays(rewind.state(network)))
+            store.put_weights(training.id, arrays(rewind.state(network)))
         else:
             network = rewind.to_initialization(self.setting.model, self.data, seed=chain.seed)
-            network.load_state_dict(_tensors(weights))
+            network.load_state_dict(tensors(weights))
         num_alive = self._num_alive(chain)
         for round, ticket in enumerate(chain.found[0], start=1):
             pruning = self.setting.prune.of_round(round)
@@ -239,9 +248,9 @@ class Worker:
                 rewinding=self.setting.rewind,
                 num_alive=self._num_alive(chain) or None,
                 start=left[0].round,
-                mask=self._mask(left[0]),
+                mask=self.trainer.mask(left[0]),
                 checkpoints={training.round: self._checkpoints(training) for training in left},
-                weights=None if weights is None else self._weights(left[0]),
+                weights=None if weights is None else self.trainer.weights(left[0]),
                 device=self.device,
             )
 
@@ -250,7 +259,7 @@ class Worker:
         # to be trained again for the mask.
         found = chain.found[training.round]
         for id in chain.weights[training.round : training.round + 1]:
-            self.setting.store.put_weights(id, _arrays(round.next_start.weights))
+            self.setting.store.put_weights(id, arrays(round.next_start.weights))
         for ticket in found:
             self.tickets.put(ticket, pack(round.next_mask))
         return {"result": self._keep(training, round.evaluation), "tickets": found}
@@ -270,7 +279,7 @@ class Worker:
         try:
             result = self.setting.store.result(training.id)
             if result is None:
-                mask = self._mask(training)
+                mask = self.trainer.mask(training)
                 if watched:
                     evaluation = yield from self._watched(training, mask)
                 else:
@@ -281,7 +290,7 @@ class Worker:
             yield self._failure(training, error)
 
     def _watched(self, training: Training, mask: Mask) -> Generator[Report, None, Evaluation]:
-        epochs = self._train_by(evaluating, training, mask)
+        epochs = self.trainer.watch(training, mask, self._checkpoints(training))
         while True:
             try:
                 done = next(epochs)
@@ -294,79 +303,10 @@ class Worker:
             }
 
     def _train(self, training: Training, mask: Mask) -> Evaluation:
-        return self._train_by(evaluate, training, mask)
-
-    def _train_by(self, train: Callable[..., T], training: Training, mask: Mask) -> T:
-        return train(
-            self.setting.model,
-            self.data,
-            mask,
-            training.eval,
-            seed=training.seed,
-            start=self._start(training),
-            pruning=self.setting.prune if training.round > 0 else Pruning(),
-            checkpoints=self._checkpoints(training),
-            device=self.device,
-        )
+        return self.trainer.train(training, mask, self._checkpoints(training))
 
     def _checkpoints(self, training: Training) -> StoredCheckpoints:
         return StoredCheckpoints(self.setting.store, training.id, self.setting.checkpoint_every)
-
-    def _mask(self, training: Training) -> Mask:
-        """The mask that a training is under."""
-        pruning = self.setting.prune
-        fractions = pruning.fractions(training.round)
-        # Not the round: what was pruned once at 50% is the same whatever else a sweep prunes at.
-        num_prunings = len(fractions)
-        if training.ticket is not None:
-            mask = unpack(self.tickets.get(training.ticket))
-            if training.kind == "preserve_lpr":
-                generator = seeds.generator(training.seed, "preserve_lpr", num_prunings)
-                return prune.preserve_lpr(mask, generator)
-            return mask
-        network = rewind.to_initialization(self.setting.model, self.data, seed=training.seed)
-        everything = dense(network, pruning.skip)
-        if training.round == 0:
-            return everything
-        generator = seeds.generator(training.seed, "global_random", num_prunings)
-        if pruning.strategy == "filter_l1":
-            groups = channel_groups(network, self.data.image_shape)
-            as_many = filter_l1(network, groups, *fractions, pruning.skip)
-            return random_filters(groups, as_many, generator)
-        by_layer = pruning.layer_fractions if pruning.strategy == "layerwise_magnitude" else None
-        num_alive = prune.num_alive_after(fractions, everything, by_layer)
-        return prune.global_random(everything, num_alive, generator)
-
-    def _start(self, training: Training) -> Start:
-        """What a training starts from."""
-        if training.kind == "reinit":
-            return rewind.to_another_initialization(
-                self.setting.model, self.data, seed=training.seed
-            )
-        if training.weights is None:
-            return Start()
-        return rewind.after_pruning(self.setting.rewind, self._weights(training))
-
-    def _weights(self, training: Training) -> State:
-        """The weights that a training starts from: kept ones, or of a dense training's step."""
-        store = self.setting.store
-        kept = store.weights(training.weights)
-        if kept is not None:
-            return _tensors(kept)
-        if training.rewound_at is None:
-            raise Missing(
-                f"there are no weights {training.weights}; the same command trains them again"
-            )
-        weights = rewind.to_step(
-            self.setting.model,
-            self.data,
-            training.rewound_at,
-            self.setting.rewind.to,
-            seed=training.seed,
-            device=self.device,
-        )
-        store.put_weights(training.weights, _arrays(weights))
-        return weights
 
     def _keep(self, training: Training, evaluation: Evaluation) -> dict[str, Any]:
         """Store a finished training; its line of results.jsonl."""
@@ -395,11 +335,3 @@ class Worker:
 
 FAILURES = (Diverged, Missing, StoreError)
 """What another try would not mend."""
-
-
-def _arrays(state: State) -> dict[str, np.ndarray]:
-    return {name: tensor.numpy() for name, tensor in state.items()}
-
-
-def _tensors(arrays: Mapping[str, np.ndarray]) -> State:
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}

@@ -36,7 +36,7 @@ from lt_core.data import DataSet, Split
 from lt_core.evaluate import Evaluation, evaluate
 from lt_core.lpr import layerwise_pruning_ratios
 from lt_core.mask import PackedMask, dense, num_alive, sparsity, unpack
-from tune_app import launch, runner, trainables
+from tune_app import launch, runner, trainables, trainer
 from tune_app.plan import Chain, Training, make_plan
 from tune_app.record import Record
 from tune_app.spec import Sweep, load_sweep
@@ -207,7 +207,7 @@ class UntrainedTrial(trainables.TicketTrial):
     """All that a trial does, but without the steps of the training."""
 
     def setup(self, config: dict[str, Any], setting: trainables.Setting) -> None:
-        trainables.evaluate = lt_core.find.evaluate = _without_training
+        trainer.evaluate = lt_core.find.evaluate = _without_training
         super().setup(config, setting)
 
 

@@ -236,13 +236,13 @@ def test_one_shot_tickets_are_the_first_of_chains_that_prune_as_much(worker, tin
         list(iterative.find(other.chains[0], needed=()))
         assert other.chains[0].tickets[0] == id
         assert one_shot.setting.store.ticket(id) == iterative.setting.store.ticket(id)
-    random = one_shot._mask(evaluation(plan, "global_random", 2, seed=0))
+    random = one_shot.trainer.mask(evaluation(plan, "global_random", 2, seed=0))
     assert num_alive(random) == 19_464 - 17_518  # 17517.6
     # Equal ids are equal masks: those of 90% do not know that they are the second here.
     for kind in ("global_random", "preserve_lpr"):
         here, there = (evaluation(p, kind, r, seed=0) for p, r in ((plan, 2), (other, 1)))
         assert here.id == there.id
-        a, b = one_shot._mask(here), iterative._mask(there)
+        a, b = one_shot.trainer.mask(here), iterative.trainer.mask(there)
         assert all(torch.equal(a[name], b[name]) for name in a)
 
 
@@ -258,7 +258,7 @@ def test_random_masks_are_as_large_as_tickets_pruned_layer_by_layer(worker, tiny
     list(worker.find(chain, needed=()))
     for round in (1, 2):
         ticket = unpack(worker.tickets.get(chain.tickets[round - 1]))
-        random = worker._mask(evaluation(plan, "global_random", round, seed=0))
+        random = worker.trainer.mask(evaluation(plan, "global_random", round, seed=0))
         assert num_alive(random) == num_alive(ticket)
 
 
@@ -271,7 +271,7 @@ def calls(monkeypatch):
         taken.append(keywords)
         return evaluate(*arguments, **keywords)
 
-    monkeypatch.setattr("tune_app.trainables.evaluate", recorded)
+    monkeypatch.setattr("tune_app.trainer.evaluate", recorded)
     return taken
 
 
@@ -286,7 +286,7 @@ def test_random_filters_are_as_many_of_each_layer_as_the_tickets_have(worker, ti
     list(worker.find(chain, needed=()))
     for round in (1, 2):
         ticket = unpack(worker.tickets.get(chain.tickets[round - 1]))
-        random = worker._mask(evaluation(plan, "global_random", round, seed=0))
+        random = worker.trainer.mask(evaluation(plan, "global_random", round, seed=0))
         assert alive_by_layer(random) == alive_by_layer(ticket)
         assert not torch.equal(random["conv"], ticket["conv"])
     training = evaluation(plan, "lottery", 2, ticket=chain.tickets[1])
@@ -299,7 +299,7 @@ def test_random_filters_are_as_many_of_each_layer_as_the_tickets_have(worker, ti
 
 def test_random_masks_leave_skipped_layers_alone(worker, tiny):
     plan, worker = changed(worker, tiny, prune={"fraction": 0.5, "rounds": 2, "skip": ["fc"]})
-    random = worker._mask(evaluation(plan, "global_random", 1))
+    random = worker.trainer.mask(evaluation(plan, "global_random", 1))
     assert "fc" not in random and num_alive(random) == (19_464 - 320) // 2
 
 
@@ -339,9 +339,9 @@ def test_whose_early_weights_an_evaluation_starts_from(worker, tiny, calls, whos
 def test_an_early_step_is_trained_to_once(worker, tiny, monkeypatch):
     plan, worker = changed(worker, tiny, rewind={"to": "2it"})
     training = evaluation(plan, "global_random", 1, seed=0)
-    made = worker._weights(training)
-    monkeypatch.setattr("tune_app.trainables.rewind.to_step", None)
-    kept = worker._weights(training)
+    made = worker.trainer.weights(training)
+    monkeypatch.setattr("tune_app.trainer.rewind.to_step", None)
+    kept = worker.trainer.weights(training)
     assert made.keys() == kept.keys()
     assert all(torch.equal(made[name], kept[name]) for name in made)
 
@@ -378,13 +378,13 @@ def test_random_masks_keep_what_they_promise_and_do_not_depend_on_h_eval(worker,
         if t.kind == "preserve_lpr" and t.round == 1 and t.ticket == chain.tickets[0]
     )
     assert low.eval != high.eval
-    a, b = worker._mask(low), worker._mask(high)
+    a, b = worker.trainer.mask(low), worker.trainer.mask(high)
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert {n: int(m.sum()) for n, m in a.items()} == {n: int(m.sum()) for n, m in ticket.items()}
     assert not all(torch.equal(a[name], ticket[name]) for name in a)
 
     random = {
-        (t.eval.lr, t.seed, t.round): worker._mask(t)
+        (t.eval.lr, t.seed, t.round): worker.trainer.mask(t)
         for t in plan.evaluations
         if t.kind == "global_random"
     }
