@@ -83,7 +83,7 @@ def write_report(run_dir: Path) -> Report:
         SpecError: its `sweep.yaml` is not a sweep file.
         OSError: the directory cannot be written.
     """
-    return _write_report(run_dir, _read_sweep(run_dir))[0]
+    return _write_report(run_dir, read_sweep(run_dir))[0]
 
 
 def _write_report(run_dir: Path, sweep: Sweep) -> tuple[Report, Callable[[], Results]]:
@@ -191,7 +191,24 @@ def draw_figures(
 # Reading
 
 
-def _read_sweep(run_dir: Path) -> Sweep:
+def read_run_dir(run_dir: Path) -> tuple[Sweep, Plan, Results, list[str]]:
+    """What a grid ran, its plan, its results, and what to say of other results.
+
+    Raises:
+        RunError: a file of the run is missing or damaged, or it has no results.
+        SpecError: its `sweep.yaml` is not a sweep file.
+    """
+    sweep = read_sweep(run_dir)
+    return sweep, *_read_grid(run_dir, sweep)
+
+
+def read_sweep(run_dir: Path) -> Sweep:
+    """What ran.
+
+    Raises:
+        RunError: there is no such directory.
+        SpecError: its `sweep.yaml` is not a sweep file.
+    """
     if not run_dir.is_dir():
         raise RunError(f"{run_dir}: no such directory")
     return load_sweep(run_dir / "sweep.yaml")
@@ -409,7 +426,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     run_dir = arguments.run_dir
     try:
-        sweep = _read_sweep(run_dir)
+        sweep = read_sweep(run_dir)
         report, results = _write_report(run_dir, sweep)
         print(report.answer, report.table, sep="\n\n")
         print("", *report.notes, *report.paths, sep="\n")

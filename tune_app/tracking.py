@@ -10,7 +10,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -138,6 +138,52 @@ class Tracker:
                     folder = path.parent.relative_to(run_dir).name or None
                     self._client.log_artifact(run.id, str(path), folder)
             self._client.set_terminated(run.id)
+
+    def log_export(
+        self,
+        id: str,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        finished_ms: int,
+        model: Path,
+    ) -> tuple[str, str]:
+        """Log a trained network, in a run of its own; one that was logged is not logged again.
+
+        Args:
+            id: of its training.
+            params: of the run and of the model.
+            metrics: of the run.
+            finished_ms: when the metrics were measured, the same at each call.
+            model: a directory that MLflow saved a model in.
+
+        Returns:
+            The name of the run, and the model's URI for `mlflow.pytorch.load_model`.
+
+        Raises:
+            TrackingError: if MLflow cannot be reached.
+        """
+        from mlflow.entities import LoggedModelOutput, Metric, Param
+
+        name = f"export {id}"
+        with self._known_runs() as runs:
+            if name not in runs:
+                runs[name] = self._create_run(name, name)
+            run = runs[name]
+            if run.running:
+                self._client.log_batch(
+                    run.id,
+                    [Metric(key, value, finished_ms, 0) for key, value in metrics.items()],
+                    [Param(key, value) for key, value in params.items()],
+                )
+                logged = self._client.create_logged_model(
+                    self._experiment_id, "model", run.id, params=dict(params)
+                )
+                self._client.log_outputs(run.id, [LoggedModelOutput(logged.model_id, 0)])
+                self._client.log_model_artifacts(logged.model_id, str(model))
+                self._client.finalize_logged_model(logged.model_id, "READY")
+                self._client.set_terminated(run.id)
+                run.running = False
+        return name, f"runs:/{run.id}/model"
 
     def save_views(self, curves: Iterable[Curve]) -> list[str]:
         """Write the saved views, in place of an earlier call's.
@@ -267,13 +313,20 @@ def _tracking_errors(uri: str) -> Iterator[None]:
         raise TrackingError(hide_credentials(f"{uri}: {type(root).__name__}: {line}")) from error
 
 
-def _connect(uri: str) -> "MlflowClient":
+def configure() -> None:
+    """Import MLflow with its environment set, and without its log."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
+    import mlflow  # noqa: F401
 
     for name in ("mlflow", "urllib3.connectionpool"):  # what matters, TrackingError says
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _connect(uri: str) -> "MlflowClient":
+    configure()
+    from mlflow import MlflowClient
+
     if _is_server(uri):
         return MlflowClient(uri)
 

@@ -1,0 +1,480 @@
+"""The command trains the winner of real runs once more; what it wrote is read as a user would."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from mlflow import MlflowClient
+from synthetic_run import SWEEP, synthetic_results, write_run
+from tiny_sweep import TINY, Files, environment, file_of, read_results
+
+from lt_core import data, models
+from lt_core.data.batches import Batches
+from lt_core.mask import PackedMask, unpack
+from lt_core.train import accuracy
+from tune_app import export
+from tune_app.curves import Results
+from tune_app.plan import make_plan
+from tune_app.report import RunError
+from tune_app.run_directory import RunDirectory, provenance
+from tune_app.spec import load_sweep
+from tune_app.store import Store
+from tune_app.trainables import Setting, Worker
+
+AGAIN = "as the sweep recorded it"
+FILES = ["mask.safetensors", "model", "model.pt2", "recipe.json", "weights.safetensors"]
+
+
+def run_export(*arguments, **env):
+    """Run the command, as a user would."""
+    command = [sys.executable, "-m", "tune_app.export", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=300, env=environment(**env)
+    )
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def exported(finished, tmp_path_factory):
+    """The tiny sweep's runs and its best ticket's export, and what the command said."""
+    runs = tmp_path_factory.mktemp("exported") / "runs"
+    shutil.copytree(finished[1], runs)
+    before = contents(runs / "_store")
+    done = run_export(runs / "tiny", "--best", "--at", "0.9")
+    assert done.returncode == 0, done.stderr
+    assert contents(runs / "_store") == before
+    [folder] = (runs / "tiny" / "export").iterdir()
+    return runs, folder, done.stdout
+
+
+def best_by_hand(runs):
+    """Of round 2, the H with the best mean over its two seeds, and of these the better seed."""
+    pairs = {}
+    for result in read_results(runs):
+        if (result["kind"], result["round"]) == ("lottery", 2):
+            pairs.setdefault((result["find"]["lr"], result["eval"]["lr"]), []).append(result)
+    assert [len(pair) for pair in pairs.values()] == [2, 2, 2, 2]
+    pair = max(pairs.values(), key=lambda pair: sum(result["val_accuracy"] for result in pair))
+    return max(pair, key=lambda result: result["val_accuracy"])
+
+
+def images_of_test(num):
+    digits = data.load("digits")
+    return Batches(digits, digits.test, "cpu")[:num][0].contiguous()
+
+
+def trained_network(folder):
+    network = models.build("small_resnet", channels=1, classes=10, image_size=(8, 8), seed=7)
+    weights = safetensors.torch.load_file(folder / "weights.safetensors")
+    network.load_state_dict(weights)
+    return network.eval()
+
+
+def test_the_winner_is_trained_again_to_what_was_recorded(exported):
+    runs, folder, said = exported
+    best = best_by_hand(runs)
+    assert folder.name == best["id"] and sorted(p.name for p in folder.iterdir()) == FILES
+    assert f"seed {best['seed']}: training {best['id']}" in said
+    assert f"found at LR {best['find']['lr']}, trained at LR {best['eval']['lr']}" in said
+    assert "lottery at 75.0% pruned (round 2)" in said and AGAIN in said
+    digits = data.load("digits")
+    measured = accuracy(trained_network(folder), Batches(digits, digits.test, "cpu"))
+    assert measured == best["test_accuracy"]
+
+
+def test_pruned_weights_are_zero_and_the_mask_is_the_ticket(exported):
+    runs, folder, _ = exported
+    weights = safetensors.torch.load_file(folder / "weights.safetensors")
+    mask = safetensors.torch.load_file(folder / "mask.safetensors")
+    recipe = json.loads((folder / "recipe.json").read_text())
+    packed = Store(str(runs / "_store")).ticket(recipe["ticket"])
+    ticket = unpack(PackedMask.from_bytes(packed))
+    assert mask.keys() == ticket.keys()
+    assert all(torch.equal(mask[name], ticket[name]) for name in mask)
+    assert sum(int(layer.sum()) for layer in mask.values()) == 19_464 // 4
+    assert all(not weights[f"{name}.weight"][~layer].any() for name, layer in mask.items())
+    assert all(weights[f"{name}.weight"][layer].all() for name, layer in mask.items())
+
+
+def test_the_recipe_says_what_was_trained_and_what_images_it_takes(exported):
+    runs, folder, _ = exported
+    best, recipe = best_by_hand(runs), json.loads((folder / "recipe.json").read_text())
+    for name in ("id", "find", "eval", "seed", "round", "sparsity", "lpr", "test_accuracy"):
+        assert recipe[name] == best[name]
+    assert (recipe["model"], recipe["dataset"]) == ("small_resnet", "digits")
+    assert recipe["recorded"]["val_accuracy"] == best["val_accuracy"]
+    assert recipe["command"] == f"python -m tune_app.export {runs / 'tiny'} --best --at 0.9"
+    digits = data.load("digits")
+    pixels = digits.test.images[:3].astype(np.float32)
+    mean, std = recipe["input"]["mean"][0], recipe["input"]["std"][0]
+    assert recipe["input"]["shape"] == [1, 8, 8]
+    assert np.allclose((pixels - mean) / std, images_of_test(3).numpy(), atol=1e-6)
+
+
+LOAD = """\
+import sys
+import mlflow, numpy, torch
+images = torch.load(sys.argv[2])
+for kind, program in (
+    ("mlflow", mlflow.pytorch.load_model(sys.argv[1] + "/model")),
+    ("torch", torch.export.load(sys.argv[1] + "/model.pt2").module()),
+):
+    with torch.no_grad():
+        torch.save([program(images[:num]) for num in (1, 3, 500)], f"{sys.argv[3]}/{kind}")
+scores = mlflow.pyfunc.load_model(sys.argv[1] + "/model").predict(images[:2].numpy())
+print(scores.shape, {name.partition(".")[0] for name in sys.modules} & {"lt_core", "tune_app"})
+"""
+
+
+def loaded_elsewhere(folder, tmp_path):
+    """The logits of both programs for 1, 3 and 500 test images, in a process without this package
+    and where MLflow runs no code from files."""
+    torch.save(images_of_test(500), tmp_path / "images")
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, str(folder), str(tmp_path / "images"), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=environment(MLFLOW_ALLOW_PICKLE_DESERIALIZATION="false"),
+        cwd=tmp_path,
+        timeout=300,
+    )
+    assert done.stdout == "(2, 10) set()\n", done.stderr
+    return [torch.load(tmp_path / kind) for kind in ("mlflow", "torch")]
+
+
+def test_the_models_load_elsewhere_and_compute_what_the_network_does(exported, tmp_path):
+    runs, folder, _ = exported
+    network = trained_network(folder)
+    digits, best = data.load("digits"), best_by_hand(runs)
+    for logits in loaded_elsewhere(folder, tmp_path):
+        for given, num in zip(logits, (1, 3, 500), strict=True):
+            with torch.no_grad():
+                torch.testing.assert_close(given, network(images_of_test(num)))
+        right = logits[-1].argmax(1).numpy() == digits.test.labels
+        assert right.sum() / 500 == best["test_accuracy"]
+
+
+def exports_in_mlflow(runs):
+    client = MlflowClient(f"sqlite:///{runs}/mlflow.db")
+    experiment = client.get_experiment_by_name("tiny")
+    found = client.search_runs([experiment.experiment_id], "params.kind = 'export'")
+    return client, experiment, found
+
+
+def test_the_model_is_in_the_experiment_of_the_sweep(exported, tmp_path):
+    runs, _, said = exported
+    client, experiment, [run] = exports_in_mlflow(runs)
+    best = best_by_hand(runs)
+    assert run.info.run_name == f"export {best['id']}" and run.info.status == "FINISHED"
+    assert run.data.params["find.lr"] == str(best["find"]["lr"])
+    assert run.data.params["training"] == best["id"]
+    assert run.data.metrics["export/test_accuracy"] == best["test_accuracy"]
+    [model] = client.search_logged_models([experiment.experiment_id])
+    assert (model.source_run_id, model.status) == (run.info.run_id, "READY")
+    uri = re.search(r"model (runs:/\S+)", said)[1]
+    load = (
+        "import sys, mlflow, torch; mlflow.set_tracking_uri(sys.argv[1]); "
+        "print(mlflow.pytorch.load_model(sys.argv[2])(torch.zeros(3, 1, 8, 8)).shape)"
+    )
+    command = [sys.executable, "-c", load, f"sqlite:///{runs}/mlflow.db", uri]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert done.stdout == "torch.Size([3, 10])\n", done.stderr
+
+
+def test_the_same_command_does_nothing_twice_and_logs_what_a_server_missed(exported, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(exported[0], runs)
+    folder = runs / "tiny" / "export" / exported[1].name
+    before = contents(folder)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        done = run_export(runs / "tiny", "--best", MLFLOW_TRACKING_URI=address)
+    assert done.returncode == 3 and "is there already: it is not trained again" in done.stdout
+    assert done.stderr.startswith(f"not logged in MLflow: {address}: ")
+    assert done.stderr.endswith("The files are whole; the same command logs them\n")
+
+    client, _, [run] = exports_in_mlflow(runs)
+    client.delete_run(run.info.run_id)
+    for _ in range(2):
+        done = run_export(runs / "tiny", "--best")
+        assert done.returncode == 0, done.stderr
+        assert "is there already" in done.stdout and AGAIN in done.stdout
+        assert len(exports_in_mlflow(runs)[2]) == 1
+    assert contents(folder) == before
+
+    other = next(r["id"] for r in read_results(runs) if r["id"] != folder.name)
+    done = run_export(runs / "tiny", "--id", other, "--out", folder)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {folder}: holds another training, {folder.name}; give another --out\n"
+    )
+
+
+def test_another_accuracy_than_the_recorded_one_is_said(exported, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(exported[0], runs)
+    best = best_by_hand(runs)
+    lines = [r | {"test_accuracy": 0.9} if r == best else r for r in read_results(runs)]
+    RunDirectory(runs / "tiny").write_results(lines)
+    done = run_export(runs / "tiny", "--id", best["id"], "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    told = f"test {100 * best['test_accuracy']:.2f}%; NOT as the sweep recorded it: validation "
+    assert told in done.stdout and "test 90.00%. Other hardware" in done.stdout
+
+
+def test_a_ticket_that_is_lost_is_made_again_as_the_message_says(finished, launch, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(finished[1], runs)
+    best = best_by_hand(runs)
+    ticket = make_plan(load_sweep(runs / "tiny" / "sweep.yaml")).trainings[best["id"]].ticket
+    file_of(Store(str(runs / "_store")), "tickets", ticket).unlink()
+    done = run_export(runs / "tiny", "--best")
+    assert done.returncode == 2 and not (runs / "tiny" / "export" / best["id"]).exists()
+    said = re.fullmatch(
+        rf"error: {runs}/_store: there is no ticket {ticket}; to make it again, delete (\S+) there "
+        r"and run: python -m tune_app.launch (.+)\n",
+        done.stderr,
+    )
+    assert said, done.stderr
+    (runs / "_store" / said[1]).unlink()
+    assert launch(*said[2].split()).returncode == 0
+    done = run_export(runs / "tiny", "--best")
+    assert done.returncode == 0 and AGAIN in done.stdout, done.stderr
+
+
+# Runs without Ray
+
+
+def run_of(folder, text):
+    """A finished run, trained in this process."""
+    folder.mkdir()
+    (folder / "sweep.yaml").write_text(text)
+    sweep = load_sweep(folder / "sweep.yaml")
+    plan, store = make_plan(sweep), Store(str(folder / "_store"))
+    store.create()
+    setting = Setting(sweep.model, sweep.prune, sweep.rewind, 1, "1ep", store, None, None)
+    worker = Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
+    torch.set_num_threads(1)
+    reports = [report for chain in plan.chains for report in worker.find(chain, needed=())]
+    reports += [report for t in plan.evaluations for report in worker.evaluate(t)]
+    run_dir = RunDirectory(folder / sweep.name)
+    run_dir.create(sweep)
+    run_dir.write_provenance(provenance("python -m tune_app.launch"))
+    run_dir.write_results(report["result"] for report in reports)
+    return run_dir.path
+
+
+ONE = TINY.replace("[0, 1]", "[0]").replace("[0.05, 0.2]", "[0.2]")
+ONE = ONE.replace("baselines: [global_random, preserve_lpr]\n", "")
+
+
+@pytest.mark.parametrize("shrink", ["true", "false"])
+def test_whole_filters_are_gone_from_the_programs(tmp_path, shrink):
+    structured = f"{{strategy: filter_l1, one_shot: [0.25, 0.5], shrink: {shrink}}}"
+    run = run_of(tmp_path / "runs", ONE.replace("{fraction: 0.5, rounds: 2}", structured))
+    done = run_export(run, "--best", "--out", tmp_path / "out")
+    assert done.returncode == 0 and AGAIN in done.stdout, done.stderr
+    mask = safetensors.torch.load_file(tmp_path / "out" / "mask.safetensors")
+    weights = safetensors.torch.load_file(tmp_path / "out" / "weights.safetensors")
+    assert [len(m) for m in (mask["conv"], mask["fc"][0])] == [8, 32]  # of the dense network
+    assert int(mask["conv"].flatten(1).any(1).sum()) == 4
+    assert len(weights["conv.weight"]) == (4 if shrink == "true" else 8)
+    program = torch.export.load(tmp_path / "out" / "model.pt2")
+    shapes = {name: list(tensor.shape) for name, tensor in program.state_dict.items()}
+    assert shapes["conv.weight"] == [4, 1, 3, 3] and shapes["fc.weight"] == [10, 16]
+
+    [recorded] = [
+        result["test_accuracy"]
+        for result in map(json.loads, (run / "results.jsonl").read_text().splitlines())
+        if result["round"] == 2
+    ]
+    labels = data.load("digits").test.labels
+    for logits in loaded_elsewhere(tmp_path / "out", tmp_path):
+        assert (logits[-1].argmax(1).numpy() == labels).sum() / 500 == recorded
+    if shrink == "false":
+        with torch.no_grad():
+            full = trained_network(tmp_path / "out")(images_of_test(500))
+        torch.testing.assert_close(logits[-1], full, rtol=1e-4, atol=1e-5)
+
+
+MINE = """\
+from torch import nn
+
+
+class Choosy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+
+    def forward(self, images):
+        logits = self.layer(images.flatten(1))
+        return logits if logits.sum() > 0 else 2 * logits
+
+
+def make(channels, classes, image_size):
+    return Choosy()
+"""
+
+
+def test_a_network_that_cannot_be_traced_leaves_weights_and_mask(tmp_path, monkeypatch):
+    (tmp_path / "choosy.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    run = run_of(tmp_path / "runs", ONE.replace("small_resnet", "choosy:make"))
+    for _ in range(2):
+        done = run_export(run, "--best", "--out", tmp_path / "out", PYTHONPATH=str(tmp_path))
+        assert done.returncode == 3
+        assert done.stderr.startswith("no model: torch.export cannot trace choosy:make: ")
+        assert done.stderr.count("\n") == 1
+        there = sorted(path.name for path in (tmp_path / "out").iterdir())
+        assert there == ["mask.safetensors", "recipe.json", "weights.safetensors"]
+
+
+def test_weights_that_go_on_are_read_from_the_store(tmp_path):
+    text = ONE + "rewind: {method: learning_rate}\n"
+    run = run_of(tmp_path / "runs", text)
+    done = run_export(run, "--best")
+    assert done.returncode == 0 and AGAIN in done.stdout, done.stderr
+
+
+def test_ray_is_not_needed():
+    code = "import sys; sys.modules['ray'] = None; import tune_app.export, tune_app.trainer"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+def test_a_directory_is_made_whole_or_not_at_all(tmp_path):
+    with pytest.raises(KeyboardInterrupt), export._beside(tmp_path / "out") as folder:
+        (folder / "weights.safetensors").write_bytes(b"")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+# Which one; seeds lie 1% apart around these, by LR_find and LR_eval.
+
+GRID = {(0.1, 0.1): 0.90, (0.1, 0.5): 0.94, (0.5, 0.1): 0.86, (0.5, 0.5): 0.91}
+
+
+def results_of(sweep):
+    def mean(kind, find, eval_, round):
+        return GRID[find["lr"], eval_["lr"]] if kind == "lottery" and find else 0.95
+
+    return synthetic_results(sweep, mean)
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    return write_run(tmp_path / "run", SWEEP, results_of)
+
+
+@pytest.fixture
+def sweep(run_dir):
+    return load_sweep(run_dir / "sweep.yaml")
+
+
+def is_lottery(result, find, eval_, seed):
+    recipes = (result["find"] or {"lr": None})["lr"], result["eval"]["lr"]
+    return result["kind"] == "lottery" and (*recipes, result["seed"]) == (find, eval_, seed)
+
+
+def test_the_winner_has_the_best_mean_and_of_its_seeds_the_best(sweep):
+    results = results_of(sweep)
+    won = export.winner(sweep, Results(results), 4)
+    assert is_lottery(won, 0.1, 0.5, 2) and won["round"] == 4
+    for result in results:
+        if is_lottery(result, 0.5, 0.5, 0):
+            result["val_accuracy"] = 0.99  # best of all, with a mean of 93.3%: 0.99, 0.905, 0.915
+        if is_lottery(result, 0.1, 0.5, 0):
+            result["val_accuracy"] = 0.95  # best of the winner's: 0.95, 0.935, 0.945
+    assert is_lottery(export.winner(sweep, Results(results), 4), 0.1, 0.5, 0)
+
+
+def test_the_configuration_is_chosen_by_what_the_sweep_selects_on(sweep):
+    results = results_of(sweep)
+    for result in results:
+        if any(is_lottery(result, 0.5, 0.1, seed) for seed in (0, 1, 2)):
+            result["test_accuracy"] += 0.11  # 97% on test, worst on validation
+    on_test = sweep.model_copy(update={"select_on": "test"})
+    assert is_lottery(export.winner(sweep, Results(results), 4), 0.1, 0.5, 2)
+    assert is_lottery(export.winner(on_test, Results(results), 4), 0.5, 0.1, 2)
+
+
+def test_the_round_is_the_nearest_of_those_evaluated(sweep):
+    results = Results(results_of(sweep))  # at 75.0% and 93.75%
+    for at, round in ((None, 4), (0.999, 4), (0.85, 4), (0.84, 2), (0.1, 2)):
+        assert export.nearest_round(sweep, results, at) == round
+    early = Results(result for result in results if result["round"] <= 2)
+    assert export.nearest_round(sweep, early, None) == 2
+    with pytest.raises(
+        RunError,
+        match=r"^--at 0\.9: no result of a ticket at 93\.8% pruned; there "
+        r"are at 75\.0%$",
+    ):
+        export.nearest_round(sweep, early, 0.9)
+
+
+def without_results(run_dir):
+    (run_dir / "results.jsonl").write_text("")
+
+
+def only_dense(run_dir):
+    path = run_dir / "results.jsonl"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(line for line in lines if json.loads(line)["round"] == 0))
+
+
+def no_sweep(run_dir):
+    (run_dir / "sweep.yaml").unlink()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "arguments", "said"),
+    [
+        (shutil.rmtree, ["--best"], "{run}: no such directory"),
+        (no_sweep, ["--best"], "{run}/sweep.yaml: no such file"),
+        (without_results, ["--best"], "{run}/results.jsonl: no results of this sweep"),
+        (only_dense, ["--best"], "there is no result of a ticket yet, only of dense networks"),
+        (only_dense, ["--id", "{ticket}"], "--id {ticket}: this training has no result yet"),
+        (None, ["--id", "abc"], "--id abc: no training of {run}; results.jsonl has 78, such as "),
+        (None, ["--best"], "{store}: [Errno 2] the store is not there: '{store}/store.json'"),
+        (None, ["--best", "--out", "{run}"], "{run}: is there already, and no export"),
+        (None, ["--best", "--store", "ftp://x/y"], "ftp://x/y/store.json: cannot be read: "),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(run_dir, capsys, spoil, arguments, said):
+    results = map(json.loads, (run_dir / "results.jsonl").read_text().splitlines())
+    ticket = next(r["id"] for r in results if is_lottery(r, 0.1, 0.5, 2) and r["round"] == 4)
+    names = {"run": run_dir, "ticket": ticket, "store": run_dir.parent / "_store"}
+    if spoil:
+        spoil(run_dir)
+    code = export.main([str(run_dir), *(argument.format(**names) for argument in arguments)])
+    told = capsys.readouterr().err
+    assert code == 2 and told.count("\n") == 1
+    assert told.startswith(f"error: {said.format(**names)}"), told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "one of the arguments --best --id is required"),
+        (["--best", "--id", "abc"], "argument --id: not allowed with argument --best"),
+        (["--id", "abc", "--at", "0.9"], "argument --at: goes with --best, and --id says it all"),
+        *(
+            (["--best", "--at", at], f"argument --at: must be a fraction between 0 and 1, got {at}")
+            for at in ("0", "1", "90", "nan", "much")
+        ),
+    ],
+)
+def test_a_wrong_command_line(run_dir, capsys, arguments, said):
+    with pytest.raises(SystemExit) as ended:
+        export.main([str(run_dir), *arguments])
+    assert ended.value.code == 2 and said in capsys.readouterr().err
