@@ -10,8 +10,9 @@ rules, none with a knob, join the two:
 
 - Masks are compared alike: a new one is evaluated at the best H_eval so far. It is also evaluated
   at its own H_find, since how much decoupling gains is what is asked.
-- Evaluations go to the best mask so far. What one H_eval is worth is how far it is above the mean
-  of its mask, so that a good mask does not make a bad H_eval look good.
+- What a mask is worth is the mean of its values, which is less noisy than the best of them, and
+  evaluations go to the best mask so far. What an H_eval is worth is how far it is above the mean of
+  its mask, so that a good mask does not make a bad H_eval look good.
 - Of the budget, as much goes to more evaluations as two-stage sampling gives to its second stage
   where both stages vary alike: sqrt(cost of a chain / cost of an evaluation) for each chain
   (Cochran, Sampling Techniques, 1977, section 10.6). Half or twice as many do about as well.
@@ -210,7 +211,7 @@ class Bilevel:
         return new or self._another_evaluation(by_mask) or self._new_chain()
 
     def _new_chain(self) -> Configuration | None:
-        values = {find: max(evals.values()) for find, evals in self._known().items()}
+        values = self._values_of_masks()
         running = [find for find in self.found if find not in values]
         find = self.find.draw(values, running, self.found, self._seed_of_next(0))
         if find is None:
@@ -221,9 +222,8 @@ class Bilevel:
     def _another_evaluation(
         self, by_mask: Mapping[Recipe, Mapping[Recipe, float | None]]
     ) -> Configuration | None:
-        known = self._known()
-        best_first = sorted(known, key=lambda find: max(known[find].values()), reverse=True)
-        for find in best_first:
+        values = self._values_of_masks()
+        for find in sorted(values, key=values.get, reverse=True):
             if self.found[find]:
                 eval_ = self._new_eval(by_mask[find])
                 if eval_ is not None:
@@ -254,6 +254,9 @@ class Bilevel:
         for configuration, value in self.values.items():
             by_mask[configuration.find][configuration.eval] = value
         return by_mask
+
+    def _values_of_masks(self) -> dict[Recipe, float]:
+        return {find: statistics.fmean(evals.values()) for find, evals in self._known().items()}
 
     def _known(self) -> dict[Recipe, dict[Recipe, float]]:
         known = {

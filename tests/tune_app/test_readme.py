@@ -40,3 +40,14 @@ def test_every_sweep_is_listed_and_every_file_named_is_there():
     assert listed == {path.name for path in (ROOT / "sweeps").glob("*.yaml")}
     for name in re.findall(r"`(\w+\.py)`", README):
         assert (ROOT / "tune_app" / name).exists() or (ROOT / "lt_core" / name).exists(), name
+
+
+def test_the_search_is_one(tmp_path):
+    [shown] = re.findall(r"```yaml\n(find:\n  method.*?)```", README, re.DOTALL)
+    [base] = re.findall(r"```yaml\n(name: .*?)find:", README, re.DOTALL)
+    path = tmp_path / "shown.yaml"
+    path.write_text(base + shown)
+    sweep = load_sweep(path)
+    assert (sweep.find.method, len(sweep.eval_recipes)) == ("tpe", 3)
+    # 0.7^11 = 2.0% are left; 0.7^3 = 34% and 0.7^5 = 17% are nearest to 60% and 80% pruned.
+    assert (sweep.search_rounds, sweep.probe_rounds) == ((11,), (3, 5))
