@@ -28,7 +28,7 @@ from tune_app.spec import load_sweep
 from tune_app.store import Store
 from tune_app.trainables import Setting, Worker
 
-AGAIN = "as the sweep recorded it"
+AGAIN = "%: as the sweep recorded it"
 FILES = ["mask.safetensors", "model", "model.pt2", "recipe.json", "weights.safetensors"]
 
 
