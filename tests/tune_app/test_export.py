@@ -210,7 +210,9 @@ def test_the_same_command_does_nothing_twice_and_logs_what_a_server_missed(expor
         done = run_export(runs / "tiny", "--best")
         assert done.returncode == 0, done.stderr
         assert "is there already" in done.stdout and AGAIN in done.stdout
-        assert len(exports_in_mlflow(runs)[2]) == 1
+        client, experiment, [run] = exports_in_mlflow(runs)
+        logged = client.search_logged_models([experiment.experiment_id])
+        assert [model.source_run_id for model in logged].count(run.info.run_id) == 1
     assert contents(folder) == before
 
     other = next(r["id"] for r in read_results(runs) if r["id"] != folder.name)
