@@ -3,6 +3,7 @@ the bit for a trial and for an export; it knows nothing of Ray."""
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,11 +13,10 @@ from lt_core.channels import channel_groups
 from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Rewinding
 from lt_core.data import DataSet
-from lt_core.evaluate import Evaluation, Progress, evaluating
+from lt_core.evaluate import Evaluation, Progress, evaluate, evaluating
 from lt_core.filters import filter_l1, random_filters
 from lt_core.mask import Mask, PackedMask, dense, unpack
 from lt_core.rewind import Start, State
-from lt_core.train import drained
 from tune_app.plan import Training
 from tune_app.spec import Prune
 from tune_app.store import Missing, Store
@@ -47,28 +47,24 @@ class Trainer:
             Diverged: when a loss or a weight is not finite.
             Missing: when the weights that it starts from are not stored.
         """
-        return drained(self.watch(training, mask, checkpoints, watched=False))
+        return evaluate(mask=mask, checkpoints=checkpoints, **self._setting(training))
 
     def watch(
-        self,
-        training: Training,
-        mask: Mask,
-        checkpoints: Checkpoints | None = None,
-        watched: bool = True,
+        self, training: Training, mask: Mask, checkpoints: Checkpoints | None = None
     ) -> Generator[Progress, None, Evaluation]:
         """As `train`, and tell between epochs how good the network is."""
-        return evaluating(
-            self.model,
-            self.data,
-            mask,
-            training.eval,
-            seed=training.seed,
-            start=self._start(training),
-            pruning=self.prune if training.round > 0 else Pruning(),
-            checkpoints=checkpoints,
-            device=self.device,
-            watched=watched,
-        )
+        return evaluating(mask=mask, checkpoints=checkpoints, **self._setting(training))
+
+    def _setting(self, training: Training) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "data": self.data,
+            "recipe": training.eval,
+            "seed": training.seed,
+            "start": self._start(training),
+            "pruning": self.prune if training.round > 0 else Pruning(),
+            "device": self.device,
+        }
 
     def mask(self, training: Training) -> Mask:
         """The mask that a training is under."""

@@ -83,7 +83,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def setting_of(sweep: Sweep, store: Store, data: ray.ObjectRef | None = None) -> Setting:
-    return Setting(sweep.model, sweep.prune, sweep.rewind, 1, "1ep", store, data, None)
+    return Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, data, None)
 
 
 def run(
