@@ -36,7 +36,6 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
 from lt_core.config import Recipe
-from tune_app.curves import text
 from tune_app.spec import Dimension, Stage, Sweep, at_point, points
 
 NUM_RANDOM = 8
@@ -139,14 +138,14 @@ class SearchSpace:
     def params(self, recipe: Recipe) -> dict[str, Any]:
         """A point in Optuna's words."""
         return {
-            name: getattr(recipe, name) if domain.values is None else text(getattr(recipe, name))
+            name: getattr(recipe, name) if domain.values is None else str(getattr(recipe, name))
             for name, domain in self.dimensions.items()
         }
 
     def _value(self, name: str, param: Any) -> Any:
         domain = self.dimensions[name]
         if domain.values is not None:
-            return next(value for value in domain.values if text(value) == param)
+            return next(value for value in domain.values if str(value) == param)
         if isinstance(param, int):
             return param
         # Four digits are what people read; both ends stay inside.
@@ -155,7 +154,7 @@ class SearchSpace:
 
 def _distribution(domain: Dimension) -> BaseDistribution:
     if domain.values is not None:
-        return CategoricalDistribution([text(value) for value in domain.values])
+        return CategoricalDistribution([str(value) for value in domain.values])
     if isinstance(domain.min, int):
         return IntDistribution(domain.min, domain.max, log=domain.log)
     return FloatDistribution(domain.min, domain.max, log=domain.log)

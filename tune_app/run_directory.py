@@ -5,6 +5,7 @@ run.json         command, commit, versions, hardware
 results.jsonl    one line per finished training
 failures.jsonl   one line per training that has no result, and why
 errors/          tracebacks of trials that crashed
+search.json      of a search: the configurations that it tried
 report.md, figures/, tables/    drawn from the above
 """
 

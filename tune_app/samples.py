@@ -26,6 +26,9 @@ class Sample:
     """A configuration that a search chose, and what came of it."""
 
     configuration: Configuration
+    id: str
+    """Of the first training that gives its value: another one where the sweep file is another."""
+
     state: State = "running"
     value: float | None = None
     """Its mean validation accuracy; of one that was stopped the last that was seen, and 0 for one

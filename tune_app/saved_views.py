@@ -61,6 +61,8 @@ def saved_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], l
         sweep: says what varies.
         setting: parameters that do not vary, by which to pass over the runs of other sweeps.
     """
+    if sweep.search is not None:  # each of its curves has an H_find and H_eval of its own
+        return [], []
     find_names, eval_names = sweep.find.varied, sweep.eval.varied
     find_keys = tuple(f"find.{name}" for name in find_names)
     eval_keys = tuple(f"eval.{name}" for name in eval_names)

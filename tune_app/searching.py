@@ -48,6 +48,11 @@ class Searching(Record):
         self.sweep = sweep
         self.store = store
         self.samples = samples
+        there = len(samples.all)
+        samples.all = [s for s in samples.all if s.id == self._id(s.configuration)]
+        self.num_others = there - len(samples.all)
+        """Samples of what the sweep file was before."""
+
         self.spent = samples.spent
         self.began = time.monotonic()
         self.interrupted = samples.running
@@ -91,6 +96,11 @@ class Searching(Record):
 
     def about_the_start(self) -> Iterator[str]:
         """What a user is to know as the search begins, or goes on."""
+        if self.num_others:
+            yield (
+                f"{self.num_others:,} samples are left out: the sweep file was another when they "
+                "were chosen"
+            )
         if self.num_known:
             yield f"{self.num_known:,} configurations are known from what other sweeps trained"
         if self.samples.all:
@@ -100,6 +110,9 @@ class Searching(Record):
             )
         if over := self.why_over():
             yield f"nothing new is tried: {over} is spent"
+
+    def _id(self, configuration: Configuration) -> str:
+        return self.search_plan.evaluations(configuration)[0].id
 
     def _is_found(self, find: Recipe, tickets: Collection[str]) -> bool:
         return all(
@@ -125,7 +138,7 @@ class Searching(Record):
         elif self.why_over() or (configuration := self.bilevel.ask()) is None:
             return None
         else:
-            sample = Sample(configuration)
+            sample = Sample(configuration, self._id(configuration))
             self.samples.all.append(sample)
             self._write(self.samples.write)
         return self._begin(sample, tickets)

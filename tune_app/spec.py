@@ -37,6 +37,7 @@ from tune_app.yaml_source import Loc, SpecError, YamlSource, read_yaml
 MAX_POINTS = 100_000
 MAX_ROUNDS = 1000
 MAX_TRAININGS = 1_000_000
+MAX_SEARCH_NAME = 95
 
 Baseline = Literal["global_random", "preserve_lpr", "reinit"]
 Kind = Literal["lottery", "lpr_constrained", Baseline]
@@ -503,6 +504,13 @@ class Sweep(Config):
             text = "needs `method: random` or `tpe` in `find`, `eval` or both; a grid is run whole"
             return [(("search",), text)]
         problems = []
+        if len(self.name) > MAX_SEARCH_NAME:
+            text = f"of a search must be at most {MAX_SEARCH_NAME} long: its best are NAME-best"
+            problems.append((("name",), text))
+        for stage in ("find", "eval"):
+            for name, values in dimensions(getattr(self, stage).parameters).items():
+                if None in values:
+                    problems.append(((stage, "parameters", name), "null cannot be searched"))
         if self.find.lpr_from:
             problems.append((("find", "lpr_from"), "does not go with a search"))
         if self.select_on == "test":

@@ -62,7 +62,7 @@ def make_run(folder, text=SEARCH, tried=TRIED):
         recipes = (sweep.train.model_copy(update={"lr": lr}) for lr in (find, eval_))
         reason = REASONS.get(state, "")
         spent = (trainings, 2.0 * trainings, 1.5 * trainings)
-        samples.all.append(Sample(Configuration(*recipes), state, value, reason, *spent))
+        samples.all.append(Sample(Configuration(*recipes), "id", state, value, reason, *spent))
     samples.write()
     return folder, sweep, samples
 
@@ -200,7 +200,7 @@ def test_few_samples_have_no_importances(of_many):
     # A coupled one at an LR that H_eval cannot have does not count.
     del samples.all[MIN_SAMPLES - 1 :]
     recipe = sweep.train.model_copy(update={"lr": 0.3})
-    samples.all.append(Sample(Configuration(recipe, recipe), "complete", 0.9))
+    samples.all.append(Sample(Configuration(recipe, recipe), "id", "complete", 0.9))
     with pytest.raises(NotDrawn, match=r"19 complete samples .* from fewer than 20 "):
         draw_importances(sweep, samples, None)
 
@@ -311,7 +311,7 @@ sample             LR_find  LR_eval  validation (%)
 3         coupled     0.05     0.05           *41.0
 2         coupled      0.2      0.2            38.0"""
     )
-    many = [Sample(s.configuration, s.state, 0.95) for s in samples.all[:1] * 5]
+    many = [Sample(s.configuration, "id", s.state, 0.95) for s in samples.all[:1] * 5]
     samples.all = [*many, *samples.all]
     assert report_search(run_dir, sweep, samples).table.splitlines()[-1].split() == (
         ["8", "coupled", "0.05", "0.05", "*41.0"]

@@ -109,6 +109,11 @@ def test_without_at_the_curve_counts(path):
             "eval.points=[{lr: 0.3}]",
             "`eval.points`: stands in place of `parameters`; give one of them",
         ),
+        ("name=" + 96 * "a", "`name`: of a search must be at most 95 long: its best are NAME-best"),
+        (
+            "find.parameters={stop: {values: [null, 2it]}}",
+            "`find.parameters.stop`: null cannot be searched",
+        ),
         ("select_on=test", "`select_on`: must be validation in a search"),
         ("find.lpr_from=[{lr: 0.01}]", "`find.lpr_from`: does not go with a search"),
     ],

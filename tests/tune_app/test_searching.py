@@ -1,6 +1,7 @@
 """Real searches, of seconds."""
 
 import json
+import shutil
 import statistics
 
 import pytest
@@ -92,6 +93,16 @@ def test_the_same_command_again_trains_nothing(found, path, launch):
     assert "trainings in" not in again.stderr
     assert samples(runs) == before
     assert sorted(r["id"] for r in read_results(runs, "best")) == sorted(r["id"] for r in results)
+
+
+def test_of_another_sweep_file_samples_do_not_count(found, path, launch, tmp_path):
+    (tmp_path / "runs" / "best").mkdir(parents=True)
+    shutil.copy(found[1] / "best" / "search.json", tmp_path / "runs" / "best")
+    done = launch(path, "--out", tmp_path / "runs", "train.duration=3it", "search.num_samples=2")
+    assert done.returncode == 0, done.stderr
+    assert "5 samples are left out" in done.stderr
+    assert {s["find"]["duration"] for s in samples(tmp_path / "runs")} == {"3it"}
+    assert len(samples(tmp_path / "runs")) == 2
 
 
 def test_a_search_that_was_killed_finishes_what_it_had_begun(path, launch, tmp_path):
