@@ -213,6 +213,7 @@ def _run_search(sweep: Sweep, store: Store, options: argparse.Namespace, command
         tracking = _tracking(sweep, options, record)
         for line in record.about_the_start():
             progress.say(line)
+        went_through = True
         if record.interrupted or not record.why_over():
 
             def work(claims: Claims, run: Run) -> None:
@@ -230,7 +231,7 @@ def _run_search(sweep: Sweep, store: Store, options: argparse.Namespace, command
                 with claims.held(()):  # what it will train nobody knows yet
                     run(search, EarlyStopping(_stopping_rules(sweep, num_images)))
 
-            _train(sweep, store, data, record, tracking, work)
+            went_through = _train(sweep, store, data, record, tracking, work)
         try:
             run_dir.write_failures(record.missing())
             run_dir.write_results(record.in_plan_order())
@@ -243,9 +244,12 @@ def _run_search(sweep: Sweep, store: Store, options: argparse.Namespace, command
 
     print(f"\n{report.table}\n\n{report.answer}\n")
     print(*report.notes, *report.paths, sep="\n")
+    if not went_through:
+        print(f"the search is not over; to go on: {command}", file=sys.stderr)
+        return exit_codes.SOME_FAILED
     chosen = comparison(sweep, samples)
     if chosen is None:
-        print("there are no coupled and decoupled configuration to compare", file=sys.stderr)
+        print("not compared: no coupled or no decoupled configuration is complete", file=sys.stderr)
         return exit_codes.SOME_FAILED
     print()
     code = _run_grid(chosen, store, options, command)
@@ -372,8 +376,12 @@ def _train(
     record: Record,
     tracking: "LiveTracking",
     work: Callable[[Claims, Run], None],
-) -> None:
-    """Start or join Ray, and do `work`, which runs what a Searcher hands out."""
+) -> bool:
+    """Start or join Ray, and do `work`, which runs what a searcher hands out.
+
+    Returns:
+        Whether it went through; False where the store or the cluster ended it, which is said.
+    """
     begin = time.monotonic()
     ray_settings.apply()
     from tune_app import runner
@@ -395,8 +403,10 @@ def _train(
             store.drop_checkpoints(record.results.keys())
             if not claims.of_others():
                 runner.forget_tickets(store)
+            went_through = True
         except (StoreError, runner.ClusterError) as error:
             record.noted(f"stopped: {error}")
+            went_through = False
     wall = time.monotonic() - begin
     of_cores = ""
     if num_cores is not None:
@@ -408,6 +418,7 @@ def _train(
     )
     if record.num_masks_from_disk:
         record.progress.say(f"{record.num_masks_from_disk:,} masks came from disk, not from memory")
+    return went_through
 
 
 def _share_the_work(

@@ -11,7 +11,6 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from lt_core.config import Recipe
 from tune_app.bilevel import SearchSpace
-from tune_app.curves import text
 from tune_app.samples import Sample
 from tune_app.spec import Stage, Sweep, at_point, points
 from tune_app.storage import write_atomically
@@ -38,7 +37,7 @@ def _of_stage(stage: Stage, train: Recipe) -> dict[str, BaseDistribution]:
         return SearchSpace(stage, train).distributions
     recipes = [at_point(train, point) for point in points(stage)]
     return {
-        name: CategoricalDistribution(list(dict.fromkeys(text(getattr(r, name)) for r in recipes)))
+        name: CategoricalDistribution(list(dict.fromkeys(str(getattr(r, name)) for r in recipes)))
         for name in stage.varied
     }
 
@@ -85,7 +84,7 @@ def as_trials(sweep: Sweep, samples: list[Sample]) -> list[FrozenTrial]:
 
 
 def _param(value: Any, distribution: BaseDistribution) -> Any:
-    return text(value) if isinstance(distribution, CategoricalDistribution) else value
+    return str(value) if isinstance(distribution, CategoricalDistribution) else value
 
 
 def write_study(path: Path, sweep: Sweep, samples: list[Sample]) -> None:

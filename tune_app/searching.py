@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lt_core.config import Recipe
+from lt_core.train import Diverged
 from tune_app.bilevel import Bilevel, Configuration
 from tune_app.console import Progress, how_far
 from tune_app.curves import Result, short, varied_fields
@@ -194,6 +195,8 @@ class Searching(Record):
 
     def failed(self, work: Chain | Training, training: str | None, reason: str) -> None:
         super().failed(work, training, reason)
+        if training is not None and not reason.startswith(Diverged.__name__):
+            return  # the store refused, or lacked something: the next launch tries it again
         for running in self._waiting_for(work):
             self._end(running, "failed", 0.0, in_a_line(reason))
 

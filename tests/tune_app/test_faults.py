@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from tiny_sweep import (
     environment,
     file_of,
+    impatient,
     num_stored,
     num_trained,
     read_results,
@@ -94,14 +94,6 @@ def test_a_store_that_is_gone_for_a_while_is_waited_for(tiny, finished, tmp_path
         _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert same_results(runs, finished[1])
-
-
-def impatient(*arguments: object) -> list[str]:
-    """A launch that waits for its storage for a second."""
-    code = (
-        "import sys; from tune_app import launch; launch.PATIENCE_S = 1.0; sys.exit(launch.main())"
-    )
-    return [sys.executable, "-c", code, *map(str, arguments)]
 
 
 def test_a_store_that_stays_away_stops_the_sweep_which_then_goes_on(tiny, finished, tmp_path):

@@ -3,9 +3,19 @@
 import json
 import shutil
 import statistics
+import subprocess
 
 import pytest
-from tiny_sweep import TINY, num_stored, num_trained, read_results, started, wait_until
+from tiny_sweep import (
+    TINY,
+    environment,
+    impatient,
+    num_stored,
+    num_trained,
+    read_results,
+    started,
+    wait_until,
+)
 
 from tune_app.store import Store
 
@@ -120,6 +130,23 @@ def test_a_search_that_was_killed_finishes_what_it_had_begun(path, launch, tmp_p
     assert [(s["find"], s["eval"]) for s in tried][: len(begun)] == begun
     chains = {sample["find"]["lr"] for sample in tried}
     assert num_trained(done.stderr) <= 4 * len(chains) + 2 * 5 - len(stored)
+
+
+def test_a_search_whose_store_goes_away_is_not_over(path, launch, tmp_path):
+    runs = tmp_path / "runs"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(impatient(path, "--out", runs), env=environment(), **pipes) as process:
+        wait_until(lambda: num_stored(runs) >= 5, process)
+        shutil.move(runs / "_store", tmp_path / "away")
+        _, err = process.communicate(timeout=300)
+    assert process.returncode == 3
+    assert "the search is not over; to go on: " in err
+    assert "Traceback" not in err
+    assert not (runs / "best-best").exists()
+    shutil.move(tmp_path / "away", runs / "_store")
+    again = launch(path, "--out", runs)
+    assert again.returncode == 0, again.stderr
+    assert [sample["state"] for sample in samples(runs)] == ["complete"] * 5
 
 
 def test_it_begins_with_what_a_grid_has_trained(path, launch, tmp_path):

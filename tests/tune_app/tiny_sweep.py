@@ -39,6 +39,14 @@ def command(*arguments: str | Path) -> list[str]:
     return [sys.executable, "-m", "tune_app.launch", *map(str, arguments)]
 
 
+def impatient(*arguments: object) -> list[str]:
+    """A launch that waits for its storage for a second."""
+    code = (
+        "import sys; from tune_app import launch; launch.PATIENCE_S = 1.0; sys.exit(launch.main())"
+    )
+    return [sys.executable, "-c", code, *map(str, arguments)]
+
+
 def environment(**changes: str) -> dict[str, str]:
     """A user's, without what would send results or Ray elsewhere."""
     elsewhere = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")
