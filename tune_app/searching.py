@@ -49,8 +49,14 @@ class Searching(Record):
         self.sweep = sweep
         self.store = store
         self.samples = samples
+        chain = self.search_plan.chains(sweep.find_recipes[0])[0]
+        self.bilevel = Bilevel(sweep, len(chain.trainings), len(sweep.search_rounds))
         there = len(samples.all)
-        samples.all = [s for s in samples.all if s.id == self._id(s.configuration)]
+        samples.all = [
+            sample
+            for sample in samples.all
+            if sample.id == self._id(sample.configuration) and self._is_inside(sample.configuration)
+        ]
         self.num_others = there - len(samples.all)
         """Samples of what the sweep file was before."""
 
@@ -65,21 +71,13 @@ class Searching(Record):
         """The trainings that this launch is to do."""
 
         self.stored = store.stored()
-        chain = self.search_plan.chains(sweep.find_recipes[0])[0]
-        self.bilevel = Bilevel(sweep, len(chain.trainings), len(sweep.search_rounds))
         self.num_known = self._tell_what_is_known()
 
     def _tell_what_is_known(self) -> int:
         """Tell the values and the masks that are there; how many values other sweeps trained."""
         results = self.store.results(self.stored.results)
         values = self.search_plan.found_in(results.values())
-        find, eval_ = self.bilevel.find, self.bilevel.eval
-        told = {
-            configuration: value
-            for configuration, value in values.items()
-            if find.has(configuration.find)
-            and (configuration.coupled or eval_.has(configuration.eval))
-        }
+        told = {c: value for c, value in values.items() if self._is_inside(c)}
         mine = {sample.configuration for sample in self.samples.all}
         for sample in self.samples.all:
             plan = self.search_plan.add(sample.configuration)
@@ -111,6 +109,11 @@ class Searching(Record):
             )
         if over := self.why_over():
             yield f"nothing new is tried: {over} is spent"
+
+    def _is_inside(self, configuration: Configuration) -> bool:
+        """Whether the search might choose it."""
+        is_eval = configuration.coupled or self.bilevel.eval.has(configuration.eval)
+        return is_eval and self.bilevel.find.has(configuration.find)
 
     def _id(self, configuration: Configuration) -> str:
         return self.search_plan.evaluations(configuration)[0].id
