@@ -1,18 +1,99 @@
-"""What tests of several folders share: the tiny sweep."""
+"""What tests of several folders share: Rays of their own, the tiny sweep, and launches of it."""
 
+import atexit
+import os
+import pickle
+import shutil
+import subprocess
 import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent / "tune_app"))
+for folder in ("tune_app", "cluster"):  # their helpers
+    sys.path.insert(0, str(Path(__file__).parent / folder))
+
+# Every Ray that a test starts: another user's may lie in the common directory, closed to us. Short,
+# since a socket's path holds at most 107 characters.
+os.environ["RAY_TMPDIR"] = tempfile.mkdtemp(prefix="lt", dir="/tmp")
+atexit.register(shutil.rmtree, os.environ["RAY_TMPDIR"], ignore_errors=True)
+
+# Beside other work Ray's workers, of niceness 15, would hardly come to train.
+os.environ.setdefault("RAY_worker_niceness", "0")
+
+import outside  # noqa: E402, F401  takes note of the environment before Ray's settings are in it
+
+from tune_app import ray_settings  # noqa: E402
+
+ray_settings.apply()  # with a token of its own, before a test module imports ray
+
+Launch = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than cores, since half of the tests wait for processes of their own."""
+    return min(os.cpu_count() + 1, 8)
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`shared(name, make)`: a folder that `make` fills, once for all processes of pytest."""
+    from filelock import FileLock
+
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+
+    def folder(name: str, make: Callable[[Path], None]) -> Path:
+        place, made = base / name, base / f"{name}.made"
+        with FileLock(base / f"{name}.lock"):
+            if not made.exists():
+                shutil.rmtree(place, ignore_errors=True)
+                place.mkdir()
+                make(place)
+                made.touch()
+        return place
+
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(shared) -> Path:
     """The tiny sweep's file."""
     from tiny_sweep import TINY  # and torch, which most folders need not
 
-    path = tmp_path_factory.mktemp("sweeps") / "tiny.yaml"
-    path.write_text(TINY)
-    return path
+    return shared("tiny", lambda folder: (folder / "tiny.yaml").write_text(TINY)) / "tiny.yaml"
+
+
+@pytest.fixture(scope="session")
+def finished(tiny: Path, shared) -> tuple[subprocess.CompletedProcess[str], Path]:
+    """The tiny sweep's launch on a Ray that it started, and its `--out`; not to be changed."""
+    from tiny_sweep import launch_apart
+
+    def make(folder: Path) -> None:
+        done = launch_apart(tiny, "--out", folder / "runs")
+        (folder / "done").write_bytes(pickle.dumps(done))
+
+    folder = shared("finished", make)
+    return pickle.loads((folder / "done").read_bytes()), folder / "runs"
+
+
+@pytest.fixture(scope="session")
+def warm_ray() -> Iterator[str]:
+    """The address of a Ray of one core that stays up: starting one takes longer than a sweep."""
+    from several_nodes import nodes
+
+    with nodes(1) as cluster:
+        yield cluster.address
+
+
+@pytest.fixture(scope="session")
+def launch(warm_ray: str, shared) -> Launch:
+    """Run a launch's command line in this process, on a Ray that is there already."""
+    from tiny_sweep import launch_here, new_mlflow_database
+
+    database = shared("mlflow", new_mlflow_database) / "mlflow.db"
+    return partial(launch_here, warm_ray, database)

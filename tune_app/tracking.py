@@ -104,7 +104,7 @@ class Tracker:
         self._tags = {"sweep": sweep.name} | ({} if commit is None else {"commit": commit})
         self._runs: dict[str, _Run] | None = None
         with _tracking_errors(uri):
-            self._client = _connect(uri)
+            self._client = connect(uri)
             self._experiment_id = self._open_experiment(artifact_root)
         with self._known_runs():
             pass
@@ -323,7 +323,8 @@ def configure() -> None:
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
-def _connect(uri: str) -> "MlflowClient":
+def connect(uri: str) -> "MlflowClient":
+    """A client of a tracking server, or of a database, which is made if it is a SQLite file."""
     configure()
     from mlflow import MlflowClient
 

@@ -1,4 +1,4 @@
-"""A cluster on this machine whose nodes come and go, and nodes with GPUs that only Ray knows of.
+"""A cluster on this machine whose nodes come and go, with GPUs that only Ray knows of.
 
 `ray.cluster_utils.AutoscalingCluster` stops every Ray on the machine, and reads a file that Ray
 2.60 came without.
@@ -18,7 +18,6 @@ from typing import Any
 
 import psutil
 import ray
-from ray._private.ray_constants import WORKER_PROCESS_SETUP_HOOK_ENV_VAR
 from ray.autoscaler._private.fake_multi_node.node_provider import (
     FAKE_HEAD_NODE_ID,
     FakeMultiNodeProvider,
@@ -28,55 +27,6 @@ from ray.autoscaler.v2.sdk import get_cluster_status
 
 HEAD = FAKE_HEAD_NODE_ID
 OBJECT_STORE_BYTES = 100_000_000
-
-
-class Gate:
-    """Where each trial leaves a note before it trains, and waits until the gate is open."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.folder.mkdir(exist_ok=True)
-
-    def environment(self) -> dict[str, str]:
-        """Of the nodes. Their GPUs need not exist: trials train on the CPU, whatever they got."""
-        return {
-            WORKER_PROCESS_SETUP_HOOK_ENV_VAR: f"{__name__}.{stop_at_the_gate.__name__}",
-            "PYTHONPATH": str(Path(__file__).parent),
-            "GATE": str(self.folder),
-        }
-
-    def notes(self) -> list[dict[str, Any]]:
-        """What each trial that has begun was given."""
-        return [json.loads(path.read_text()) for path in self.folder.glob("*.json")]
-
-    def open(self) -> None:
-        (self.folder / "open").touch()
-
-    def close(self) -> None:
-        (self.folder / "open").unlink()
-
-
-def stop_at_the_gate() -> None:
-    """What Ray calls in a new worker, before a trial asks which GPUs it was given."""
-    import torch  # not in every process that only needs the clusters
-
-    folder, given = Path(os.environ["GATE"]), ray.get_gpu_ids
-
-    def get_gpu_ids() -> list[int]:
-        note = {
-            "node": ray.get_runtime_context().get_node_id(),
-            "threads": torch.get_num_threads(),
-            "gpus": given(),
-            "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
-        }
-        written = folder / f"{os.getpid()}-{time.monotonic_ns()}"
-        written.write_text(json.dumps(note))
-        written.rename(written.with_suffix(".json"))
-        while not (folder / "open").exists():
-            time.sleep(0.05)
-        return []
-
-    ray.get_gpu_ids = get_gpu_ids
 
 
 class AutoscalingCluster:

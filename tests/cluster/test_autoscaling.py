@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from autoscaling import HEAD, AutoscalingCluster, Gate, autoscaled
+from autoscaling import HEAD, AutoscalingCluster, autoscaled
+from gate import Gate
 from ray.autoscaler.v2.sdk import request_cluster_resources
 from several_nodes import outside
 from tiny_sweep import (
@@ -64,6 +65,7 @@ def test_gpu_nodes_come_for_the_trials_and_go_after_the_last(tiny, undisturbed, 
     assert same_results(tmp_path / "runs", undisturbed)
 
 
+@pytest.mark.nightly
 def test_a_node_that_is_preempted_is_replaced_and_changes_no_result(
     tiny, undisturbed, tmp_path, gate
 ):
@@ -85,6 +87,7 @@ def test_a_node_that_is_preempted_is_replaced_and_changes_no_result(
     assert same_results(tmp_path / "runs", undisturbed)
 
 
+@pytest.mark.nightly
 def test_masks_are_held_on_the_head_and_a_launch_that_is_killed_keeps_no_node(tiny, tmp_path, gate):
     with autoscaled(WORKER, 2, gate.environment()) as cluster:
         # Workers that the holder could go to, as another sweep may have.

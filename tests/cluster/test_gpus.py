@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from autoscaling import Gate
+from gate import Gate
 from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.cluster_utils import Cluster
 from several_nodes import nodes, outside
@@ -26,6 +26,7 @@ def idle_cores_while_trials_wait(cluster: Cluster) -> float | None:
     return status.available_resources()["CPU"] if waiting else None
 
 
+@pytest.mark.nightly
 def test_trials_of_half_a_gpu_share_it_in_pairs(gate, tiny, undisturbed, tmp_path):
     overrides = ("resources_per_trial.cpu=1", "resources_per_trial.gpu=0.5")
     with (

@@ -1,5 +1,6 @@
 """A sweep on several nodes: the results are those of one machine, whatever dies."""
 
+import pytest
 from several_nodes import kill_node, nodes, outside
 from tiny_sweep import (
     NUM_TRAININGS,
@@ -27,6 +28,7 @@ def test_a_node_that_dies_costs_only_what_ran_on_it(tiny, undisturbed, tmp_path)
     assert same_results(runs, undisturbed)
 
 
+@pytest.mark.nightly
 def test_after_the_whole_cluster_died_the_same_command_goes_on(tiny, undisturbed, tmp_path):
     runs = tmp_path / "runs"
     with nodes(2) as cluster, started(tiny, "--out", runs, env=outside(cluster)) as launch:

@@ -101,6 +101,7 @@ def test_a_sweep_is_followed_to_results_as_of_one_machine(
     assert {path.name for path in sent} == {"sweep.yaml"}
 
 
+@pytest.mark.nightly
 def test_it_goes_on_without_its_follower_and_is_followed_again(
     address, tiny, undisturbed, tmp_path
 ):
@@ -116,6 +117,7 @@ def test_it_goes_on_without_its_follower_and_is_followed_again(
     assert same_results(runs, undisturbed)
 
 
+@pytest.mark.nightly
 def test_it_is_stopped_tidily_and_the_same_command_goes_on(address, tiny, tmp_path):
     runs, alone = tmp_path / "runs", tmp_path / "alone"
     arguments = (tiny, *LONGER, "--submit", address, "--out", runs)
@@ -169,6 +171,7 @@ def test_sweeps_are_listed_with_their_exit_codes_and_other_jobs_are_left_alone(
     assert f"error: no sweep {other} on the cluster; there: bad-" in refused.stderr
 
 
+@pytest.mark.nightly
 def test_a_job_by_hand_is_a_launch_like_any_other(address, tiny, tmp_path):
     script = Path(sys.executable).with_name("ray")
     options = ["--address", address, "--working-dir", str(tiny.parent)]

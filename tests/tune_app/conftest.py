@@ -1,40 +1,12 @@
-"""Real launches of a sweep that takes seconds, and a server that speaks S3."""
+"""A server that speaks S3."""
 
 import logging
 import socket
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from tiny_sweep import command, environment
-
-from tune_app import ray_settings
-
-ray_settings.apply()  # before a test module imports ray
-
-Launch = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="session")
-def launch() -> Launch:
-    """Run the command line, as a user would; gives exit code and output."""
-
-    def run(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(*arguments), capture_output=True, text=True, timeout=300, env=environment(**env)
-        )
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def finished(tiny: Path, launch: Launch, tmp_path_factory: pytest.TempPathFactory):
-    """The tiny sweep's launch and what it left in `runs`; not to be changed."""
-    runs = tmp_path_factory.mktemp("finished") / "runs"
-    return launch(tiny, "--out", runs), runs
 
 
 @pytest.fixture(scope="session")

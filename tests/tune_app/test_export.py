@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import safetensors.torch
 import torch
 from mlflow import MlflowClient
 from synthetic_run import SWEEP, synthetic_results, write_run
-from tiny_sweep import TINY, Files, environment, file_of, read_results
+from tiny_sweep import TINY, Files, environment, file_of, read_results, run_here
 
 from lt_core import data, models
 from lt_core.data.batches import Batches
@@ -32,12 +33,13 @@ AGAIN = "%: as the sweep recorded it"
 FILES = ["mask.safetensors", "model", "model.pt2", "recipe.json", "weights.safetensors"]
 
 
-def run_export(*arguments, **env):
-    """Run the command, as a user would."""
+def export_apart(*arguments):
+    """Run the command in a process of its own, as a user would."""
     command = [sys.executable, "-m", "tune_app.export", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=300, env=environment(**env)
-    )
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment())
+
+
+run_export = partial(run_here, export.main)
 
 
 def contents(folder):
@@ -50,7 +52,7 @@ def exported(finished, tmp_path_factory):
     runs = tmp_path_factory.mktemp("exported") / "runs"
     shutil.copytree(finished[1], runs)
     before = contents(runs / "_store")
-    done = run_export(runs / "tiny", "--best", "--at", "0.9")
+    done = export_apart(runs / "tiny", "--best", "--at", "0.9")
     assert done.returncode == 0, done.stderr
     assert contents(runs / "_store") == before
     [folder] = (runs / "tiny" / "export").iterdir()
@@ -334,7 +336,7 @@ def test_a_network_that_cannot_be_traced_leaves_weights_and_mask(tmp_path, monke
     monkeypatch.syspath_prepend(tmp_path)
     run = run_of(tmp_path / "runs", ONE.replace("small_resnet", "choosy:make"))
     for _ in range(2):
-        done = run_export(run, "--best", "--out", tmp_path / "out", PYTHONPATH=str(tmp_path))
+        done = run_export(run, "--best", "--out", tmp_path / "out")
         assert done.returncode == 3
         assert done.stderr.startswith("no model: torch.export cannot trace choosy:make: ")
         assert done.stderr.count("\n") == 1

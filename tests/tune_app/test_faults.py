@@ -9,10 +9,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from gate import Gate
 from tiny_sweep import (
     environment,
     file_of,
     impatient,
+    launch_apart,
     num_stored,
     num_trained,
     read_results,
@@ -96,7 +98,9 @@ def test_a_store_that_is_gone_for_a_while_is_waited_for(tiny, finished, tmp_path
     assert same_results(runs, finished[1])
 
 
-def test_a_store_that_stays_away_stops_the_sweep_which_then_goes_on(tiny, finished, tmp_path):
+def test_a_store_that_stays_away_stops_the_sweep_which_then_goes_on(
+    tiny, finished, launch, tmp_path
+):
     runs = tmp_path / "runs"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(impatient(tiny, "--out", runs), env=environment(), **pipes) as process:
@@ -108,43 +112,49 @@ def test_a_store_that_stays_away_stops_the_sweep_which_then_goes_on(tiny, finish
     assert "Traceback" not in err
     assert not (runs / "_store").exists()
     shutil.move(tmp_path / "away", runs / "_store")
-    again = subprocess.run(impatient(tiny, "--out", runs), env=environment(), **pipes)
+    again = launch(tiny, "--out", runs)
     assert again.returncode == 0, again.stderr
     assert same_results(runs, finished[1])
 
 
-LONG = ("train.duration=400it", "baselines=[]")
-"""Chains of 12 trainings and 8 decoupled evaluations, in half a minute and more."""
-
-
-def test_two_launches_on_one_store_share_the_work(tiny, launch, tmp_path):
-    runs = tmp_path / "runs"
-    with started(tiny, "--out", runs, *LONG) as one:
-        wait_until(lambda: num_stored(runs) >= 1, one)
-        more = ("name=more", "find.parameters.lr.values=[0.05, 0.1, 0.2]")
-        other = launch(tiny, "--out", runs, *LONG, *more)
+def test_two_launches_on_one_store_share_the_work(tiny, tmp_path):
+    runs, gate = tmp_path / "runs", Gate(tmp_path / "gate")
+    small = ("baselines=[]",)
+    more = ("name=more", "find.parameters.lr.values=[0.05, 0.1, 0.2]")
+    env = environment(**gate.environment())
+    with started(tiny, "--out", runs, *small, env=env) as one:
+        wait_until(gate.notes, one)
+        with started(tiny, "--out", runs, *small, *more) as other:
+            said = re.compile(rf"process {one.pid} on .* trains (\d+) of these")
+            left = next(filter(None, map(said.search, iter(other.stderr.readline, ""))))
+            wait_until(lambda: num_stored(runs) == 12, other)
+            gate.open()
+            _, other_err = other.communicate(timeout=300)
         _, err = one.communicate(timeout=300)
-    assert (one.returncode, other.returncode) == (0, 0), err + other.stderr
-    left_to_it = re.search(rf"process {one.pid} on .* trains (\d+) of these", other.stderr)
-    assert int(left_to_it[1]) > 0
+    assert (one.returncode, other.returncode) == (0, 0), err + other_err
+    # Two chains a seed of 3 rounds, and 4 evaluations: all that the other wants of these.
+    assert int(left[1]) == 2 * (2 * 3 + 4)
     assert num_trained(err) == 20
     # Of the third H_find, for 2 seeds: rounds 0 and 1, and 2 sparsities at 2 H_eval.
-    assert num_trained(other.stderr) == 2 * (2 + 4)
+    assert num_trained(other_err) == 2 * (2 + 4)
     assert len(read_results(runs, "more")) == num_stored(runs) == 32
 
 
 def test_a_launch_takes_over_from_one_that_is_killed(tiny, tmp_path):
-    runs = tmp_path / "runs"
-    with started(tiny, "--out", runs, *LONG) as one:
-        wait_until(lambda: num_stored(runs) >= 1, one)
-        with started(tiny, "--out", runs, *LONG, "name=second") as other:
-            lines = iter(other.stderr.readline, "")
-            assert any(f"process {one.pid} on" in line for line in lines)
+    runs, gate = tmp_path / "runs", Gate(tmp_path / "gate")
+    env = environment(**gate.environment())
+    with started(tiny, "--out", runs, *ONE_SEED, env=env) as one:
+        wait_until(gate.notes, one)
+        with started(tiny, "--out", runs, *ONE_SEED, "name=second") as other:
+            assert any(f"process {one.pid} on" in line for line in iter(other.stderr.readline, ""))
             one.kill()
             _, err = other.communicate(timeout=300)
     assert other.returncode == 0, err
-    assert len(read_results(runs, "second")) == num_stored(runs) == 20
+    assert num_trained(err) == len(read_results(runs, "second")) == num_stored(runs) == 10
 
+
+ONE_SEED = ("seeds=[0]", "baselines=[]")
+"""Chains of 6 trainings and 4 decoupled evaluations."""
 
 OWN = """\
 import os, signal, sys
@@ -162,19 +172,23 @@ def build(channels, classes, image_size):
 ONCE = "if os.path.getsize(os.environ['TRIES']) == 1: "
 OUT_OF_MEMORY = "raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB')"
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"  # as Linux does where memory is short
-ONE_CHAIN = ("seeds=[0]", "baselines=[]", "eval.parameters.lr=null", "find.parameters.lr=null")
+ONE_CHAIN = (*ONE_SEED, "eval.parameters.lr=null", "find.parameters.lr=null")
 
 
-def launch_own(launch, tiny, tmp_path, fault, *arguments):
+def launch_own(tiny, tmp_path, fault, *arguments):
     (tmp_path / "own_net.py").write_text(OWN.format(fault=fault))
     env = {"PYTHONPATH": str(tmp_path), "TRIES": str(tmp_path / "tries")}
     more = ("model=own_net:build", "--out", tmp_path / "runs", *ONE_CHAIN, *arguments)
-    return launch(tiny, *more, **env)
+    return launch_apart(tiny, *more, **env)
 
 
-@pytest.mark.parametrize("fault", [OUT_OF_MEMORY, KILLED], ids=["raised", "killed"])
-def test_a_trial_that_runs_out_of_memory_once_is_tried_again(launch, tiny, tmp_path, fault):
-    done = launch_own(launch, tiny, tmp_path, ONCE + fault)
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param(OUT_OF_MEMORY, marks=pytest.mark.nightly), KILLED],
+    ids=["raised", "killed"],
+)
+def test_a_trial_that_runs_out_of_memory_once_is_tried_again(tiny, tmp_path, fault):
+    done = launch_own(tiny, tmp_path, ONCE + fault)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("to be tried again: chain lr 0.1") == 1
     assert "failed" not in done.stderr
@@ -183,8 +197,8 @@ def test_a_trial_that_runs_out_of_memory_once_is_tried_again(launch, tiny, tmp_p
     assert len(read_results(tmp_path / "runs")) == 3
 
 
-def test_what_always_runs_out_of_memory_is_given_up_and_listed(launch, tiny, tmp_path):
-    done = launch_own(launch, tiny, tmp_path, OUT_OF_MEMORY, "max_failures=1")
+def test_what_always_runs_out_of_memory_is_given_up_and_listed(tiny, tmp_path):
+    done = launch_own(tiny, tmp_path, OUT_OF_MEMORY, "max_failures=1")
     assert done.returncode == 3
     assert (tmp_path / "tries").read_text() == "xx"
     failures = (tmp_path / "runs" / "tiny" / "failures.jsonl").read_text().splitlines()

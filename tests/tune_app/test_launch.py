@@ -7,10 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from gate import Gate
 from tiny_sweep import (
     NUM_TRAININGS,
     TINY,
     command,
+    environment,
     kill_below,
     num_stored,
     num_trained,
@@ -156,23 +158,27 @@ def test_after_a_killed_worker_its_trial_goes_on(tiny, finished, tmp_path):
 
 
 def test_a_training_goes_on_from_its_last_checkpoint(tiny, launch, tmp_path):
-    longer = ["seeds=[0]", "baselines=[]", "prune.rounds=1", "find.parameters.lr.values=[0.05]"]
-    longer += ["eval.parameters.lr=null", "train.duration=200ep", "checkpoint_every=1ep"]
+    short = ["seeds=[0]", "baselines=[]", "prune.rounds=1", "find.parameters.lr.values=[0.05]"]
+    short += ["eval.parameters.lr=null", "train.duration=3ep", "checkpoint_every=1ep"]
     runs, undisturbed = tmp_path / "runs", tmp_path / "undisturbed"
-    with started(tiny, "--out", runs, *longer) as process:
-        wait_until(lambda: any((runs / "_store" / "checkpoints").rglob("*.gz")), process)
+    gate = Gate(tmp_path / "gate")
+    env = environment(**gate.environment(after_a_checkpoint=True))
+    with started(tiny, "--out", runs, *short, env=env) as process:
+        wait_until(gate.notes, process)
         kill_below(process)
-    kept = list((runs / "_store" / "checkpoints").rglob("*.gz"))
-    assert kept and num_stored(runs) == 0
-    again = launch(tiny, "--out", runs, *longer)
+    [kept] = (runs / "_store" / "checkpoints").rglob("*.gz")
+    assert num_stored(runs) == 0
+    again = launch(tiny, "--out", runs, *short)
     assert again.returncode == 0, again.stderr
-    assert not any(path.exists() for path in kept)
-    straight = launch(tiny, "--out", undisturbed, *longer, "checkpoint_every=100min")
+    assert not kept.exists()
+    straight = launch(tiny, "--out", undisturbed, *short, "checkpoint_every=100min")
     assert straight.returncode == 0, straight.stderr
     assert same_results(runs, undisturbed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)]
+)
 def test_a_signal_ends_it_tidily_and_says_how_to_go_on(tiny, tmp_path, number):
     runs = tmp_path / "runs"
     with started(tiny, "--out", runs) as process:

@@ -1,6 +1,7 @@
 """Real searches, of seconds."""
 
 import json
+import pickle
 import shutil
 import statistics
 import subprocess
@@ -47,17 +48,20 @@ def samples(runs, name="best"):
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory):
-    path = tmp_path_factory.mktemp("searches") / "best.yaml"
-    path.write_text(SEARCH)
-    return path
+def path(shared):
+    return shared("search", lambda folder: (folder / "best.yaml").write_text(SEARCH)) / "best.yaml"
 
 
 @pytest.fixture(scope="module")
-def found(path, launch, tmp_path_factory):
-    """A search that ended; not to be changed."""
-    runs = tmp_path_factory.mktemp("found") / "runs"
-    return launch(path, "--out", runs), runs
+def found(path, launch, shared):
+    """A search that ended, and its `--out`; not to be changed."""
+
+    def make(folder):
+        done = launch(path, "--out", folder / "runs")
+        (folder / "done").write_bytes(pickle.dumps(done))
+
+    folder = shared("found", make)
+    return pickle.loads((folder / "done").read_bytes()), folder / "runs"
 
 
 def test_it_tries_as_many_configurations_as_it_may_and_compares_the_best(found):
@@ -94,8 +98,9 @@ def test_what_it_trained_is_counted(found):
     assert max(sample["trainings"] for sample in samples(runs)) == num_trained(done.stderr)
 
 
-def test_the_same_command_again_trains_nothing(found, path, launch):
-    _, runs = found
+def test_the_same_command_again_trains_nothing(found, path, launch, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(found[1], runs)
     before, results = samples(runs), read_results(runs, "best")
     again = launch(path, "--out", runs)
     assert again.returncode == 0, again.stderr
@@ -132,6 +137,7 @@ def test_a_search_that_was_killed_finishes_what_it_had_begun(path, launch, tmp_p
     assert num_trained(done.stderr) <= 4 * len(chains) + 2 * 5 - len(stored)
 
 
+@pytest.mark.nightly
 def test_a_search_whose_store_goes_away_is_not_over(path, launch, tmp_path):
     runs = tmp_path / "runs"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

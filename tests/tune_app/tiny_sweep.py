@@ -1,23 +1,29 @@
 """A sweep that takes seconds, and what tests need to launch it and to read what it left."""
 
 import contextlib
+import gc
+import io
 import json
-import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
+import torch
+from outside import environment
 
 from lt_core.mask import PackedMask
+from tune_app import launch, tracking
 from tune_app.store import Missing, Store
-
-OUTSIDE = dict(os.environ)
 
 TINY = """\
 name: tiny
@@ -47,10 +53,65 @@ def impatient(*arguments: object) -> list[str]:
     return [sys.executable, "-c", code, *map(str, arguments)]
 
 
-def environment(**changes: str) -> dict[str, str]:
-    """A user's, without what would send results or Ray elsewhere."""
-    elsewhere = ("MLFLOW_TRACKING_URI", "RAY_ADDRESS")
-    return {name: value for name, value in OUTSIDE.items() if name not in elsewhere} | changes
+def launch_apart(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a launch as a user would, in a process and on a Ray of its own."""
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, timeout=600, env=environment(**env)
+    )
+
+
+def launch_here(
+    ray_address: str, database: Path, *arguments: str | Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a launch in this process, on a Ray that is there, as the same command would.
+
+    Args:
+        ray_address: of the Ray.
+        database: MLflow's, empty, which an `--out` that is not there yet begins with: to make its
+            tables takes MLflow longer than the tiny sweep.
+        arguments: of the command line.
+    """
+    if "--out" in arguments and "--dry-run" not in arguments:
+        out = Path(arguments[arguments.index("--out") + 1])
+        if out.parent.is_dir() and not out.exists():
+            out.mkdir()
+            shutil.copy(database, out)
+    return run_here(launch.main, *arguments, RAY_ADDRESS=ray_address)
+
+
+def run_here(
+    main: Callable[[list[str]], int], *arguments: str | Path, **env: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in this process as in one of its own: with what it prints, and no traces."""
+    stdout, stderr = io.StringIO(), io.StringIO()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    handlers = [signal.getsignal(number) for number in numbers]
+    thresholds, threads = gc.get_threshold(), torch.get_num_threads()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+        warnings.catch_warnings(),
+    ):
+        warnings.resetwarnings()  # shown, as outside of pytest, not raised
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        for name, value in env.items():
+            patch.setenv(name, value)
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as end:  # argparse
+            code = end.code
+        finally:
+            for number, handler in zip(numbers, handlers, strict=True):
+                signal.signal(number, handler)
+            gc.set_threshold(*thresholds)
+            torch.set_num_threads(threads)
+    return subprocess.CompletedProcess(arguments, code, stdout.getvalue(), stderr.getvalue())
+
+
+def new_mlflow_database(folder: Path) -> None:
+    """Make `mlflow.db`, with all its tables and nothing in them."""
+    tracking.connect(f"sqlite:///{folder}/mlflow.db")
 
 
 def read_results(runs: Path, name: str = "tiny") -> list[dict[str, Any]]:
