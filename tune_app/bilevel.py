@@ -196,6 +196,10 @@ class Bilevel:
             self.values[choice] = None
         return choice
 
+    def is_exhausted(self) -> bool:
+        """True where `ask` would return None."""
+        return self._choose() is None
+
     def _choose(self) -> Configuration | None:
         by_mask = self._by_mask()
         for find, evals in by_mask.items():  # a new mask, or one that another sweep found

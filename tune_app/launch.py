@@ -147,7 +147,8 @@ def _run_grid(sweep: Sweep, store: Store, options: argparse.Namespace, command: 
     results, stored, to_do = what_is_whole(plan, store, stored)
     to_do = _print_plan(sweep, plan, to_do, store, stored, failures)
     data = [_load_data(sweep, options.sweep)] if to_do.num_trials else []
-    run_dir = _run_directory(sweep, options, command, is_new=to_do.num_trials > 0)
+    run_dir = RunDirectory(options.out / sweep.name)
+    _create(run_dir, sweep, command, is_new=to_do.num_trials > 0)
 
     with Progress(sweep, len(to_do.trainings), sys.stderr) as progress:
         for note in store.notes:
@@ -207,14 +208,17 @@ def _run_search(sweep: Sweep, store: Store, options: argparse.Namespace, command
     store.create()
     data = [_load_data(sweep, options.sweep)]
     num_images = len(data[0].train)
-    run_dir = _run_directory(sweep, options, command, is_new=True)
-    with Progress(sweep, None, sys.stderr) as progress:
-        record = Searching(sweep, store, samples, run_dir, progress)
+    run_dir = RunDirectory(options.out / sweep.name)
+    progress = Progress(sweep, None, sys.stderr)
+    record = Searching(sweep, store, samples, run_dir, progress)
+    is_over = record.is_over()
+    _create(run_dir, sweep, command, is_new=not is_over)
+    with progress:
         tracking = _tracking(sweep, options, record)
         for line in record.about_the_start():
             progress.say(line)
         went_through = True
-        if record.interrupted or not record.why_over():
+        if not is_over:
 
             def work(claims: Claims, run: Run) -> None:
                 from tune_app.runner import num_slots
@@ -276,18 +280,18 @@ def _stopping_rules(sweep: Sweep, num_images: int) -> "StoppingRules":
     )
 
 
-def _run_directory(
-    sweep: Sweep, options: argparse.Namespace, command: str, is_new: bool
-) -> RunDirectory:
-    """Where the run leaves its files; with what runs now, if something does."""
-    run_dir = RunDirectory(options.out / sweep.name)
+def _create(run_dir: RunDirectory, sweep: Sweep, command: str, is_new: bool) -> None:
+    """Make the run directory; run.json tells of this launch if it trains, or if none did before.
+
+    Raises:
+        StoreError: when it cannot be written.
+    """
     try:
         run_dir.create(sweep)
         if is_new or run_dir.provenance() is None:
             run_dir.write_provenance(provenance(command))
     except OSError as error:
-        raise StoreError(f"{error.filename or options.out}: {error.strerror}") from None
-    return run_dir
+        raise StoreError(f"{error.filename or run_dir.path}: {error.strerror}") from None
 
 
 def _tracking(sweep: Sweep, options: argparse.Namespace, record: Record) -> "LiveTracking":

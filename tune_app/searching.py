@@ -173,6 +173,10 @@ class Searching(Record):
             return {"probes": self.search_plan.probes(work)} if stop.chains else {}
         return {"watched": True} if stop.evaluations else {}
 
+    def is_over(self) -> bool:
+        """True once a budget is spent or every configuration tried, and no sample is unfinished."""
+        return not self.interrupted and (self.why_over() != "" or self.bilevel.is_exhausted())
+
     def why_over(self) -> str:
         """Which budget is spent, in words; nothing while none is."""
         search = self.sweep.search

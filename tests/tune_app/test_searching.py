@@ -1,5 +1,6 @@
-"""Real searches, of seconds."""
+"""Real searches, of seconds; some of them in this process, without Ray."""
 
+import io
 import json
 import pickle
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import pytest
 from tiny_sweep import (
     TINY,
+    Files,
     environment,
     impatient,
     num_stored,
@@ -18,7 +20,15 @@ from tiny_sweep import (
     wait_until,
 )
 
+from lt_core import data
+from tune_app.console import Progress
+from tune_app.plan import Chain
+from tune_app.run_directory import RunDirectory
+from tune_app.samples import Samples
+from tune_app.searching import Searching
+from tune_app.spec import load_sweep
 from tune_app.store import Store
+from tune_app.trainables import Setting, Worker
 
 SEARCH = """\
 name: best
@@ -102,12 +112,21 @@ def test_the_same_command_again_trains_nothing(found, path, launch, tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(found[1], runs)
     before, results = samples(runs), read_results(runs, "best")
+    run, provenance = (runs / "best" / "run.json").read_text(), provenance_in_report(runs)
     again = launch(path, "--out", runs)
     assert again.returncode == 0, again.stderr
     assert "nothing new is tried: num_samples: 5 is spent" in again.stderr
     assert "trainings in" not in again.stderr
     assert samples(runs) == before
     assert sorted(r["id"] for r in read_results(runs, "best")) == sorted(r["id"] for r in results)
+    assert (runs / "best" / "run.json").read_text() == run
+    assert provenance_in_report(runs) == provenance
+
+
+def provenance_in_report(runs):
+    provenance = (runs / "best" / "report.md").read_text().partition("## Provenance")[2]
+    assert "- started: " in provenance
+    return provenance
 
 
 def test_of_another_sweep_file_samples_do_not_count(found, path, launch, tmp_path):
@@ -219,3 +238,50 @@ def test_chains_whose_tickets_are_worse_are_stopped_and_said_to_be(path, launch,
     # Round 0 and the probe of round 1, at the H of `train`; never a later round.
     assert {r["round"] for r in results if r["find"]["lr"] in finds} == {0, 1}
     assert {r["eval"]["lr"] for r in results if r["find"]["lr"] in finds and r["round"]} == {0.1}
+
+
+# Without Ray
+
+
+def taken_up(runs, path, *overrides):
+    """The record of a search, as a launch begins with it."""
+    sweep = load_sweep(path, ["seeds=[0]", *overrides])
+    store, run_dir = Store(str(runs / "_store")), RunDirectory(runs / sweep.name)
+    store.create()
+    run_dir.create(sweep)
+    samples = Samples(run_dir.path / "search.json")
+    return Searching(sweep, store, samples, run_dir, Progress(sweep, None, io.StringIO()))
+
+
+def train(record):
+    """Do what a search asks for; yields the id of each training when it has ended."""
+    sweep, store = record.sweep, record.store
+    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None, None)
+    worker = Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
+    tickets = set(record.stored.tickets)
+    while to_do := record.ask(tickets):
+        for work in (*to_do.chains, *to_do.evaluations):
+            is_chain = isinstance(work, Chain)
+            for report in worker.find(work, to_do.needed) if is_chain else worker.evaluate(work):
+                tickets.update(report.get("tickets", ()))
+                record.finished(report["result"], masks_from_disk=0)
+                yield report["result"]["id"]
+            record.ended(work)
+
+
+def test_a_search_whose_spaces_hold_no_other_configuration_is_over(path, tmp_path):
+    spaces = ("find.parameters.lr={values: [0.1]}", "eval.parameters.lr={values: [0.1, 0.2]}")
+    record = taken_up(tmp_path, path, *spaces)
+    assert not record.is_over()
+    assert len(list(train(record))) == 4  # rounds 0 and 1, and round 2 at each H_eval
+    assert [sample["state"] for sample in samples(tmp_path)] == ["complete"] * 2  # it may try 5
+    assert taken_up(tmp_path, path, *spaces).is_over()
+
+
+def test_a_search_with_an_interrupted_sample_is_not_over(path, tmp_path):
+    record = taken_up(tmp_path, path, "search.num_samples=1")
+    next(train(record))
+    again = taken_up(tmp_path, path, "search.num_samples=1")
+    assert again.why_over() == "num_samples: 1" and not again.is_over()
+    assert len(list(train(again))) == 3  # round 0 is reported once more
+    assert taken_up(tmp_path, path, "search.num_samples=1").is_over()
