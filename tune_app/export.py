@@ -45,7 +45,7 @@ from tune_app.exit_codes import BAD_INPUT, INTERRUPTED, OK, SOME_FAILED
 from tune_app.plan import Plan, Training
 from tune_app.report import RunError, read_run_dir, read_sweep
 from tune_app.run_directory import provenance
-from tune_app.spec import Sweep
+from tune_app.spec import Resources, Sweep
 from tune_app.store import Missing, Store, StoreError
 from tune_app.tracking import Tracker, TrackingError, artifact_root, open_command, tracking_uri
 from tune_app.yaml_source import SpecError
@@ -134,7 +134,8 @@ def _export(options: argparse.Namespace, command: str) -> int:
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
         store = Store(options.store or str(run_dir.resolve().parent / "_store"))
-        data, mask, evaluation = _train(sweep, training, store, run_dir)
+        resources = _resources(sweep, plan, training)
+        data, mask, evaluation = _train(sweep, training, resources, store, run_dir)
         recipe = _recipe(sweep, training, result, data, evaluation, command)
         _write(out, sweep, training, data, mask, evaluation, recipe)
 
@@ -214,8 +215,14 @@ def _described(sweep: Sweep, result: Result) -> str:
 # Training it again
 
 
+def _resources(sweep: Sweep, plan: Plan, training: Training) -> Resources:
+    """Those of the trial that trained it: a chain trains its own rounds."""
+    is_round = any(training.id in chain.ids for chain in plan.chains)
+    return sweep.find_resources if is_round else sweep.eval_resources
+
+
 def _train(
-    sweep: Sweep, training: Training, store: Store, run_dir: Path
+    sweep: Sweep, training: Training, resources: Resources, store: Store, run_dir: Path
 ) -> tuple["DataSet", "Mask", "Evaluation"]:
     """Train as a trial did: the same network, mask, threads, and kind of device if it is there.
 
@@ -228,9 +235,9 @@ def _train(
     from lt_core.train import Diverged
     from tune_app.trainer import Trainer
 
-    torch.set_num_threads(sweep.eval_resources.cpu)
+    torch.set_num_threads(resources.cpu)
     device = "cpu"
-    if sweep.eval_resources.gpu:
+    if resources.gpu:
         if torch.cuda.is_available():
             device = "cuda"
         else:

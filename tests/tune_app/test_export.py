@@ -426,6 +426,21 @@ def test_the_round_is_the_nearest_of_those_evaluated(sweep):
         export.nearest_round(sweep, early, 0.9)
 
 
+@pytest.mark.parametrize(("eval_", "num_threads"), [(0.1, 3), (0.5, 2)])
+def test_a_round_of_a_chain_is_trained_with_the_resources_of_chains(
+    tmp_path, monkeypatch, eval_, num_threads
+):
+    resources = "find:\n  resources: {cpu: 3}\n"
+    text = SWEEP.replace("find:\n", resources) + "resources_per_trial: {cpu: 2}\n"
+    run_dir = write_run(tmp_path / "run", text, results_of)
+    results = map(json.loads, (run_dir / "results.jsonl").read_text().splitlines())
+    id = next(r["id"] for r in results if is_lottery(r, 0.1, eval_, 0) and r["round"] == 2)
+    given = []
+    monkeypatch.setattr(torch, "set_num_threads", given.append)
+    assert export.main([str(run_dir), "--id", id]) == 2  # there is no store
+    assert given == [num_threads]
+
+
 def without_results(run_dir):
     (run_dir / "results.jsonl").write_text("")
 
