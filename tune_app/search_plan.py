@@ -48,10 +48,10 @@ class SearchPlan:
         chains = self.chains(configuration.find)
         in_chains = {id for chain in chains for id in chain.ids}
         evaluations = self.evaluations(configuration)
-        for chain in chains:
-            self.trainings |= {probe.id: probe for probe in self.probes(chain).values()}
+        probes = (probe for chain in chains for probe in self.probes(chain).values())
         plan = Plan(chains, tuple(t for t in evaluations if t.id not in in_chains), ())
-        self.trainings |= plan.trainings
+        # A new dict: the thread that logs to MLflow may be going through the old one.
+        self.trainings = self.trainings | {probe.id: probe for probe in probes} | plan.trainings
         self.chain_of_ticket |= plan.chain_of_ticket
         return plan
 

@@ -285,3 +285,26 @@ def test_a_search_with_an_interrupted_sample_is_not_over(path, tmp_path):
     assert again.why_over() == "num_samples: 1" and not again.is_over()
     assert len(list(train(again))) == 3  # round 0 is reported once more
     assert taken_up(tmp_path, path, "search.num_samples=1").is_over()
+
+
+class Disturbed(dict):
+    """Calls `disturb` at the first lookup."""
+
+    disturb = None
+
+    def __contains__(self, key):
+        disturb, self.disturb = self.disturb, None
+        if disturb:
+            disturb()
+        return super().__contains__(key)
+
+
+def test_results_can_be_read_while_the_search_asks_for_more(path, tmp_path):
+    """The thread that logs to MLflow reads them; what the driver does meanwhile is done here."""
+    record = taken_up(tmp_path, path)
+    first = next(train(record))
+    there = set(record.plan.trainings)
+    record.results = Disturbed(record.results)
+    record.results.disturb = lambda: record.ask(set())
+    assert [result["id"] for result in record.in_plan_order()] == [first]
+    assert set(record.plan.trainings) > there
