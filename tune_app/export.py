@@ -43,7 +43,7 @@ from tune_app.curves import (
 )
 from tune_app.exit_codes import BAD_INPUT, INTERRUPTED, OK, SOME_FAILED
 from tune_app.plan import Plan, Training
-from tune_app.report import RunError, read_run_dir, read_sweep
+from tune_app.report import RunError, of_plan, read_results, read_run_dir, read_sweep
 from tune_app.run_directory import provenance
 from tune_app.spec import Resources, Sweep
 from tune_app.store import Missing, Store, StoreError
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from lt_core.data import DataSet
     from lt_core.evaluate import Evaluation
     from lt_core.mask import Mask, PackedMask
+    from tune_app.search_plan import SearchPlan
 
 # torch and mlflow take seconds to import and a mistake is told before: they are imported where they
 # are used.
@@ -115,11 +116,7 @@ def _sparsity(text: str) -> float:
 
 
 def _export(options: argparse.Namespace, command: str) -> int:
-    run_dir = options.run_dir
-    if read_sweep(run_dir).search is not None:
-        run_dir = run_dir.absolute().parent / f"{run_dir.absolute().name}-best"
-        print(f"a search: of its best configurations, trained over fresh seeds in {run_dir}")
-    sweep, plan, results, _ = read_run_dir(run_dir)
+    run_dir, sweep, plan, results = _read(options.run_dir, options.id)
     if options.id is None:
         result = winner(sweep, results, nearest_round(sweep, results, options.at))
     else:
@@ -146,6 +143,33 @@ def _export(options: argparse.Namespace, command: str) -> int:
         return SOME_FAILED
     print(_how_to_load(out))
     return _log(run_dir, sweep, result, recipe, out / "model")
+
+
+def _read(run_dir: Path, id: str | None) -> tuple[Path, Sweep, "Plan | SearchPlan", Results]:
+    """The run that has the ticket, its directory first: of a search its comparison over fresh
+    seeds, unless `id` is a training of the search itself.
+
+    Raises:
+        RunError: a file of the run is missing or damaged, or it has no results.
+        SpecError: its `sweep.yaml` is not a sweep file.
+    """
+    sweep = read_sweep(run_dir)
+    if sweep.search is not None:
+        beside = run_dir.absolute().parent / f"{run_dir.absolute().name}-best"
+        if id is not None:
+            # Optuna and scipy take as long to load as all else.
+            from tune_app.search_plan import plan_of
+            from tune_app.search_report import read_samples
+
+            samples = read_samples(run_dir)
+            plan = plan_of(sweep, (sample.configuration for sample in samples.all))
+            if id in plan.trainings or not beside.is_dir():
+                results, _ = of_plan(plan.trainings, read_results(run_dir / "results.jsonl"))
+                return run_dir, sweep, plan, results
+        print(f"a search: of its best configurations, trained over fresh seeds in {beside}")
+        run_dir = beside
+    sweep, plan, results, _ = read_run_dir(run_dir)
+    return run_dir, sweep, plan, results
 
 
 # Which one
@@ -190,7 +214,7 @@ def winner(sweep: Sweep, results: Results, round: int) -> Result:
     return max(of_cell, key=lambda result: result["val_accuracy"])
 
 
-def _result_of(id: str, run_dir: Path, plan: Plan, results: Results) -> Result:
+def _result_of(id: str, run_dir: Path, plan: "Plan | SearchPlan", results: Results) -> Result:
     found = {result["id"]: result for result in results}
     if id in found:
         return found[id]
@@ -215,10 +239,13 @@ def _described(sweep: Sweep, result: Result) -> str:
 # Training it again
 
 
-def _resources(sweep: Sweep, plan: Plan, training: Training) -> Resources:
-    """Those of the trial that trained it: a chain trains its own rounds."""
-    is_round = any(training.id in chain.ids for chain in plan.chains)
-    return sweep.find_resources if is_round else sweep.eval_resources
+def _resources(sweep: Sweep, plan: "Plan | SearchPlan", training: Training) -> Resources:
+    """Those of the trial that trained it: a chain trains its own rounds, in a search its probes."""
+    chains = set(plan.chain_of_ticket.values())
+    in_chains = {id for chain in chains for id in chain.ids}
+    if sweep.search is not None:
+        in_chains |= {probe.id for chain in chains for probe in plan.probes(chain).values()}
+    return sweep.find_resources if training.id in in_chains else sweep.eval_resources
 
 
 def _train(
@@ -251,6 +278,13 @@ def _train(
         return images, mask, trainer.train(training, mask)
     except Missing as missing:
         what = str(missing).partition(";")[0]
+        if sweep.search is not None:
+            raise RunError(
+                hide_credentials(
+                    f"{store.place}: {what}; a search that is over makes it no more, a grid of its "
+                    "H_find, H_eval and seed does"
+                )
+            ) from None
         result = f"results/{training.id[:2]}/{training.id}.json.gz"
         launch = ["python", "-m", "tune_app.launch", f"{run_dir}/sweep.yaml"]
         launch += ["--out", str(run_dir.resolve().parent), "--store", store.place]

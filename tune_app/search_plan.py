@@ -86,6 +86,14 @@ class SearchPlan:
         return sum(accuracies[id] for id in ids) / len(ids)
 
 
+def plan_of(sweep: Sweep, configurations: Iterable[Configuration]) -> SearchPlan:
+    """The plan of a search that has tried some configurations."""
+    plan = SearchPlan(sweep)
+    for configuration in configurations:
+        plan.add(configuration)
+    return plan
+
+
 def _recipe(described: Mapping[str, Any], known: dict[str, Recipe | None]) -> Recipe | None:
     """A recipe as a result describes it; None where this version knows no such recipe."""
     text = canonical(described)

@@ -26,7 +26,7 @@ from tune_app.report import (
 )
 from tune_app.samples import Sample, Samples, best
 from tune_app.search_figures import draw_importances, draw_search, heat_map
-from tune_app.search_plan import SearchPlan
+from tune_app.search_plan import plan_of
 from tune_app.search_words import complete, counts, number, place, sparsities
 from tune_app.searching import comparison
 from tune_app.spec import Sweep
@@ -129,9 +129,7 @@ def results_of(run_dir: Path, sweep: Sweep, samples: Samples) -> Results:
     Raises:
         RunError: `results.jsonl` is missing or damaged.
     """
-    plan = SearchPlan(sweep)
-    for sample in samples.all:
-        plan.add(sample.configuration)
+    plan = plan_of(sweep, (sample.configuration for sample in samples.all))
     return of_plan(plan.trainings, read_results(run_dir / "results.jsonl"))[0]
 
 

@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 from mlflow import MlflowClient
 from synthetic_run import SWEEP, synthetic_results, write_run
+from tiny_search import SEARCH, taken_up, train
 from tiny_sweep import TINY, Files, environment, file_of, read_results, run_here
 
 from lt_core import data, models
@@ -24,7 +25,8 @@ from tune_app import export
 from tune_app.curves import Results
 from tune_app.plan import make_plan
 from tune_app.report import RunError
-from tune_app.run_directory import RunDirectory, provenance
+from tune_app.run_directory import RunDirectory, provenance, resolved
+from tune_app.searching import comparison
 from tune_app.spec import load_sweep
 from tune_app.store import Store
 from tune_app.trainables import Setting, Worker
@@ -361,6 +363,75 @@ def test_a_directory_is_made_whole_or_not_at_all(tmp_path):
         (folder / "weights.safetensors").write_bytes(b"")
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
+
+
+# Of a search
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """The runs of a search that tried a decoupled and a coupled configuration, and its record."""
+    folder = tmp_path_factory.mktemp("searched")
+    (folder / "best.yaml").write_text(SEARCH)
+    record = taken_up(folder / "runs", folder / "best.yaml", "search.num_samples=2")
+    list(train(record))
+    return folder / "runs", record
+
+
+def test_a_training_of_a_search_is_exported_by_its_id(searched, tmp_path):
+    runs, record = searched
+    decoupled = record.search_plan.evaluations(record.samples.all[0].configuration)[0]
+    done = run_export(runs / "best", "--id", decoupled.id, "--out", tmp_path / "out")
+    assert done.returncode == 0 and AGAIN in done.stdout, done.stderr
+    [result] = [r for r in read_results(runs, "best") if r["id"] == decoupled.id]
+    recipe = json.loads((tmp_path / "out" / "recipe.json").read_text())
+    assert (recipe["find"], recipe["eval"]) == (result["find"], result["eval"])
+    assert result["find"] != result["eval"] and recipe["round"] == 2
+
+
+def test_without_an_id_of_its_own_the_comparison_of_a_search_is_exported(
+    searched, tmp_path, capsys
+):
+    runs, record = tmp_path / "runs", searched[1]
+    shutil.copytree(searched[0], runs)
+    store, of_search = runs / "_store", f"{runs / 'best'}; results.jsonl has 4, such as "
+    chosen, beside = comparison(record.sweep, record.samples), runs / "best-best"
+    assert export.main([str(runs / "best"), "--best"]) == 2
+    assert capsys.readouterr().err == f"error: {beside}: no such directory\n"
+    assert export.main([str(runs / "best"), "--id", "abc"]) == 2
+    assert capsys.readouterr().err.startswith(f"error: --id abc: no training of {of_search}")
+
+    write_run(beside, resolved(chosen), lambda sweep: synthetic_results(sweep, lambda *_: 0.9))
+    last = read_results(runs, "best-best")[-1]["id"]
+    for which in (["--best"], ["--id", last]):
+        assert export.main([str(runs / "best"), *which]) == 2  # it is not in the store
+        told = capsys.readouterr()
+        assert f"trained over fresh seeds in {beside}" in told.out and "seed 1" in told.out
+        assert told.err.startswith(f"error: {store}: there is no ticket ")
+        assert f"python -m tune_app.launch {beside}/sweep.yaml" in told.err
+
+
+def test_a_ticket_of_a_search_that_is_lost_needs_a_grid(searched, tmp_path, capsys):
+    runs, record = tmp_path / "runs", searched[1]
+    shutil.copytree(searched[0], runs)
+    decoupled = record.search_plan.evaluations(record.samples.all[0].configuration)[0]
+    file_of(Store(str(runs / "_store")), "tickets", decoupled.ticket).unlink()
+    assert export.main([str(runs / "best"), "--id", decoupled.id]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {runs}/_store: there is no ticket {decoupled.ticket}; a search that is over makes "
+        "it no more, a grid of its H_find, H_eval and seed does\n"
+    )
+
+
+def test_what_a_chain_of_a_search_trained_has_the_resources_of_chains(tmp_path):
+    (tmp_path / "best.yaml").write_text(SEARCH)
+    stop = "search.stop={chains: median, probe_at: 0.5}"
+    record = taken_up(tmp_path, tmp_path / "best.yaml", "find.resources={cpu: 3}", stop)
+    to_do = record.ask(set())
+    [chain], [evaluation] = to_do.chains, to_do.evaluations
+    trained = (chain.trainings[1], record.search_plan.probes(chain)[1], evaluation)
+    given = [export._resources(record.sweep, record.search_plan, t).cpu for t in trained]
+    assert given == [3, 3, 1]
 
 
 # Which one; seeds lie 1% apart around these, by LR_find and LR_eval.
