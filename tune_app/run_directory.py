@@ -6,6 +6,7 @@ results.jsonl    one line per finished training
 failures.jsonl   one line per training that has no result, and why
 errors/          tracebacks of trials that crashed
 search.json      of a search: the configurations that it tried
+spent.json       of a search: how many trainings it made, and in what time
 report.md, figures/, tables/    drawn from the above
 """
 

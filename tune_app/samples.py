@@ -1,4 +1,5 @@
-"""What a search has tried: its configurations in order, kept in search.json of the run directory.
+"""What a search has tried: its configurations in order, kept in search.json of the run directory,
+and what that took, in spent.json.
 
 A search that was interrupted goes on with the same configurations, so that what was begun is
 finished first; their values, and those of configurations that other sweeps trained, are in the
@@ -9,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import ValidationError
 
@@ -47,6 +48,17 @@ class Sample:
     """Wall time of the search then, over all its launches."""
 
 
+class Spent(NamedTuple):
+    """What a search took, over all its launches."""
+
+    trainings: int = 0
+    training_seconds: float = 0.0
+    """How long these took."""
+
+    seconds: float = 0.0
+    """Wall time."""
+
+
 class Samples:
     """The samples of a search, in the order in which they were chosen."""
 
@@ -57,7 +69,11 @@ class Samples:
             StoreError: when it is damaged.
         """
         self.path = path
+        self.spent_path = path.with_name("spent.json")
         self.all: list[Sample] = []
+        self.last_spent = Spent()
+        """By the end of the last training."""
+
         try:
             self.all = [_read(line) for line in json.loads(path.read_bytes())]
         except FileNotFoundError:
@@ -66,29 +82,43 @@ class Samples:
             raise StoreError(
                 f"{path}: is damaged; without it the search starts anew, from what is trained"
             ) from None
+        try:
+            self.last_spent = Spent(**json.loads(self.spent_path.read_bytes()))
+        except FileNotFoundError:
+            pass  # of an older version
+        except (ValueError, TypeError):
+            raise StoreError(
+                f"{self.spent_path}: is damaged; without it trainings since the end of the last "
+                "sample are not counted"
+            ) from None
 
     def write(self) -> None:
-        """Keep them.
+        """Keep them, and what they took.
 
         Raises:
             OSError: when the run directory cannot be written.
         """
+        self.write_spent()
         text = ",\n".join(json.dumps(_line(sample)) for sample in self.all)
         write_atomically(self.path, f"[\n{text}\n]\n".encode())
+
+    def write_spent(self) -> None:
+        """Keep only what they took: the samples are many, and this changes with each training.
+
+        Raises:
+            OSError: when the run directory cannot be written.
+        """
+        write_atomically(self.spent_path, json.dumps(self.last_spent._asdict()).encode())
 
     @property
     def running(self) -> list[Sample]:
         return [sample for sample in self.all if sample.state == "running"]
 
     @property
-    def spent(self) -> tuple[int, float, float]:
-        """Trainings, their seconds and wall time when the last of them ended."""
-        ended = [sample for sample in self.all if sample.state != "running"]
-        return (
-            max((sample.trainings for sample in ended), default=0),
-            max((sample.training_seconds for sample in ended), default=0.0),
-            max((sample.seconds for sample in ended), default=0.0),
-        )
+    def spent(self) -> Spent:
+        """Until now; at least as much as when the last sample ended."""
+        ends = (Spent(s.trainings, s.training_seconds, s.seconds) for s in self.all)
+        return Spent(*map(max, zip(self.last_spent, *ends, strict=True)))
 
 
 def best(samples: Sequence[Sample], coupled: bool) -> Sample | None:

@@ -13,7 +13,7 @@ from tune_app.curves import Result, short, varied_fields
 from tune_app.plan import Chain, Stored, ToDo, Training
 from tune_app.record import Record, in_a_line
 from tune_app.run_directory import RunDirectory
-from tune_app.samples import Sample, Samples, State, best
+from tune_app.samples import Sample, Samples, Spent, State, best
 from tune_app.search_plan import SearchPlan
 from tune_app.spec import Eval, Find, PointOfRecipe, Sweep
 from tune_app.store import Store, what_is_whole
@@ -60,7 +60,9 @@ class Searching(Record):
         self.num_others = there - len(samples.all)
         """Samples of what the sweep file was before."""
 
-        self.spent = samples.spent
+        if self.num_others:
+            samples.last_spent = Spent()  # it has their trainings too
+        self.spent_before = samples.spent
         self.began = time.monotonic()
         self.interrupted = samples.running
         self.running: list[_Running] = []
@@ -180,22 +182,30 @@ class Searching(Record):
     def why_over(self) -> str:
         """Which budget is spent, in words; nothing while none is."""
         search = self.sweep.search
-        trainings = self.spent[0] + self.num_trained + len(self.asked - self.results.keys())
+        spent = self._spent()
+        trainings = spent.trainings + len(self.asked - self.results.keys())
         if search.num_samples is not None and len(self.samples.all) >= search.num_samples:
             return f"num_samples: {search.num_samples:,}"
         if search.trainings is not None and trainings >= search.trainings:
             return f"trainings: {search.trainings:,}"
-        if self._seconds() >= search.seconds:
+        if spent.seconds >= search.seconds:
             return f"time_budget: {search.time_budget}"
         return ""
 
-    def _seconds(self) -> float:
-        return self.spent[2] + time.monotonic() - self.began
+    def _spent(self) -> Spent:
+        before = self.spent_before
+        return Spent(
+            before.trainings + self.num_trained,
+            before.training_seconds + self.training_seconds,
+            before.seconds + time.monotonic() - self.began,
+        )
 
     # What came of it
 
     def finished(self, result: Result, masks_from_disk: int) -> None:
         super().finished(result, masks_from_disk)
+        self.samples.last_spent = self._spent()
+        self._write(self.samples.write_spent)
         for running in list(self.running):
             running.lacks.discard(result["id"])
             self._end_if_known(running)
@@ -238,9 +248,7 @@ class Searching(Record):
         self.running.remove(running)
         sample = running.sample
         sample.state, sample.value, sample.reason = state, value, reason
-        sample.trainings = self.spent[0] + self.num_trained
-        sample.training_seconds = self.spent[1] + self.training_seconds
-        sample.seconds = self._seconds()
+        sample.trainings, sample.training_seconds, sample.seconds = self._spent()
         self.bilevel.values[sample.configuration] = value
         self._write(self.samples.write)
         self.noted(self._in_words(sample))

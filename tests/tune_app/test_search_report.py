@@ -502,6 +502,17 @@ def test_samples_that_are_missing_or_damaged_are_one_line(searched, capsys, text
     assert capsys.readouterr().err.startswith(f"error: {path}: {message}")
 
 
+def test_a_damaged_count_of_trainings_is_one_line(searched, capsys):
+    path = searched[0] / "spent.json"
+    assert path.exists()  # written with the samples
+    path.write_text('{"trainings": ')
+    assert main([str(searched[0])]) == 2
+    assert capsys.readouterr().err == (
+        f"error: {path}: is damaged; without it trainings since the end of the last sample are not "
+        "counted\n"
+    )
+
+
 def test_sync_logs_what_a_search_trained(searched, capsys, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     run_dir, sweep, samples = searched

@@ -251,3 +251,37 @@ def test_results_can_be_read_while_the_search_asks_for_more(path, tmp_path):
     record.results.disturb = lambda: record.ask(set())
     assert [result["id"] for result in record.in_plan_order()] == [first]
     assert set(record.plan.trainings) > there
+
+
+def test_the_budget_counts_what_an_interrupted_sample_took(path, tmp_path):
+    budget = ("search.num_samples=null", "search.trainings=2")
+    search = train(taken_up(tmp_path, path, *budget))
+    trained = {next(search), next(search)}  # rounds 0 and 1; the sample lacks its evaluation
+    results = read_results(tmp_path, "best")
+    assert {result["id"] for result in results} == trained
+    again = taken_up(tmp_path, path, *budget)
+    assert again.samples.spent.trainings == 2
+    assert again.samples.spent.training_seconds == sum(result["seconds"] for result in results)
+    assert again.samples.spent.seconds > again.samples.spent.training_seconds
+    assert again.why_over() == "trainings: 2"
+
+
+def test_the_budget_counts_what_ended_after_its_sample_had_failed(path, tmp_path):
+    record = taken_up(tmp_path, path, "search.num_samples=1")
+    search = train(record)
+    next(search)
+    [sample] = record.samples.all
+    [evaluation] = record.search_plan.evaluations(sample.configuration)
+    record.failed(evaluation, evaluation.id, "Diverged: loss is nan at step 1")
+    assert (sample.state, sample.trainings) == ("failed", 1)
+    next(search)
+    assert taken_up(tmp_path, path, "search.num_samples=1").samples.spent.trainings == 2
+
+
+def test_the_budget_does_not_count_what_another_sweep_file_took(path, tmp_path):
+    next(train(taken_up(tmp_path, path)))
+    edited = taken_up(tmp_path, path, "train.duration=3it")
+    assert edited.num_others == 1
+    assert edited.samples.spent == (0, 0, 0)
+    next(train(edited))
+    assert taken_up(tmp_path, path, "train.duration=3it").samples.spent.trainings == 1
