@@ -22,6 +22,8 @@ def answer(sweep: Sweep, means: Means) -> str:
     found = cells(sweep, means, round)
     if not is_complete(sweep, found):
         total = len(sweep.find_recipes) * len(sweep.eval_recipes)
+        if total == 1:
+            return "No answer yet: the only configuration has no result of a ticket."
         return (
             f"No answer yet: at no sparsity do all {total} configurations have results; at "
             f"{how_sparse(means, round)} {len(found)} do."

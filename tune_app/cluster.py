@@ -15,6 +15,7 @@ from ray.exceptions import RayError
 from tune_app.console import duration
 from tune_app.credentials import hide_credentials
 from tune_app.spec import Resources
+from tune_app.words import plural
 from tune_app.yaml_source import SpecError
 
 TIMEOUT_S = 10.0
@@ -73,12 +74,12 @@ class Nodes:
     """What no node is large enough for, busy or not."""
 
     def words(self) -> str:
-        parts = [f"{self.number} nodes" if self.number != 1 else "1 node"]
+        parts = [plural(self.number, "node")]
         if self.starting:
             parts.append(f"{self.starting} more starting")
-        for (used, total), name in ((self.cpus, "CPUs"), (self.gpus, "GPUs")):
+        for (used, total), name in ((self.cpus, "CPU"), (self.gpus, "GPU")):
             if total:
-                parts.append(f"{used:g} of {total:g} {name} in use")
+                parts.append(f"{used:g} of {plural(total, name)} in use")
         return ", ".join(parts)
 
 
@@ -158,7 +159,7 @@ class Watch:
         self.over.set()
         self.thread.join(timeout=INTERVAL_S)  # it may ask a head that is away
         hours = self.node_seconds / 3600
-        self.say(f"cluster: at most {self.most} nodes, {hours:.2f} node hours")
+        self.say(f"cluster: at most {plural(self.most, 'node')}, {hours:.2f} node hours")
 
     def _watch(self) -> None:
         last = time.monotonic()

@@ -12,6 +12,7 @@ from rich.text import Text
 from tune_app.curves import Result, label, text, varied_fields
 from tune_app.plan import Chain, Plan, ToDo, Training
 from tune_app.spec import Stage, Sweep
+from tune_app.words import plural
 from tune_app.yaml_source import printable
 
 
@@ -37,9 +38,10 @@ def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
         lines.append(line(row.stage, row.what, *counts))
     lines.append(line("total", "", *totals))
     lines.append("")
+    find = "finds" if len(to_do.chains) == 1 else "find"
     lines.append(
-        f"{'trials':<16}{to_do.num_trials:,} to run: {len(to_do.chains):,} chains that find "
-        f"masks, {len(to_do.evaluations):,} evaluations"
+        f"{'trials':<16}{to_do.num_trials:,} to run: {plural(len(to_do.chains), 'chain')} that "
+        f"{find} masks, {plural(len(to_do.evaluations), 'evaluation')}"
     )
     rounds = (
         "dense" if round == 0 else f"{sweep.prune.sparsity(round):.1%} (round {round})"
@@ -57,20 +59,22 @@ def search_text(sweep: Sweep, num_samples: int) -> str:
     about = f"{sweep.name}: {sweep.model} on {sweep.dataset}. {sweep.description}".rstrip()
     sparsities = ", ".join(f"{sweep.prune.sparsity(round):.1%}" for round in sweep.search_rounds)
     ends = {
-        "samples": search.num_samples and f"{search.num_samples:,} samples ({num_samples:,} tried)",
-        "trainings": search.trainings and f"{search.trainings:,} trainings",
+        "samples": search.num_samples
+        and f"{plural(search.num_samples, 'sample')} ({num_samples:,} tried)",
+        "trainings": search.trainings and plural(search.trainings, "training"),
         "time": search.time_budget,
     }
     seeds = len(sweep.seeds)
     rows = {
-        "looks for": f"the highest {search.metric} at {sparsities}, mean over {seeds} seeds",
+        "looks for": f"the highest {search.metric} at {sparsities}, mean over "
+        f"{plural(seeds, 'seed')}",
         "H_find": _drawn(sweep.find),
         "H_eval": _drawn(sweep.eval),
-        "cost": f"{chain * seeds:,} trainings to find a mask, "
+        "cost": f"{plural(chain * seeds, 'training')} to find a mask, "
         f"{len(sweep.search_rounds) * seeds:,} to evaluate it",
         "ends after": " or ".join(filter(None, ends.values())),
         "then": "the best coupled and the best decoupled configuration over "
-        f"{len(search.report_seeds)} fresh seeds",
+        f"{plural(len(search.report_seeds), 'fresh seed')}",
     }
     lines = [f"{name:<16}{text}" for name, text in rows.items()]
     return "\n".join([printable(about), "", *lines])
@@ -85,13 +89,13 @@ def _drawn(stage: Stage) -> str:
             scale = ", log" if domain.log else ""
             dimensions.append(f"{name} from {domain.min:g} to {domain.max:g}{scale}")
     if stage.points:
-        dimensions.append(f"{len(stage.points):,} points")
+        dimensions.append(plural(len(stage.points), "point"))
     return f"{stage.method}: {'; '.join(dimensions) or 'as train says'}"
 
 
 def how_far(work: Chain | Training, time: int, val_accuracy: float) -> str:
     """Where a trial was given up."""
-    at = f"at round {time}" if isinstance(work, Chain) else f"after {time} epochs"
+    at = f"at round {time}" if isinstance(work, Chain) else f"after {plural(time, 'epoch')}"
     return f"{at} with validation {val_accuracy:.1%}"
 
 

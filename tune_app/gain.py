@@ -17,8 +17,9 @@ from scipy import stats
 from tune_app.bilevel import Configuration
 from tune_app.curves import Result, Statistic, as_json, percent_pruned
 from tune_app.samples import Samples, best
-from tune_app.search_words import number, place
+from tune_app.search_words import place
 from tune_app.spec import Sweep
+from tune_app.words import plural
 
 _CONFIDENCE = 0.95
 _ENOUGH = 6
@@ -135,7 +136,7 @@ def gain(search: Sweep, samples: Samples, comparison: Sweep, results: Iterable[R
         place(search, best(samples.all, coupled).configuration) for coupled in (False, True)
     )
     n, asked = gain.difference.n, len(comparison.seeds)
-    seeds = number(asked, "fresh seed") if n == asked else f"{n} of {asked} fresh seeds"
+    seeds = plural(asked, "fresh seed") if n == asked else f"{n} of {asked} fresh seeds"
     where = f"{percent_pruned(gain.sparsity)} pruned"
     if len(gain.rounds) > 1:
         where = f"the mean over {len(gain.rounds)} sparsities"

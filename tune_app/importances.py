@@ -9,8 +9,9 @@ from optuna.trial import FrozenTrial, create_trial
 
 from tune_app.optuna_study import as_trials, distributions
 from tune_app.samples import Samples
-from tune_app.search_words import complete, number
+from tune_app.search_words import complete
 from tune_app.spec import Sweep
+from tune_app.words import plural
 
 MIN_SAMPLES = 20
 """With 20 samples of a smooth function of 2 or 4 parameters and noise, fANOVA named the right one
@@ -43,7 +44,7 @@ def importances(sweep: Sweep, samples: Samples) -> tuple[dict[str, float], int]:
     ]
     if len(trials) < MIN_SAMPLES:
         raise Unknown(
-            f"{number(len(trials), 'complete sample')} with both H in their search spaces; from "
+            f"{plural(len(trials), 'complete sample')} with both H in their search spaces; from "
             f"fewer than {MIN_SAMPLES} the most important parameter is often named wrongly"
         )
     if len({trial.value for trial in trials}) == 1:

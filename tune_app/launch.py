@@ -27,6 +27,7 @@ from tune_app.record import Record
 from tune_app.run_directory import RunDirectory, provenance
 from tune_app.spec import Sweep, load_sweep
 from tune_app.store import Store, StoreError, what_is_whole
+from tune_app.words import plural
 from tune_app.yaml_source import SpecError, printable
 
 if TYPE_CHECKING:
@@ -415,13 +416,15 @@ def _train(
     of_cores = ""
     if num_cores is not None:
         share = record.training_seconds / (num_cores * wall)
-        of_cores = f", {share:.0%} of {num_cores} cores' time"
+        cores = "1 core's" if num_cores == 1 else f"{num_cores} cores'"
+        of_cores = f", {share:.0%} of {cores} time"
     record.progress.say(
-        f"{record.num_trained:,} trainings in {duration(wall)}: "
+        f"{plural(record.num_trained, 'training')} in {duration(wall)}: "
         f"{duration(record.training_seconds)} of training{of_cores}"
     )
     if record.num_masks_from_disk:
-        record.progress.say(f"{record.num_masks_from_disk:,} masks came from disk, not from memory")
+        masks = plural(record.num_masks_from_disk, "mask")
+        record.progress.say(f"{masks} came from disk, not from memory")
     return went_through
 
 
@@ -465,7 +468,8 @@ def _print_missing(missing: Sequence[Mapping[str, Any]], run_dir: RunDirectory) 
     by_reason: dict[str, list[str]] = defaultdict(list)
     for failure in missing:
         by_reason[failure["reason"]].append(failure["id"])
-    print(f"\n{len(missing):,} trainings have no result:", file=sys.stderr)
+    have = "has" if len(missing) == 1 else "have"
+    print(f"\n{plural(len(missing), 'training')} {have} no result:", file=sys.stderr)
     for reason, ids in by_reason.items():
         more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
         print(f"  {', '.join(ids[:3])}{more}: {reason}", file=sys.stderr)

@@ -17,6 +17,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from tune_app.curves import Point, Statistic, density
 from tune_app.method import method
 from tune_app.spec import Sweep
+from tune_app.words import plural
 
 TEXT, SMALL = 8, 6.5  # points
 WIDTH, _HEIGHT = 2.2, 1.8  # inches of a panel with its labels
@@ -246,8 +247,8 @@ def add_caption(
     fewer = sum(statistic is not None and statistic.n < len(sweep.seeds) for statistic in shown)
     if none or fewer:
         parts.append(
-            f"Incomplete: of {len(shown)} points {none} are missing and {fewer} have fewer than "
-            f"{len(sweep.seeds)} seeds."
+            f"Incomplete: of {plural(len(shown), 'point')} {none} are missing and {fewer} have "
+            f"fewer than {plural(len(sweep.seeds), 'seed')}."
         )
     width, height = figure.get_size_inches()
     lines = textwrap.wrap(" ".join(parts), int(width * 19))

@@ -16,6 +16,7 @@ from typing import Any
 
 from lt_core.config import Recipe
 from tune_app.spec import Kind, Sweep
+from tune_app.words import plural
 
 FORMAT = 1
 """Part of every id; to be raised when the same description gives another result."""
@@ -180,7 +181,7 @@ def make_plan(sweep: Sweep) -> Plan:
         Row(
             "find",
             f"{len(finds)}{f' + {len(constrained)}' if constrained else ''} H_find x "
-            f"{len(seeds)} seeds x {_lengths(chains)} rounds",
+            f"{plural(len(seeds), 'seed')} x {_lengths(chains)}",
             tuple(id for chain in chains for id in chain.ids),
         )
     ]
@@ -190,14 +191,15 @@ def make_plan(sweep: Sweep) -> Plan:
         for training in trainings:
             asked.setdefault(training.id, training)
             requested.append(training.id)
-        rows.append(Row(stage, f"{what} x {len(seeds)} seeds", tuple(requested)))
+        rows.append(Row(stage, f"{what} x {plural(len(seeds), 'seed')}", tuple(requested)))
 
     ask(
         "dense",
         f"{len(evals)} H_eval",
         (ids.dense(eval_, seed) for eval_ in evals for seed in seeds),
     )
-    grid = f"{len(finds)} H_find x {len(evals)} H_eval x {len(rounds)} sparsities"
+    at = plural(len(rounds), "sparsity")
+    grid = f"{len(finds)} H_find x {len(evals)} H_eval x {at}"
     for kind in ("lottery", *sweep.baselines):
         ask(
             kind,
@@ -213,7 +215,7 @@ def make_plan(sweep: Sweep) -> Plan:
     if constrained:
         ask(
             "lpr_constrained",
-            f"{len(constrained)} H_find x {len(evals)} H_eval x {len(rounds)} sparsities",
+            f"{len(constrained)} H_find x {len(evals)} H_eval x {at}",
             (
                 ids.evaluation("lpr_constrained", find, eval_, seed, round, source)
                 for find, source in constrained
@@ -227,9 +229,10 @@ def make_plan(sweep: Sweep) -> Plan:
 
 
 def _lengths(chains: Collection[Chain]) -> str:
-    """`14`, or `13 to 14` where only coupled chains train under their last ticket."""
+    """`14 rounds`, or `13 to 14 rounds` where only coupled chains train under their last ticket."""
     lengths = sorted({len(chain.trainings) for chain in chains})
-    return " to ".join(map(str, dict.fromkeys((lengths[0], lengths[-1]))))
+    longest = plural(lengths[-1], "round")
+    return longest if len(lengths) == 1 else f"{lengths[0]} to {longest}"
 
 
 def what_is_left(plan: Plan, stored: Stored) -> ToDo:

@@ -49,6 +49,7 @@ from tune_app.tables import (
     terminal_table,
 )
 from tune_app.tracking import Tracker, TrackingError, artifact_root, open_command, tracking_uri
+from tune_app.words import plural
 from tune_app.yaml_source import SpecError
 
 _DPI = 200  # print
@@ -124,7 +125,7 @@ def report_results(
     notes = [*notes]
     if missing:
         notes.append(
-            f"{len(missing):,} of {_count(len(plan.trainings), 'training')} without a result: "
+            f"{len(missing):,} of {plural(len(plan.trainings), 'training')} without a result: "
             "listed in report.md under Missing."
         )
     notes += _incomplete(sweep, means)
@@ -295,9 +296,9 @@ def of_plan(planned: Mapping[str, Training], read: Sequence[Result]) -> tuple[Re
     notes = []
     if len(found) < len(read):
         repeats = len(read) - len(found)
-        notes.append(f"{_count(repeats, 'result')} of a training that has a later one: left out.")
+        notes.append(f"{plural(repeats, 'result')} of a training that has a later one: left out.")
     if strangers := found.keys() - planned.keys():
-        notes.append(f"{_count(len(strangers), 'result')} of no training of sweep.yaml: left out.")
+        notes.append(f"{plural(len(strangers), 'result')} of no training of sweep.yaml: left out.")
     # An older version may have written recipes with fewer fields.
     results = (found[id] | t.described() for id, t in planned.items() if id in found)
     return Results(results), notes
@@ -317,7 +318,7 @@ def _emptied(results: Iterable[Result], means: Means) -> list[str]:
             if fraction == 1:
                 rounds[layer].append(round)
     return [
-        f"Layer {layer} has no weight left in {len(at)} of {_count(len(tickets), 'ticket')}, "
+        f"Layer {layer} has no weight left in {len(at)} of {plural(len(tickets), 'ticket')}, "
         f"from {how_sparse(means, min(at))} on."
         for layer, at in rounds.items()
     ]
@@ -325,9 +326,10 @@ def _emptied(results: Iterable[Result], means: Means) -> list[str]:
 
 def _incomplete(sweep: Sweep, means: Means) -> list[str]:
     total = len(sweep.find_recipes) * len(sweep.eval_recipes)
+    have = "has" if total == 1 else "have"
     there = {round: len(cells(sweep, means, round)) for round in sweep.eval_rounds[1:]}
     parts = [
-        f"{how_sparse(means, round)} ({n} of {total} configurations have results)"
+        f"{how_sparse(means, round)} ({n} of {plural(total, 'configuration')} {have} results)"
         for round, n in there.items()
         if n < total
     ]
@@ -410,10 +412,6 @@ def _missing_lines(sweep: Sweep, missing: Iterable[Training]) -> list[str]:
     ]
 
 
-def _count(n: int, noun: str) -> str:
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Report a run; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tune_app.report", description=__doc__)
@@ -443,7 +441,7 @@ def _sync(run_dir: Path, sweep: Sweep, results: Results) -> None:
     uri, commit = tracking_uri(run_dir.parent), read_run(run_dir / "run.json").commit
     tracker = Tracker(uri, sweep, artifact_root(run_dir.parent), commit)
     found = curves(results)
-    print(f"{_count(tracker.log_curves(found), 'curve')} of {len(found):,} had something new")
+    print(f"{plural(tracker.log_curves(found), 'curve')} of {len(found):,} had something new")
     tracker.log_report(run_dir)
     tracker.save_views(found)
     print(f"MLflow: {open_command(uri)}\nthen {tracker.url()}")

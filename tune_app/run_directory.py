@@ -27,6 +27,7 @@ from ruamel.yaml import YAML
 from tune_app.spec import Sweep
 from tune_app.storage import write_atomically
 from tune_app.store import as_line
+from tune_app.words import plural
 
 PACKAGES = ("torch", "ray", "mlflow", "numpy", "pydantic", "scikit-learn")
 
@@ -121,4 +122,5 @@ def _commit() -> str | None:
 
 def _hardware() -> str:
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} cores, {gib:.0f} GiB, {platform.machine()}, {sys.platform}"
+    cores = plural(os.cpu_count() or 0, "core")
+    return f"{cores}, {gib:.0f} GiB, {platform.machine()}, {sys.platform}"

@@ -23,6 +23,7 @@ from tune_app.stopping import was_stopped
 from tune_app.store import Store, StoreError
 from tune_app.ticket_store import start_holder
 from tune_app.trainables import Setting, TicketTrial
+from tune_app.words import plural
 from tune_app.yaml_source import SpecError
 
 _QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -86,8 +87,7 @@ def ray_cluster(
         has = ray.cluster_resources()
         cpus, gpus = int(has.get("CPU", 0)), has.get("GPU", 0)
         problems = [
-            f"`{key}` asks for {asked.cpu} CPUs and {asked.gpu:g} GPUs, "
-            f"this machine has {cpus} and {gpus:g}"
+            f"`{key}` asks for {_words(asked)}, this machine has {cpus} and {gpus:g}"
             for key, asked in resources.items()
             if asked.cpu > cpus or asked.gpu > gpus
         ]
@@ -96,6 +96,12 @@ def ray_cluster(
         yield cpus
     finally:
         ray.shutdown()
+
+
+def _words(resources: Resources) -> str:
+    """`1 CPU and 0.5 GPUs`."""
+    cpus = "1 CPU" if resources.cpu == 1 else f"{resources.cpu} CPUs"
+    return f"{cpus} and {plural(resources.gpu, 'GPU')}"
 
 
 def num_slots(resources: Resources) -> int:

@@ -27,12 +27,13 @@ from tune_app.report import (
 from tune_app.samples import Sample, Samples, best
 from tune_app.search_figures import draw_importances, draw_search, heat_map
 from tune_app.search_plan import plan_of
-from tune_app.search_words import complete, counts, number, place, sparsities
+from tune_app.search_words import complete, counts, place, sparsities
 from tune_app.searching import comparison
 from tune_app.spec import Sweep
 from tune_app.storage import write_atomically
 from tune_app.store import StoreError
 from tune_app.tables import Rows, as_csv, as_markdown
+from tune_app.words import plural
 
 _FIGURES = {
     "search": ("The best so far", draw_search),
@@ -135,7 +136,7 @@ def results_of(run_dir: Path, sweep: Sweep, samples: Samples) -> Results:
 
 def answer(sweep: Sweep, samples: Samples) -> str:
     """One sentence: the best decoupled and the best coupled configuration, and what it claims."""
-    tried = f"Of {number(len(samples.all), 'sample')} and {number(samples.spent[0], 'training')}"
+    tried = f"Of {plural(len(samples.all), 'sample')} and {plural(samples.spent[0], 'training')}"
     done = complete(samples)
     if not done:
         return f"No answer: {counts(samples)}; none is complete."
@@ -144,15 +145,15 @@ def answer(sweep: Sweep, samples: Samples) -> str:
         if top := best(done, coupled):
             n = sum(sample.configuration.coupled == coupled for sample in done)
             found.append(
-                f"the best of {number(n, f'{name} configuration')}, "
+                f"the best of {plural(n, f'{name} configuration')}, "
                 f"{place(sweep, top.configuration)}, reaches validation {100 * top.value:.1f}%"
             )
-    seeds = f"mean over {number(len(sweep.seeds), 'seed')} {sparsities(sweep)}"
+    seeds = f"mean over {plural(len(sweep.seeds), 'seed')} {sparsities(sweep)}"
     optimistic = "the highest of many noisy values is optimistic"
     if len(found) == 1:
         other = "decoupled" if best(done, coupled=True) else "coupled"
         return f"{tried}, {found[0]} ({seeds}; {optimistic}); no {other} one is complete."
-    fresh = number(len(sweep.search.report_seeds), "fresh seed")
+    fresh = plural(len(sweep.search.report_seeds), "fresh seed")
     return (
         f"{tried}, {' and '.join(found)} ({seeds}); {optimistic}, which is why both are trained "
         f"again over {fresh}."
@@ -266,7 +267,7 @@ def _markdown(
     parts += [f"- {note}" for note in report.notes]
     parts += ["\n## Figures\n", *images, "## Tables\n"]
     parts.append(
-        f"Validation accuracy, mean over {number(len(sweep.seeds), 'seed')} {sparsities(sweep)}; "
+        f"Validation accuracy, mean over {plural(len(sweep.seeds), 'seed')} {sparsities(sweep)}; "
         "every sample is in tables/samples.csv.\n"
     )
     parts.append(as_markdown(_best_rows(sweep, samples, _ON_PAGE)))

@@ -5,6 +5,7 @@ from tune_app.bilevel import Configuration
 from tune_app.curves import Result, as_json, percent_pruned, short, varied_fields
 from tune_app.samples import Sample, Samples
 from tune_app.spec import Sweep
+from tune_app.words import plural
 
 
 def place(sweep: Sweep, configuration: Configuration) -> str:
@@ -29,17 +30,12 @@ def counts(samples: Samples) -> str:
     states = [sample.state for sample in samples.all]
     there = (state for state in ("complete", "stopped", "failed", "running") if state in states)
     parts = ", ".join(f"{states.count(state):,} {state}" for state in there)
-    return f"{number(len(states), 'sample')}: {parts}" if states else "no samples"
+    return f"{plural(len(states), 'sample')}: {parts}" if states else "no samples"
 
 
 def complete(samples: Samples) -> list[Sample]:
     """The samples whose value is known in full."""
     return [sample for sample in samples.all if sample.state == "complete"]
-
-
-def number(n: int, noun: str) -> str:
-    """`1 sample`, `2 samples`."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def _json(recipe: Recipe) -> Result:

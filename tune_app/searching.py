@@ -17,6 +17,7 @@ from tune_app.samples import Sample, Samples, Spent, State, best
 from tune_app.search_plan import SearchPlan
 from tune_app.spec import Eval, Find, PointOfRecipe, Sweep
 from tune_app.store import Store, what_is_whole
+from tune_app.words import plural
 
 
 @dataclass
@@ -97,17 +98,20 @@ class Searching(Record):
 
     def about_the_start(self) -> Iterator[str]:
         """What a user is to know as the search begins, or goes on."""
-        if self.num_others:
+        if n := self.num_others:
+            are, they_were = ("is", "it was") if n == 1 else ("are", "they were")
             yield (
-                f"{self.num_others:,} samples are left out: the sweep file was another when they "
-                "were chosen"
+                f"{plural(n, 'sample')} {are} left out: the sweep file was another when "
+                f"{they_were} chosen"
             )
-        if self.num_known:
-            yield f"{self.num_known:,} configurations are known from what other sweeps trained"
-        if self.samples.all:
+        if n := self.num_known:
+            are = "is" if n == 1 else "are"
+            yield f"{plural(n, 'configuration')} {are} known from what other sweeps trained"
+        if n := len(self.samples.all):
+            are = "is" if n == 1 else "are"
             yield (
-                f"{len(self.samples.all):,} samples are there, {len(self.interrupted):,} of them "
-                "begun and to be finished first"
+                f"{plural(n, 'sample')} {are} there, {len(self.interrupted):,} of them begun and "
+                "to be finished first"
             )
         if over := self.why_over():
             yield f"nothing new is tried: {over} is spent"

@@ -94,7 +94,7 @@ def test_a_sweep_is_followed_to_results_as_of_one_machine(
     assert "mean ± std" in done.stdout
     assert f"cluster: Ray at {head.address}, its page at {address}\n" in done.stdout
     assert f"MLflow at sqlite:///{runs}/mlflow.db\n" in done.stdout
-    assert "cluster: 1 node, 0 of 1 CPUs in use\n" in done.stdout
+    assert "cluster: 1 node, 0 of 1 CPU in use\n" in done.stdout
     assert len(done.stderr.splitlines()) == 3  # that it goes on alone, and two commands
     assert same_results(runs, undisturbed)
     sent = Path(head.get_runtime_env_dir_path(), "working_dir_files").glob("_ray_pkg_*/*")

@@ -29,10 +29,10 @@ def test_nodes_are_said_as_they_come(connected):
     with Watch([Resources(cpu=1, gpu=1)], said.append):
         wait_for(lambda: said)
         waits = "none holds a trial (cpu: 1, gpu: 1) yet"
-        assert said == [f"cluster: 2 nodes, 0 of 1 CPUs in use; {waits}"]
+        assert said == [f"cluster: 2 nodes, 0 of 1 CPU in use; {waits}"]
         connected.add_node(num_cpus=2, num_gpus=1, object_store_memory=100_000_000)
         wait_for(lambda: len(said) == 2)
-    assert said[1] == "cluster: 3 nodes, 0 of 3 CPUs in use, 0 of 1 GPUs in use"
+    assert said[1] == "cluster: 3 nodes, 0 of 3 CPUs in use, 0 of 1 GPU in use"
     assert said[2].startswith("cluster: at most 3 nodes, 0.0")
 
 
@@ -65,7 +65,7 @@ def test_what_is_in_use_is_said_when_it_is_more_than_ever(connected):
             wait_for(lambda seen=seconds: watch.node_seconds > seen + 1)
             ray.kill(busy)
             wait_for(lambda: look([]).cpus == (0, 1))
-    assert said[:-1] == [f"cluster: 2 nodes, {number} of 1 CPUs in use" for number in (0, 1)]
+    assert said[:-1] == [f"cluster: 2 nodes, {number} of 1 CPU in use" for number in (0, 1)]
 
 
 def test_a_head_that_does_not_answer_is_asked_now_and_then(monkeypatch):

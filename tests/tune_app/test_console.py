@@ -7,6 +7,7 @@ import pytest
 from tune_app.console import Progress, duration, plan_text
 from tune_app.plan import Stored, make_plan, what_is_left
 from tune_app.spec import load_sweep
+from tune_app.words import plural
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,38 @@ def test_the_plan_adds_up(tiny):
     }
     assert lines[-2] == "trials          35 to run: 3 chains that find masks, 32 evaluations"
     assert lines[-1] == "sparsities      dense, 50.0% (round 1), 75.0% (round 2)"
+
+
+def test_a_plan_of_one_of_each_is_in_the_singular(tiny):
+    one = ("seeds=[0]", "prune.rounds=1", "baselines=[]")
+    lrs = ("find.parameters.lr.values=[0.05]", "eval.parameters.lr.values=[0.2]")
+    sweep = load_sweep(tiny, [*one, *lrs])
+    plan = make_plan(sweep)
+    text = plan_text(sweep, plan, what_is_left(plan, Stored()))
+    assert [row.what for row in plan.rows] == [
+        "1 H_find x 1 seed x 1 round",
+        "1 H_eval x 1 seed",
+        "1 H_find x 1 H_eval x 1 sparsity x 1 seed",
+    ]
+    assert "3 to run: 1 chain that finds masks, 2 evaluations\n" in text
+    without_dense = what_is_left(plan, Stored(frozenset([plan.evaluations[0].id])))
+    assert "that finds masks, 1 evaluation\n" in plan_text(sweep, plan, without_dense)
+
+
+@pytest.mark.parametrize(
+    ("n", "noun", "words"),
+    [
+        (0, "seed", "0 seeds"),
+        (1, "seed", "1 seed"),
+        (1024, "training", "1,024 trainings"),
+        (1, "sparsity", "1 sparsity"),
+        (2, "sparsity", "2 sparsities"),
+        (1.0, "GPU", "1 GPU"),
+        (0.25, "GPU", "0.25 GPUs"),
+    ],
+)
+def test_numbers_have_their_noun(n, noun, words):
+    assert plural(n, noun) == words
 
 
 def test_away_from_a_terminal_each_training_is_a_plain_line(tiny):

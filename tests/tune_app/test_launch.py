@@ -241,7 +241,7 @@ BAD = {
     "too many cores": ([GRID, "resources_per_trial.cpu=1000"], "asks for 1000 CPUs"),
     "too many GPUs for a chain": (
         [GRID, "find.resources.gpu=1000"],
-        "error: `find.resources` asks for 1 CPUs and 1000 GPUs, this machine has ",
+        "error: `find.resources` asks for 1 CPU and 1000 GPUs, this machine has ",
     ),
     "no cluster": (
         [GRID, "--address", "127.0.0.1:1"],

@@ -144,6 +144,11 @@ def test_the_answer_of_a_grid_of_one(tmp_path):
         "fig3 is not drawn: the grid is one coupled configuration.",
     )
 
+    keep(tmp_path, lambda result: result["round"] == 0)
+    report = write_report(tmp_path)
+    assert report.answer == "No answer yet: the only configuration has no result of a ticket."
+    assert "round 4 (0 of 1 configuration has results)." in report.notes[1]
+
 
 def test_an_incomplete_sparsity_gives_no_answer(run_dir):
     keep(run_dir, lambda result: not (result["round"] == 4 and is_cell(result, 0.1, 0.5)))

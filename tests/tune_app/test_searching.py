@@ -19,6 +19,7 @@ from tiny_sweep import (
     wait_until,
 )
 
+from tune_app.console import search_text
 from tune_app.store import Store
 
 
@@ -228,6 +229,26 @@ def test_a_search_with_an_interrupted_sample_is_not_over(path, tmp_path):
     assert again.why_over() == "num_samples: 1" and not again.is_over()
     assert len(list(train(again))) == 3  # round 0 is reported once more
     assert taken_up(tmp_path, path, "search.num_samples=1").is_over()
+
+
+def test_a_search_of_one_of_each_is_told_in_the_singular(path, tmp_path):
+    one = ("search.num_samples=1", "search.trainings=1", "search.report_seeds=[10]")
+    record = taken_up(tmp_path, path, *one, "prune.rounds=1")
+    text = search_text(record.sweep, 0)
+    assert "looks for       the highest val_accuracy at 50.0%, mean over 1 seed\n" in text
+    assert "cost            1 training to find a mask, 1 to evaluate it\n" in text
+    assert "ends after      1 sample (0 tried) or 1 training\n" in text
+    assert text.endswith("configuration over 1 fresh seed")
+
+    next(train(record))
+    again = taken_up(tmp_path, path, *one, "prune.rounds=1")
+    assert next(again.about_the_start()) == (
+        "1 sample is there, 1 of them begun and to be finished first"
+    )
+    edited = taken_up(tmp_path, path, "train.duration=3it")
+    assert list(edited.about_the_start()) == [
+        "1 sample is left out: the sweep file was another when it was chosen"
+    ]
 
 
 class Disturbed(dict):

@@ -183,7 +183,7 @@ def same_results(runs: Path, others: Path) -> bool:
 
 
 def num_trained(stderr: str) -> int:
-    return int(re.search(r"^(\d+) trainings in", stderr, re.MULTILINE)[1])
+    return int(re.search(r"^(\d+) trainings? in", stderr, re.MULTILINE)[1])
 
 
 class Files:

@@ -1,0 +1,9 @@
+"""Numbers in words for people."""
+
+
+def plural(n: float, noun: str) -> str:
+    """`1 seed`, `3 seeds`, `1,024 trainings`, `2 sparsities`, `0.5 GPUs`."""
+    number = f"{n:,}" if isinstance(n, int) else f"{n:g}"
+    if n == 1:
+        return f"{number} {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
