@@ -2,7 +2,7 @@
 
 import math
 
-from tune_app.curves import (
+from tune_app.results.curves import (
     Cell,
     Means,
     best,

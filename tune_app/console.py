@@ -9,8 +9,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tune_app.curves import Result, label, text, varied_fields
 from tune_app.plan import Chain, Plan, ToDo, Training
+from tune_app.results.curves import Result, label, text, varied_fields
 from tune_app.spec import Stage, Sweep
 from tune_app.words import plural
 from tune_app.yaml_source import printable

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from lt_core.config import Recipe
-from tune_app.curves import Curve, Result, canonical, label, text
+from tune_app.results.curves import Curve, Result, canonical, label, text
 from tune_app.spec import Sweep
 
 if TYPE_CHECKING:

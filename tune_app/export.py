@@ -30,7 +30,10 @@ from typing import TYPE_CHECKING, Any
 from tune_app import tracking
 from tune_app.credentials import hide_credentials
 from tune_app.curve_runs import finished_ms, run_params
-from tune_app.curves import (
+from tune_app.exit_codes import BAD_INPUT, INTERRUPTED, OK, SOME_FAILED
+from tune_app.plan import Plan, Training
+from tune_app.report import RunError, of_plan, read_results, read_run_dir, read_sweep
+from tune_app.results.curves import (
     KIND_NAMES,
     Curve,
     Result,
@@ -41,10 +44,7 @@ from tune_app.curves import (
     short,
     varied_fields,
 )
-from tune_app.exit_codes import BAD_INPUT, INTERRUPTED, OK, SOME_FAILED
-from tune_app.plan import Plan, Training
-from tune_app.report import RunError, of_plan, read_results, read_run_dir, read_sweep
-from tune_app.run_directory import provenance
+from tune_app.results.run_directory import provenance
 from tune_app.spec import Resources, Sweep
 from tune_app.store import Missing, Store, StoreError
 from tune_app.tracking import Tracker, TrackingError, artifact_root, open_command, tracking_uri

@@ -13,23 +13,6 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tune_app.curves import (
-    KIND_NAMES,
-    Means,
-    Result,
-    Results,
-    Statistic,
-    as_json,
-    canonical,
-    comparisons,
-    curve_key,
-    density,
-    how_sparse,
-    lpr_pairs,
-    percent_pruned,
-    short,
-    varied_fields,
-)
 from tune_app.panels import (
     BAND,
     FAINT_BAND,
@@ -50,6 +33,23 @@ from tune_app.panels import (
     scale_percent,
     scale_sparsity,
     set_title,
+)
+from tune_app.results.curves import (
+    KIND_NAMES,
+    Means,
+    Result,
+    Results,
+    Statistic,
+    as_json,
+    canonical,
+    comparisons,
+    curve_key,
+    density,
+    how_sparse,
+    lpr_pairs,
+    percent_pruned,
+    short,
+    varied_fields,
 )
 from tune_app.spec import Sweep
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from tune_app.bilevel import Configuration
-from tune_app.curves import Result, Statistic, as_json, percent_pruned
+from tune_app.results.curves import Result, Statistic, as_json, percent_pruned
 from tune_app.samples import Samples, best
 from tune_app.search_words import place
 from tune_app.spec import Sweep

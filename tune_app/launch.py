@@ -21,10 +21,10 @@ from tune_app import exit_codes, ray_settings, submit
 from tune_app.claims import Claims
 from tune_app.console import Progress, duration, plan_text, search_text
 from tune_app.credentials import hide_credentials
-from tune_app.curves import Results
 from tune_app.plan import Plan, Stored, ToDo, make_plan, what_is_left, without
 from tune_app.record import Record
-from tune_app.run_directory import RunDirectory, provenance
+from tune_app.results.curves import Results
+from tune_app.results.run_directory import RunDirectory, provenance
 from tune_app.spec import Sweep, load_sweep
 from tune_app.store import Store, StoreError, what_is_whole
 from tune_app.words import plural

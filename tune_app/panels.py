@@ -14,8 +14,8 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from tune_app.curves import Point, Statistic, density
-from tune_app.method import method
+from tune_app.results.curves import Point, Statistic, density
+from tune_app.results.method import method
 from tune_app.spec import Sweep
 from tune_app.words import plural
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tune_app.console import Progress
-from tune_app.curves import Result
 from tune_app.plan import Chain, Plan, Training
-from tune_app.run_directory import RunDirectory
+from tune_app.results.curves import Result
+from tune_app.results.run_directory import RunDirectory
 
 
 class Record:

@@ -19,7 +19,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tune_app.answer import answer
 from tune_app.console import duration
-from tune_app.curves import (
+from tune_app.exit_codes import BAD_INPUT, OK
+from tune_app.figures import FIGURES, NotDrawn
+from tune_app.plan import Plan, Training, make_plan
+from tune_app.results.curves import (
     KIND_NAMES,
     Means,
     Point,
@@ -33,10 +36,7 @@ from tune_app.curves import (
     short,
     varied_fields,
 )
-from tune_app.exit_codes import BAD_INPUT, OK
-from tune_app.figures import FIGURES, NotDrawn
-from tune_app.method import method
-from tune_app.plan import Plan, Training, make_plan
+from tune_app.results.method import method
 from tune_app.spec import Sweep, load_sweep
 from tune_app.storage import write_atomically
 from tune_app.tables import (

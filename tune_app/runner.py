@@ -15,8 +15,8 @@ from ray.exceptions import OutOfMemoryError
 
 from lt_core.data import DataSet
 from tune_app.cluster import Watch, connect, has_idle_gpu
-from tune_app.curves import Result
 from tune_app.plan import Chain, Training
+from tune_app.results.curves import Result
 from tune_app.search import PlanSearch, StartAll
 from tune_app.spec import Resources, Sweep
 from tune_app.stopping import was_stopped

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tune_app.curves import Curve, Result, as_json, lpr_pairs, short, text
+from tune_app.results.curves import Curve, Result, as_json, lpr_pairs, short, text
 from tune_app.spec import Sweep
 
 TAG_PREFIX = "mlflow.sharedViewState.sweep-"

@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from lt_core.config import Recipe
-from tune_app.curves import short, text
 from tune_app.figures import NotDrawn
 from tune_app.importances import Unknown, importances
-from tune_app.method import method
 from tune_app.panels import GREY, SMALL, TEXT, add_legend, new_page
+from tune_app.results.curves import short, text
+from tune_app.results.method import method
 from tune_app.samples import Sample, Samples, best
 from tune_app.search_words import complete, counts, sparsities
 from tune_app.spec import Stage, Sweep, at_point, points

@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from lt_core.config import Recipe
 from tune_app.bilevel import Configuration
-from tune_app.curves import canonical
 from tune_app.plan import Chain, Ids, Plan, Training, chain_to
+from tune_app.results.curves import canonical
 from tune_app.spec import Sweep
 from tune_app.store import as_line
 

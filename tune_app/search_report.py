@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tune_app.console import duration
-from tune_app.curves import Results, short, text, varied_fields
 from tune_app.gain import gain, gain_csv, gains
-from tune_app.method import method
 from tune_app.optuna_study import write_study
 from tune_app.plan import make_plan
 from tune_app.report import (
@@ -24,6 +22,8 @@ from tune_app.report import (
     read_results,
     read_run,
 )
+from tune_app.results.curves import Results, short, text, varied_fields
+from tune_app.results.method import method
 from tune_app.samples import Sample, Samples, best
 from tune_app.search_figures import draw_importances, draw_search, heat_map
 from tune_app.search_plan import plan_of

@@ -2,7 +2,7 @@
 
 from lt_core.config import Recipe
 from tune_app.bilevel import Configuration
-from tune_app.curves import Result, as_json, percent_pruned, short, varied_fields
+from tune_app.results.curves import Result, as_json, percent_pruned, short, varied_fields
 from tune_app.samples import Sample, Samples
 from tune_app.spec import Sweep
 from tune_app.words import plural

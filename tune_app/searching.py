@@ -9,10 +9,10 @@ from lt_core.config import Recipe
 from lt_core.train import Diverged
 from tune_app.bilevel import Bilevel, Configuration
 from tune_app.console import Progress, how_far
-from tune_app.curves import Result, short, varied_fields
 from tune_app.plan import Chain, Stored, ToDo, Training
 from tune_app.record import Record, in_a_line
-from tune_app.run_directory import RunDirectory
+from tune_app.results.curves import Result, short, varied_fields
+from tune_app.results.run_directory import RunDirectory
 from tune_app.samples import Sample, Samples, Spent, State, best
 from tune_app.search_plan import SearchPlan
 from tune_app.spec import Eval, Find, PointOfRecipe, Sweep

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from tune_app import exit_codes
 from tune_app.console import duration
 from tune_app.credentials import hide_credentials
-from tune_app.run_directory import resolved
+from tune_app.results.run_directory import resolved
 from tune_app.spec import Sweep
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tune_app.curves import (
+from tune_app.results.curves import (
     KIND_NAMES,
     Means,
     Point,

@@ -26,7 +26,7 @@ from tune_app.curve_runs import (
     table_columns,
     varied_params,
 )
-from tune_app.curves import Curve
+from tune_app.results.curves import Curve
 from tune_app.saved_views import TAG_PREFIX, saved_views, view_tags
 from tune_app.spec import Sweep
 

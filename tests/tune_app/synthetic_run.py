@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tune_app.curves import as_json
 from tune_app.plan import make_plan
+from tune_app.results.curves import as_json
 from tune_app.spec import Sweep, load_sweep
 
 SWEEP = """\

@@ -22,10 +22,10 @@ from lt_core.data.batches import Batches
 from lt_core.mask import PackedMask, unpack
 from lt_core.train import accuracy
 from tune_app import export
-from tune_app.curves import Results
 from tune_app.plan import make_plan
 from tune_app.report import RunError
-from tune_app.run_directory import RunDirectory, provenance, resolved
+from tune_app.results.curves import Results
+from tune_app.results.run_directory import RunDirectory, provenance, resolved
 from tune_app.searching import comparison
 from tune_app.spec import load_sweep
 from tune_app.store import Store

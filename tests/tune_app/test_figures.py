@@ -6,8 +6,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from synthetic_run import SWEEP, synthetic_results
 
-from tune_app.curves import Results
 from tune_app.figures import FIGURES, NotDrawn, fig1, fig2, fig3, fig6, fig7, fig9, fig_a3
+from tune_app.results.curves import Results
 from tune_app.spec import load_sweep
 
 LR = "lr: {values: [0.1, 0.5]}"

@@ -8,7 +8,7 @@ import pytest
 from tune_app.console import Progress
 from tune_app.plan import make_plan
 from tune_app.record import Record
-from tune_app.run_directory import RunDirectory
+from tune_app.results.run_directory import RunDirectory
 from tune_app.spec import load_sweep
 
 

@@ -8,8 +8,8 @@ from mlflow import MlflowClient
 from synthetic_run import SWEEP, synthetic_results, write_run
 
 from tune_app.answer import answer
-from tune_app.curves import mean_curves
 from tune_app.report import main, write_report
+from tune_app.results.curves import mean_curves
 from tune_app.spec import load_sweep
 
 LR = "lr: {values: [0.1, 0.5]}"

@@ -4,7 +4,7 @@ import zlib
 
 import pytest
 
-from tune_app.curves import curves
+from tune_app.results.curves import curves
 from tune_app.saved_views import saved_views, view_tags
 from tune_app.spec import load_sweep
 

@@ -7,11 +7,11 @@ from optuna.trial import TrialState
 from synthetic_run import synthetic_results, write_run
 
 from tune_app.bilevel import Configuration
-from tune_app.curves import Statistic
 from tune_app.figures import NotDrawn
 from tune_app.gain import _interval, gain, gain_csv, gains
 from tune_app.importances import MIN_SAMPLES, Unknown, importances
 from tune_app.report import main, write_report
+from tune_app.results.curves import Statistic
 from tune_app.samples import Sample, Samples
 from tune_app.search_figures import draw_importances, draw_search, heat_map
 from tune_app.search_report import answer, report_search

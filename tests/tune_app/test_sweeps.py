@@ -10,7 +10,7 @@ from tiny_sweep import Files
 from lt_core import data
 from tune_app.plan import make_plan
 from tune_app.report import write_report
-from tune_app.run_directory import RunDirectory, provenance
+from tune_app.results.run_directory import RunDirectory, provenance
 from tune_app.spec import Sweep, load_sweep
 from tune_app.store import Store
 from tune_app.trainables import Setting, Worker

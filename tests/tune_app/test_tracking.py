@@ -17,7 +17,7 @@ import pytest
 
 from tune_app import tracking
 from tune_app.curve_runs import curve_id, points, table_columns
-from tune_app.curves import curves
+from tune_app.results.curves import curves
 from tune_app.spec import load_sweep
 from tune_app.tracking import Tracker, TrackingError, open_command, tracking_uri
 

@@ -8,7 +8,7 @@ from tiny_sweep import Files
 from lt_core import data
 from tune_app.console import Progress
 from tune_app.plan import Chain
-from tune_app.run_directory import RunDirectory
+from tune_app.results.run_directory import RunDirectory
 from tune_app.samples import Samples
 from tune_app.searching import Searching
 from tune_app.spec import load_sweep

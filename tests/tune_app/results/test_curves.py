@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_run import SWEEP, synthetic_results
 
-from tune_app.curves import (
+from tune_app.results.curves import (
     Statistic,
     best,
     canonical,
@@ -246,7 +246,7 @@ def test_a_round_is_compared_once_each_configuration_has_a_result(sweep_of):
 
 
 def test_importing_curves_is_light():
-    code = "import sys, tune_app.curves; print(*sys.modules)"
+    code = "import sys, tune_app.results.curves; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
-    assert "tune_app.curves" in loaded.split()
+    assert "tune_app.results.curves" in loaded.split()
     assert not {"matplotlib", "torch", "ray", "mlflow"} & set(loaded.split())

@@ -3,8 +3,8 @@
 import json
 import re
 
-from tune_app import run_directory
-from tune_app.run_directory import RunDirectory, provenance
+from tune_app.results import run_directory
+from tune_app.results.run_directory import RunDirectory, provenance
 from tune_app.spec import load_sweep
 
 

@@ -1,0 +1,1 @@
+"""Results: their type, the directory they lie in, curves over them."""
