@@ -91,9 +91,16 @@ def warm_ray() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def launch(warm_ray: str, shared) -> Launch:
-    """Run a launch's command line in this process, on a Ray that is there already."""
-    from tiny_sweep import launch_here, new_mlflow_database
+def mlflow_database(shared) -> Path:
+    """A SQLite file with MLflow's tables, which take seconds to create; not to be changed."""
+    from tune_app.tracking import connect
 
-    database = shared("mlflow", new_mlflow_database) / "mlflow.db"
-    return partial(launch_here, warm_ray, database)
+    return shared("mlflow", lambda folder: connect(f"sqlite:///{folder}/mlflow.db")) / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def launch(warm_ray: str, mlflow_database: Path) -> Launch:
+    """Run a launch's command line in this process, on a Ray that is there already."""
+    from tiny_sweep import launch_here
+
+    return partial(launch_here, warm_ray, mlflow_database)

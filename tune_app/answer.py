@@ -10,9 +10,8 @@ from tune_app.results.curves import (
     how_sparse,
     is_complete,
     most_complete_round,
-    short,
-    varied_fields,
 )
+from tune_app.results.words import short, varied_fields
 from tune_app.spec import Sweep
 
 

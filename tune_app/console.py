@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tune_app.plan import Chain, Plan, ToDo, Training
-from tune_app.results.curves import Result, label, text, varied_fields
+from tune_app.results.result import Result
+from tune_app.results.words import label, text, varied_fields
 from tune_app.spec import Stage, Sweep
 from tune_app.words import plural
 from tune_app.yaml_source import printable
@@ -160,9 +161,8 @@ class Progress:
         if self.num_trainings is not None:
             counter = f"{self.num_done:>{len(str(self.num_trainings))}}/{self.num_trainings}"
         self.last = (
-            f"[{counter}] {self._curve(result['kind'], result['find'], result['eval'])} "
-            f"seed {result['seed']}  {result['sparsity']:.1%} pruned  "
-            f"val {result['val_accuracy']:.1%}  {duration(result['seconds'])}"
+            f"[{counter}] {self._words(result)}  {result.sparsity:.1%} pruned  "
+            f"val {result.val_accuracy:.1%}  {duration(result.seconds)}"
         )
         if not self.console.is_terminal:
             self.say(self.last + ("" if self.num_trainings is None else f"  eta {self.eta()}"))
@@ -188,15 +188,11 @@ class Progress:
         """Seconds since the first trial started."""
         return 0.0 if self.first_start is None else time.monotonic() - self.first_start
 
-    def _words(self, work: Chain | Training) -> str:
-        if isinstance(work, Chain):
-            return f"chain {label(dict(work.find), self.varied)} seed {work.seed}"
-        find = work.find and dict(work.find)
-        return f"{self._curve(work.kind, find, dict(work.eval))} seed {work.seed}"
-
-    def _curve(self, kind: str, find: Result | None, eval_: Result) -> str:
-        found = f"find {label(find, self.varied)} " if find else ""
-        return f"{kind} {found}eval {label(eval_, self.varied)}"
+    def _words(self, of: Chain | Training | Result) -> str:
+        if isinstance(of, Chain):
+            return f"chain {label(of.find, self.varied)} seed {of.seed}"
+        found = f"find {label(of.find, self.varied)} " if of.find else ""
+        return f"{of.kind} {found}eval {label(of.eval, self.varied)} seed {of.seed}"
 
     def _panel(self) -> Group:
         counts = Table.grid(padding=(0, 2))

@@ -2,11 +2,13 @@
 
 import dataclasses
 import hashlib
+import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from lt_core.config import Recipe
-from tune_app.results.curves import Curve, Result, canonical, label, text
+from tune_app.results.curves import Curve
+from tune_app.results.result import Result
+from tune_app.results.words import label, text
 from tune_app.spec import Sweep
 
 if TYPE_CHECKING:
@@ -22,15 +24,24 @@ def evaluated(sweep: Sweep, curve: Curve) -> Curve:
     than its neighbours have bends away from them.
     """
     rounds = sweep.eval_rounds
-    results = tuple(result for result in curve.results if result["round"] in rounds)
+    results = tuple(result for result in curve.results if result.round in rounds)
     return dataclasses.replace(curve, results=results)
 
 
-def curve_id(sweep: Sweep, curve: Curve) -> str:
-    """The same for curves of the same results, whichever sweep asks for them."""
+def curve_tag(sweep: Sweep, curve: Curve) -> str:
+    """The tag by which a curve's run is found again in MLflow: the only place that makes it.
+
+    It is the same for curves of the same results, whichever sweep asks for them. A curve whose tag
+    changed would be logged once more, so fields at their defaults are left out: a new one changes
+    no tag.
+    """
+    key = curve.key
     determines = {
-        "setting": [sweep.model, sweep.dataset, curve.kind, curve.seed],
-        "recipes": [_essence(recipe) for recipe in (curve.find, curve.lpr_find, curve.eval)],
+        "setting": [sweep.model, sweep.dataset, key.kind, curve.seed],
+        "recipes": [
+            recipe and recipe.model_dump(mode="json", exclude_defaults=True)
+            for recipe in (key.find, key.lpr_find, key.eval)
+        ],
         "prune": sweep.prune.model_dump(
             mode="json", exclude_defaults=True, exclude={"rounds", "final_sparsity"}
         ),
@@ -38,41 +49,34 @@ def curve_id(sweep: Sweep, curve: Curve) -> str:
     }
     if determines["rewind"]:
         determines["rewind_from"] = sweep.eval.rewind_from
-    return hashlib.sha256(canonical(determines).encode()).hexdigest()[:16]
-
-
-def _essence(recipe: Result | None) -> Result | None:
-    """The fields that are not at their default: a new field that does nothing changes no id."""
-    return recipe and Recipe.model_validate_json(canonical(recipe)).model_dump(
-        mode="json", exclude_defaults=True
-    )
+    return hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def run_name(sweep: Sweep, curve: Curve) -> str:
     """In the words of what varies: `lottery find lr 0.1 -> eval lr 0.5 seed 0`."""
-    found = ""
-    if curve.find is not None:
+    key, found = curve.key, ""
+    if key.find is not None:
         names = sweep.find.varied
-        lpr = f" lpr of {label(curve.lpr_find, names)}" if curve.lpr_find else ""
-        found = f"find {label(curve.find, names)}{lpr} -> "
-    eval_ = label(curve.eval, sweep.eval.varied)
-    return f"{curve.kind} {found}eval {eval_} seed {curve.seed}"
+        lpr = f" lpr of {label(key.lpr_find, names)}" if key.lpr_find else ""
+        found = f"find {label(key.find, names)}{lpr} -> "
+    eval_ = label(key.eval, sweep.eval.varied)
+    return f"{key.kind} {found}eval {eval_} seed {curve.seed}"
 
 
 def run_params(sweep: Sweep, curve: Curve) -> dict[str, str]:
     """Parameters to filter and group runs by; those of `find` only where there is one."""
-    coupled = curve.lpr_find is None and curve.find in (None, curve.eval)
+    key = curve.key
     groups = {
         "prune": sweep.prune.model_dump(mode="json", exclude={"rounds", "final_sparsity"}),
         "rewind": sweep.rewind.model_dump(mode="json") | {"from": sweep.eval.rewind_from},
-        "find": curve.find or {},
-        "lpr_find": curve.lpr_find or {},
-        "eval": curve.eval,
+        "find": dict(key.find or {}),
+        "lpr_find": dict(key.lpr_find or {}),
+        "eval": dict(key.eval),
     }
     return {
-        "kind": curve.kind,
+        "kind": key.kind,
         "seed": str(curve.seed),
-        "coupled": "yes" if coupled else "no",
+        "coupled": "yes" if key.coupled else "no",
         "model": sweep.model,
         "dataset": sweep.dataset,
         **{f"{group}.{name}": text(v) for group, its in groups.items() for name, v in its.items()},
@@ -96,13 +100,13 @@ def points(sweep: Sweep, results: Iterable[Result]) -> Iterator["Metric"]:
 
     columns = _accuracy_columns(sweep)
     for result in results:
-        finished, step = finished_ms(result), round(1e6 * result["sparsity"])
+        finished, step = finished_ms(result), round(1e6 * result.sparsity)
         for name in ("test_accuracy", "val_accuracy", "sparsity", "train_loss"):
-            yield Metric(name, result[name], finished, step)
-        for layer, pruned in result["lpr"].items():
+            yield Metric(name, getattr(result, name), finished, step)
+        for layer, pruned in result.lpr.items():
             yield Metric(f"lpr/{layer}", pruned, finished, step)
-        if result["round"] in columns:
-            yield Metric(columns[result["round"]], result["test_accuracy"], finished, 0)
+        if result.round in columns:
+            yield Metric(columns[result.round], result.test_accuracy, finished, 0)
 
 
 def table_columns(sweep: Sweep) -> list[str]:
@@ -124,4 +128,4 @@ def _accuracy_columns(sweep: Sweep) -> dict[int, str]:
 
 def finished_ms(result: Result) -> int:
     """When the training ended: milliseconds, as MLflow counts time."""
-    return round(1000 * result["finished_at"])
+    return round(1000 * result.finished_at)

@@ -32,19 +32,17 @@ from tune_app.credentials import hide_credentials
 from tune_app.curve_runs import finished_ms, run_params
 from tune_app.exit_codes import BAD_INPUT, INTERRUPTED, OK, SOME_FAILED
 from tune_app.plan import Plan, Training
-from tune_app.report import RunError, of_plan, read_results, read_run_dir, read_sweep
+from tune_app.report import RunError, read_results, read_run_dir, read_sweep
 from tune_app.results.curves import (
-    KIND_NAMES,
     Curve,
-    Result,
     Results,
     best,
     cells,
     percent_pruned,
-    short,
-    varied_fields,
 )
+from tune_app.results.result import Result, described
 from tune_app.results.run_directory import provenance
+from tune_app.results.words import KIND_NAMES, short, varied_fields
 from tune_app.spec import Resources, Sweep
 from tune_app.store import Missing, Store, StoreError
 from tune_app.tracking import Tracker, TrackingError, artifact_root, open_command, tracking_uri
@@ -121,7 +119,7 @@ def _export(options: argparse.Namespace, command: str) -> int:
         result = winner(sweep, results, nearest_round(sweep, results, options.at))
     else:
         result = _result_of(options.id, run_dir, plan, results)
-    training = plan.trainings[result["id"]]
+    training = plan.trainings[result.id]
     out = options.out or run_dir / "export" / training.id
     print(_described(sweep, result), flush=True)
 
@@ -164,7 +162,7 @@ def _read(run_dir: Path, id: str | None) -> tuple[Path, Sweep, "Plan | SearchPla
             samples = read_samples(run_dir)
             plan = plan_of(sweep, (sample.configuration for sample in samples.all))
             if id in plan.trainings or not beside.is_dir():
-                results, _ = of_plan(plan.trainings, read_results(run_dir / "results.jsonl"))
+                results, _ = read_results(run_dir / "results.jsonl", plan.trainings)
                 return run_dir, sweep, plan, results
         print(f"a search: of its best configurations, trained over fresh seeds in {beside}")
         run_dir = beside
@@ -208,14 +206,14 @@ def winner(sweep: Sweep, results: Results, round: int) -> Result:
     of_cell = (
         result
         for result in results
-        if (result["kind"], result["round"]) == ("lottery", round)
-        and (result["find"], result["eval"]) == (cell.find, cell.eval)
+        if (result.kind, result.round) == ("lottery", round)
+        and (result.find, result.eval) == (cell.find, cell.eval)
     )
-    return max(of_cell, key=lambda result: result["val_accuracy"])
+    return max(of_cell, key=lambda result: result.val_accuracy)
 
 
 def _result_of(id: str, run_dir: Path, plan: "Plan | SearchPlan", results: Results) -> Result:
-    found = {result["id"]: result for result in results}
+    found = {result.id: result for result in results}
     if id in found:
         return found[id]
     if id in plan.trainings:
@@ -228,11 +226,15 @@ def _result_of(id: str, run_dir: Path, plan: "Plan | SearchPlan", results: Resul
 
 def _described(sweep: Sweep, result: Result) -> str:
     varied = varied_fields(sweep)
-    recipes = (("find", "found at"), ("lpr_find", "with the LPR of"), ("eval", "trained at"))
-    parts = [f"{words} {short(result[r], varied)}" for r, words in recipes if result[r]]
+    recipes = (
+        ("found at", result.find),
+        ("with the LPR of", result.lpr_find),
+        ("trained at", result.eval),
+    )
+    parts = [f"{words} {short(recipe, varied)}" for words, recipe in recipes if recipe]
     return (
-        f"{KIND_NAMES[result['kind']]} at {percent_pruned(result['sparsity'])} pruned (round "
-        f"{result['round']}), {', '.join(parts)}, seed {result['seed']}: training {result['id']}"
+        f"{KIND_NAMES[result.kind]} at {percent_pruned(result.sparsity)} pruned (round "
+        f"{result.round}), {', '.join(parts)}, seed {result.seed}: training {result.id}"
     )
 
 
@@ -325,7 +327,7 @@ def _recipe(
     mean, std = (value.flatten().tolist() for value in data.mean_and_std)
     accuracies = ("val_accuracy", "test_accuracy")
     return {
-        **training.described(),
+        **described(training),
         "ticket": training.ticket,
         "model": sweep.model,
         "dataset": sweep.dataset,
@@ -334,7 +336,7 @@ def _recipe(
         "sparsity": evaluation.sparsity,
         "lpr": evaluation.lpr,
         **{name: getattr(evaluation, name) for name in accuracies},
-        "recorded": {name: result[name] for name in accuracies},
+        "recorded": {name: getattr(result, name) for name in accuracies},
         "precision": evaluation.precision,
         "seconds": evaluation.seconds,
         "input": {"shape": list(data.image_shape), "mean": mean, "std": std},
@@ -496,15 +498,12 @@ def _log(
     """Log it in the experiment of the sweep; the exit code."""
     runs = run_dir.resolve().parent
     uri = tracking_uri(runs)
-    curve = Curve(
-        result["kind"], result["find"], result["eval"], result["seed"], (), result["lpr_find"]
-    )
-    params = run_params(sweep, curve) | {
+    params = run_params(sweep, Curve(result.curve, result.seed, ())) | {
         "kind": "export",
-        "exported kind": result["kind"],
-        "training": result["id"],
+        "exported kind": result.kind,
+        "training": result.id,
         "ticket": recipe["ticket"] or "none",
-        "round": str(result["round"]),
+        "round": str(result.round),
         "precision": recipe["precision"],
     }
     metrics = {
@@ -512,7 +511,7 @@ def _log(
     }
     try:
         tracker = Tracker(uri, sweep, artifact_root(runs), recipe["commit"])
-        name, place = tracker.log_export(result["id"], params, metrics, finished_ms(result), model)
+        name, place = tracker.log_export(result.id, params, metrics, finished_ms(result), model)
     except TrackingError as error:
         print(
             f"not logged in MLflow: {error}. The files are whole; the same command logs them",

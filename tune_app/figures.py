@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lt_core.config import Recipe
 from tune_app.panels import (
     BAND,
     FAINT_BAND,
@@ -35,22 +36,17 @@ from tune_app.panels import (
     set_title,
 )
 from tune_app.results.curves import (
-    KIND_NAMES,
     Means,
-    Result,
     Results,
     Statistic,
-    as_json,
-    canonical,
     comparisons,
-    curve_key,
     density,
     how_sparse,
     lpr_pairs,
     percent_pruned,
-    short,
-    varied_fields,
 )
+from tune_app.results.result import CurveKey
+from tune_app.results.words import KIND_NAMES, short, varied_fields
 from tune_app.spec import Sweep
 
 # Okabe and Ito's colours without the yellow, which print loses. With seven colours and eight
@@ -83,8 +79,8 @@ def fig1(sweep: Sweep, results: Results, commit: str | None) -> Figure:
         NotDrawn: no H is in both search spaces, or none of those has results.
     """
     means, varied = results.means, varied_fields(sweep)
-    evals = as_json(sweep.eval_recipes)
-    coupled = [recipe for recipe in as_json(sweep.find_recipes) if recipe in evals]
+    evals = sweep.eval_recipes
+    coupled = [recipe for recipe in sweep.find_recipes if recipe in evals]
     if not coupled:
         raise NotDrawn("no H is in both search spaces")
 
@@ -95,7 +91,7 @@ def fig1(sweep: Sweep, results: Results, commit: str | None) -> Figure:
         set_title(axes, panels, short(recipe, varied))
         for kind in ("lottery", *sweep.baselines):
             find = None if kind == "global_random" else recipe
-            points = means.get(curve_key(kind, find, recipe), {})
+            points = means.get(CurveKey(kind, find, recipe), {})
             rounds = range(last + 1) if kind == "lottery" else sweep.eval_rounds
             shown += draw_curve(axes, points, rounds, label=KIND_NAMES[kind], **_KIND_LOOKS[kind])
     _scale(panels, shown, means)
@@ -112,7 +108,7 @@ def fig2(sweep: Sweep, results: Results, commit: str | None) -> Figure:
         NotDrawn: the grid is one configuration, or none has results.
     """
     means, varied = results.means, varied_fields(sweep)
-    finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
+    finds, evals = sweep.find_recipes, sweep.eval_recipes
     looks = _looks([*finds, *evals])
     by_eval, by_find = (("eval", evals), ("find", finds)), (("find", finds), ("eval", evals))
     # What a family's panels fix and what its curves vary; one curve alone would compare nothing.
@@ -128,8 +124,8 @@ def fig2(sweep: Sweep, results: Results, commit: str | None) -> Figure:
             set_title(axes, everywhere, short(recipe, varied, stage))
             for curve in varying:
                 find, eval_ = (curve, recipe) if stage == "eval" else (recipe, curve)
-                points = means.get(curve_key("lottery", find, eval_), {})
-                name, look = short(curve, varied, other), looks[canonical(curve)]
+                points = means.get(CurveKey("lottery", find, eval_), {})
+                name, look = short(curve, varied, other), looks[curve]
                 shown += draw_curve(axes, points, sweep.eval_rounds, label=name, **look)
             if stage == "eval":
                 random += _draw_random(axes, sweep, means, recipe)
@@ -148,7 +144,7 @@ def fig_a3(sweep: Sweep, results: Results, commit: str | None) -> Figure:
         NotDrawn: there are no results of pruned networks.
     """
     means, varied = results.means, varied_fields(sweep)
-    finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
+    finds, evals = sweep.find_recipes, sweep.eval_recipes
     looks, styles = _looks(finds), _styles(evals)
     # Many bands on top of each other hide the curves.
     band = BAND if len(finds) * len(evals) <= 4 else FAINT_BAND
@@ -157,13 +153,13 @@ def fig_a3(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     shown, random = [], []
     for eval_, style in zip(evals, styles, strict=True):
         for find in finds:
-            points = means.get(curve_key("lottery", find, eval_), {})
+            points = means.get(CurveKey("lottery", find, eval_), {})
             name = f"{short(find, varied, 'find')}, {short(eval_, varied, 'eval')}"
-            look = looks[canonical(find)] | style
+            look = looks[find] | style
             shown += draw_curve(*panels, points, sweep.eval_rounds, band, label=name, **look)
         random += _draw_random(*panels, sweep, means, eval_, style["linestyle"])
     floor = _scale(panels, shown, means)
-    found_at = {short(find, varied): looks[canonical(find)]["color"] for find in finds}
+    found_at = {short(find, varied): looks[find]["color"] for find in finds}
     if random:
         found_at[KIND_NAMES["global_random"]] = GREY
     trained_at = dict(zip((short(eval_, varied) for eval_ in evals), styles, strict=True))
@@ -180,7 +176,7 @@ def fig3(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     Raises:
         NotDrawn: the grid has no coupled or no decoupled configuration, or is complete nowhere.
     """
-    finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
+    finds, evals = sweep.find_recipes, sweep.eval_recipes
     if not any(find in evals for find in finds):
         raise NotDrawn("no H is in both search spaces, so there is no coupled configuration")
     if all(find == eval_ for find in finds for eval_ in evals):
@@ -245,18 +241,18 @@ def fig6(sweep: Sweep, results: Results, commit: str | None) -> Figure:
         NotDrawn: there are no tickets yet.
     """
     # A mask is the same whatever trains it: each seed counts once.
-    lprs: dict[tuple[str, int], dict[int, Mapping[str, float]]] = defaultdict(dict)
+    lprs: dict[tuple[Recipe, int], dict[int, Mapping[str, float]]] = defaultdict(dict)
     sparsities = {}
     for result in results:
-        if result["kind"] == "lottery" and result["round"] > 0:
-            lprs[canonical(result["find"]), result["round"]][result["seed"]] = result["lpr"]
-            sparsities[result["round"]] = result["sparsity"]
+        if result.kind == "lottery" and result.round > 0:
+            lprs[result.find, result.round][result.seed] = result.lpr
+            sparsities[result.round] = result.sparsity
     rounds = _late(sorted(sparsities.keys() & set(sweep.eval_rounds)))
     if not rounds:
         raise NotDrawn("there are no tickets yet at an evaluated sparsity")
 
-    varied, finds = varied_fields(sweep), as_json(sweep.find_recipes)
-    looks = _looks([*finds, *as_json(sweep.eval_recipes)])
+    varied, finds = varied_fields(sweep), sweep.find_recipes
+    looks = _looks([*finds, *sweep.eval_recipes])
     layers = list(next(iter(next(iter(lprs.values())).values())))
     places = range(len(layers))
     width = min(max(WIDTH, 0.12 * len(layers)), 8)
@@ -266,11 +262,11 @@ def fig6(sweep: Sweep, results: Results, commit: str | None) -> Figure:
         set_title(axes, panels, f"{percent_pruned(sparsities[round])} pruned")
         axes.axhline(100 * sparsities[round], color=GREY, linewidth=0.6, label="whole network")
         for find in finds:
-            of_seeds = lprs.get((canonical(find), round), {}).values()
+            of_seeds = lprs.get((find, round), {}).values()
             means = [Statistic.of([lpr[layer] for lpr in of_seeds]) for layer in layers if of_seeds]
             shown += means or [None] * len(layers)
             if means:
-                name, look = short(find, varied, "find"), looks[canonical(find)]
+                name, look = short(find, varied, "find"), looks[find]
                 draw_line(axes, places, means, label=name, **look)
     add_legend(corner, panels)
     scale_percent(panels, shown)
@@ -291,8 +287,8 @@ def fig7(sweep: Sweep, results: Results, commit: str | None) -> Figure:
         NotDrawn: there are too many H_find, or no results of pruned networks.
     """
     means, varied = results.means, varied_fields(sweep)
-    finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
-    sources = [None, *as_json(sweep.lpr_sources)]
+    finds, evals = sweep.find_recipes, sweep.eval_recipes
+    sources = [None, *sweep.lpr_sources]
     if len(finds) > len(_COLOURS) or len(sources) > len(_MARKERS):
         raise NotDrawn(f"the curves of {len(finds)} H_find cannot be told apart")
     looks, styles = _looks(finds), _styles(sources)
@@ -305,11 +301,11 @@ def fig7(sweep: Sweep, results: Results, commit: str | None) -> Figure:
             kind, name = "lottery", short(find, varied, "find")
             if source:
                 kind, name = "lpr_constrained", f"{name}, LPR of {short(source, varied)}"
-            points = means.get(curve_key(kind, find, eval_, source), {})
-            look = looks[canonical(find)] | styles[sources.index(source)]
+            points = means.get(CurveKey(kind, find, eval_, source), {})
+            look = looks[find] | styles[sources.index(source)]
             shown += draw_curve(axes, points, sweep.eval_rounds, label=name, **look)
     _scale(panels, shown, means)
-    within = {short(find, varied): looks[canonical(find)]["color"] for find in finds}
+    within = {short(find, varied): looks[find]["color"] for find in finds}
     names = ["the same", *(short(source, varied) for source in sources[1:])]
     lpr_of = dict(zip(names, styles, strict=True))
     add_split_legend(corner, "within layers by", within, "LPR of", lpr_of)
@@ -328,7 +324,7 @@ def fig9(sweep: Sweep, results: Results, commit: str | None) -> Figure:
         NotDrawn: there are no results of pruned networks.
     """
     means, dense, varied = results.means, results.dense, varied_fields(sweep)
-    finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
+    finds, evals = sweep.find_recipes, sweep.eval_recipes
     looks = _looks([*finds, *evals])
 
     figure, [(panels, corner)] = new_page([len(evals)])
@@ -336,11 +332,11 @@ def fig9(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     for axes, eval_ in zip(panels, evals, strict=True):
         set_title(axes, panels, short(eval_, varied, "eval"))
         for find in finds:
-            tickets = means.get(curve_key("lottery", find, eval_), {})
+            tickets = means.get(CurveKey("lottery", find, eval_), {})
             points = {round: point for round, point in tickets.items() if round > 0}
-            if points and canonical(find) in dense:
-                points[0] = dense[canonical(find)]
-            name, look = short(find, varied, "find"), looks[canonical(find)]
+            if points and find in dense:
+                points[0] = dense[find]
+            name, look = short(find, varied, "find"), looks[find]
             shown += draw_curve(axes, points, sweep.eval_rounds, label=name, **look)
     _scale(panels, shown, means)
     add_legend(corner, panels)
@@ -375,12 +371,11 @@ def _late(rounds: Sequence[int]) -> list[int]:
     return [late[int(i * step + 0.5)] for i in range(_MAX_LPR_PANELS)]
 
 
-def _looks(recipes: Iterable[Result]) -> dict[str, dict[str, str]]:
+def _looks(recipes: Iterable[Recipe]) -> dict[Recipe, dict[str, str]]:
     """One colour and marker per H, the same in every figure of a sweep."""
-    keys = dict.fromkeys(map(canonical, recipes))
     return {
-        key: {"color": _COLOURS[i % len(_COLOURS)], "marker": _MARKERS[i % len(_MARKERS)]}
-        for i, key in enumerate(keys)
+        recipe: {"color": _COLOURS[i % len(_COLOURS)], "marker": _MARKERS[i % len(_MARKERS)]}
+        for i, recipe in enumerate(dict.fromkeys(recipes))
     }
 
 
@@ -393,12 +388,12 @@ def _styles(items: Sequence[Any]) -> list[dict[str, str]]:
 
 
 def _draw_random(
-    axes: Axes, sweep: Sweep, means: Means, eval_: Result, style: str = "--"
+    axes: Axes, sweep: Sweep, means: Means, eval_: Recipe, style: str = "--"
 ) -> list[Statistic | None]:
     """Global random masks, if they are a baseline, to compare with."""
     if "global_random" not in sweep.baselines:
         return []
-    points = means.get(curve_key("global_random", None, eval_), {})
+    points = means.get(CurveKey("global_random", None, eval_), {})
     return draw_thin_line(axes, points, sweep.eval_rounds, KIND_NAMES["global_random"], style)
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from scipy import stats
 
 from tune_app.bilevel import Configuration
-from tune_app.results.curves import Result, Statistic, as_json, percent_pruned
+from tune_app.results.curves import Statistic, percent_pruned
+from tune_app.results.result import CurveKey, Result
 from tune_app.samples import Samples, best
 from tune_app.search_words import place
 from tune_app.spec import Sweep
@@ -73,12 +74,8 @@ def gains(
 def _by_round_and_seed(
     configuration: Configuration, results: Sequence[Result]
 ) -> dict[tuple[int, int], Result]:
-    find, eval_ = as_json((configuration.find, configuration.eval))
-    return {
-        (result["round"], result["seed"]): result
-        for result in results
-        if result["kind"] == "lottery" and (result["find"], result["eval"]) == (find, eval_)
-    }
+    curve = CurveKey("lottery", configuration.find, configuration.eval)
+    return {(r.round, r.seed): r for r in results if r.curve == curve}
 
 
 def _gain(
@@ -93,7 +90,7 @@ def _gain(
         return None
 
     def test(found: Mapping[tuple[int, int], Result]) -> list[float]:
-        return [statistics.fmean(found[r, s]["test_accuracy"] for r in rounds) for s in seeds]
+        return [statistics.fmean(found[r, s].test_accuracy for r in rounds) for s in seeds]
 
     ours, theirs = test(decoupled), test(coupled)
     # Accuracies are counts of images: what differs by less is rounding.
@@ -101,7 +98,7 @@ def _gain(
     return Gain(
         rounds=tuple(rounds),
         sparsity=statistics.fmean(
-            found[r, s]["sparsity"] for found in (decoupled, coupled) for r in rounds for s in seeds
+            found[r, s].sparsity for found in (decoupled, coupled) for r in rounds for s in seeds
         ),
         decoupled=Statistic.of(ours),
         coupled=Statistic.of(theirs),

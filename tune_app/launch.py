@@ -155,6 +155,7 @@ def _run_grid(sweep: Sweep, store: Store, options: argparse.Namespace, command: 
         for note in store.notes:
             progress.say(note)
         record = Record(plan, results, run_dir, progress, failures)
+        del results  # lines as large as the record's results
         record.write_results()
         tracking = _tracking(sweep, options, record)
         if to_do.num_trials:

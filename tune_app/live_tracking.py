@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from tune_app.results.curves import Curve, Result, curves
+from tune_app.results.curves import Curve, curves
+from tune_app.results.result import Result
 from tune_app.spec import Sweep
 from tune_app.tracking import Tracker, TrackingError
 

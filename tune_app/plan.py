@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 from lt_core.config import Recipe
@@ -45,21 +45,6 @@ class Training:
 
     lpr_find: Recipe | None = None
     """H_find of the chain whose LPR its mask has, where that is another."""
-
-    def described(self) -> dict[str, Any]:
-        """How a line of results.jsonl begins: what was trained, recipes with every field.
-
-        Equal recipes are one object for all trainings: a large sweep has few.
-        """
-        return {
-            "id": self.id,
-            "kind": self.kind,
-            "find": self.find and _in_full(self.find),
-            "lpr_find": self.lpr_find and _in_full(self.lpr_find),
-            "eval": _in_full(self.eval),
-            "seed": self.seed,
-            "round": self.round,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +349,7 @@ class Ids:
 
     def _ticket(self, find: Recipe, seed: int, round: int, lpr_from: Recipe | None) -> str:
         parts = {"find": self._recipe(find), **self.pruned[round]}
-        if self.rewinding and parts["round"] > 1:
+        if self.rewinding and not self._is_first(round):
             parts["rewind"] = self.rewinding
         if lpr_from is not None:
             parts["lpr_from"] = self._recipe(lpr_from)
@@ -398,13 +383,16 @@ class Ids:
                 rewound_at = eval_ if is_at_eval else found_at
                 weights = self._hash(seed, weights=self._recipe(rewound_at), **self.rewinding)
             else:
-                is_first = self.pruned[round]["round"] == 1
-                weights = self.dense(find, seed).id if is_first else ticket
+                weights = self.dense(find, seed).id if self._is_first(round) else ticket
             parts = {"start": weights, "rewind": self.rewinding}
         id = self._hash(seed, mask=mask, eval=self._recipe(eval_), **parts)
         return Training(
             id, kind, found_at, eval_, seed, round, ticket, weights, rewound_at, lpr_from
         )
+
+    def _is_first(self, round: int) -> bool:
+        """Whether the ticket of a round is one of the dense network."""
+        return round == 1 or self.sweep.prune.one_shot is not None
 
     def _recipe(self, recipe: Recipe) -> dict[str, Any]:
         essence = self.recipes.get(recipe)
@@ -418,11 +406,6 @@ class Ids:
 
 
 _SORTED = json.JSONEncoder(sort_keys=True)
-
-
-@cache
-def _in_full(recipe: Recipe) -> dict[str, Any]:
-    return recipe.model_dump(mode="json")
 
 
 def _essence(config: Any, leave_out: Collection[str] = ()) -> dict[str, Any]:

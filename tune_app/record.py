@@ -5,7 +5,7 @@ from typing import Any
 
 from tune_app.console import Progress
 from tune_app.plan import Chain, Plan, Training
-from tune_app.results.curves import Result
+from tune_app.results.result import Result, described, read_lines
 from tune_app.results.run_directory import RunDirectory
 
 
@@ -15,20 +15,22 @@ class Record:
     def __init__(
         self,
         plan: Plan,
-        results: dict[str, dict[str, Any]],
+        lines: Mapping[str, bytes],
         run_dir: RunDirectory,
         progress: Progress,
         failures: Mapping[str, str],
     ) -> None:
         """Start with the results and the reasons of failures that are stored already.
 
-        The results are completed in place: an older version may have stored recipes with fewer
-        fields, and each result, as read, has recipes of its own, which are most of it.
+        Args:
+            plan: of the sweep.
+            lines: of the stored results, by id.
+            run_dir: where results are written down.
+            progress: where they are shown.
+            failures: the reasons, by id.
         """
         self.plan = plan
-        for id, result in results.items():
-            result.update(plan.trainings[id].described())
-        self.results: dict[str, Result] = results
+        self.results = read_lines(lines, plan.trainings)
         self.run_dir = run_dir
         self.progress = progress
         self.failures: dict[str, str] = dict(failures)
@@ -51,12 +53,11 @@ class Record:
 
     def finished(self, result: Result, masks_from_disk: int) -> None:
         self.num_masks_from_disk += masks_from_disk
-        if result["id"] in self.results:
+        if result.id in self.results:
             return  # a chain that goes on reports its earlier rounds too
-        # Its recipes are objects that all results share.
-        self.results[result["id"]] = {**result, **self.plan.trainings[result["id"]].described()}
+        self.results[result.id] = result
         self.num_trained += 1
-        self.training_seconds += result["seconds"]
+        self.training_seconds += result.seconds
         self.progress.finished(result)
         self._write(self.run_dir.append_result, result)
 
@@ -81,11 +82,10 @@ class Record:
     def ended(self, work: Chain | Training) -> None:
         self.progress.ended(work)
 
-    def found(self, results: Mapping[str, dict[str, Any]]) -> None:
-        """Take up results that another launch has stored."""
-        for id, result in results.items():
-            self.results[id] = {**result, **self.plan.trainings[id].described()}
-        self.progress.num_trainings -= len(results)
+    def found(self, lines: Mapping[str, bytes]) -> None:
+        """Take up results that another launch has stored, from their lines by id."""
+        self.results |= read_lines(lines, self.plan.trainings)
+        self.progress.num_trainings -= len(lines)
 
     def _write(self, write: Callable[..., None], *what: Any) -> None:
         """The run directory may be full or away for a while: at the end it is written anew."""
@@ -104,7 +104,7 @@ class Record:
         """Every training without a result, as a line of failures.jsonl."""
         for training in self.plan.trainings.values():
             if training.id not in self.results:
-                yield training.described() | {"reason": self._why_missing(training)}
+                yield described(training) | {"reason": self._why_missing(training)}
 
     def _why_missing(self, training: Training) -> str:
         if training.id in self.failures:

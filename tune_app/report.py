@@ -12,31 +12,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 from matplotlib.figure import Figure
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from lt_core.config import Recipe
 from tune_app.answer import answer
 from tune_app.console import duration
 from tune_app.exit_codes import BAD_INPUT, OK
 from tune_app.figures import FIGURES, NotDrawn
 from tune_app.plan import Plan, Training, make_plan
 from tune_app.results.curves import (
-    KIND_NAMES,
     Means,
     Point,
-    Result,
     Results,
-    as_json,
-    canonical,
     cells,
     curves,
     how_sparse,
-    short,
-    varied_fields,
 )
 from tune_app.results.method import method
+from tune_app.results.result import Result
+from tune_app.results.words import KIND_NAMES, short, varied_fields
 from tune_app.spec import Sweep, load_sweep
 from tune_app.storage import write_atomically
 from tune_app.tables import (
@@ -120,7 +116,7 @@ def report_results(
     """
     run = read_run(run_dir / "run.json")
     means, dense = results.means, results.dense
-    found = {result["id"] for result in results}
+    found = {result.id for result in results}
     missing = [training for id, training in plan.trainings.items() if id not in found]
     notes = [*notes]
     if missing:
@@ -218,25 +214,10 @@ def read_sweep(run_dir: Path) -> Sweep:
 def _read_grid(run_dir: Path, sweep: Sweep) -> tuple[Plan, Results, list[str]]:
     """The plan of a sweep, its results, and what to say of other results."""
     plan = make_plan(sweep)
-    results, notes = of_plan(plan.trainings, read_results(run_dir / "results.jsonl"))
+    results, notes = read_results(run_dir / "results.jsonl", plan.trainings)
     if not results:
         raise RunError(f"{run_dir / 'results.jsonl'}: no results of this sweep")
     return plan, results, notes
-
-
-class _Line(BaseModel):
-    """What of a line of results.jsonl is used here; the id says the rest."""
-
-    model_config = ConfigDict(strict=True)
-
-    id: str
-    sparsity: Annotated[float, Field(ge=0, le=1)]
-    val_accuracy: Annotated[float, Field(ge=0, le=1)]
-    test_accuracy: Annotated[float, Field(ge=0, le=1)]
-    train_loss: float
-    lpr: dict[str, float]
-    seconds: float
-    finished_at: float
 
 
 class Run(BaseModel):
@@ -265,23 +246,36 @@ def read_run(path: Path) -> Run:
         raise RunError(f"{path}: {_first(error)}") from None
 
 
-def read_results(path: Path) -> list[Result]:
-    """Read `results.jsonl`: of each line what is measured, and the id.
+def read_results(path: Path, planned: Mapping[str, Training]) -> tuple[Results, list[str]]:
+    """The results in `results.jsonl` of planned trainings, in the plan's order.
+
+    Args:
+        path: of the file.
+        planned: the trainings by id.
+
+    Returns:
+        The results, and a sentence on each kind of line that is left out.
 
     Raises:
-        RunError: it is missing or damaged.
+        RunError: the file is missing or damaged.
     """
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         raise RunError(f"{path}: no such file") from None
-    results = []
+    found: dict[str, Result] = {}
     for number, line in enumerate(lines, start=1):
         try:
-            results.append(_Line.model_validate_json(line).model_dump())
+            result = Result.from_line(line, planned)
         except ValidationError as error:
             raise RunError(f"{path}:{number}: {_first(error)}") from None
-    return results
+        found[result.id] = result
+    notes = []
+    if repeats := len(lines) - len(found):
+        notes.append(f"{plural(repeats, 'result')} of a training that has a later one: left out.")
+    if strangers := found.keys() - planned.keys():
+        notes.append(f"{plural(len(strangers), 'result')} of no training of sweep.yaml: left out.")
+    return Results(found[id] for id in planned if id in found), notes
 
 
 def _first(error: ValidationError) -> str:
@@ -290,35 +284,22 @@ def _first(error: ValidationError) -> str:
     return (f"`{key}`: " if key else "") + " ".join(problem["msg"].split())
 
 
-def of_plan(planned: Mapping[str, Training], read: Sequence[Result]) -> tuple[Results, list[str]]:
-    """The results of trainings that are planned, in the plan's order, and what to say of others."""
-    found = {result["id"]: result for result in read}
-    notes = []
-    if len(found) < len(read):
-        repeats = len(read) - len(found)
-        notes.append(f"{plural(repeats, 'result')} of a training that has a later one: left out.")
-    if strangers := found.keys() - planned.keys():
-        notes.append(f"{plural(len(strangers), 'result')} of no training of sweep.yaml: left out.")
-    # An older version may have written recipes with fewer fields.
-    results = (found[id] | t.described() for id, t in planned.items() if id in found)
-    return Results(results), notes
-
-
 def _emptied(results: Iterable[Result], means: Means) -> list[str]:
     """Layers that tickets leave without a weight; a residual network may live on without them."""
-    tickets = {}
+    chains: dict[tuple, dict[int, dict[str, float]]] = defaultdict(dict)
     for curve in curves(results):
-        if curve.kind in ("lottery", "lpr_constrained"):
-            found = (canonical(curve.find), canonical(curve.lpr_find), curve.seed)
-            pruned = (result for result in curve.results if result["round"] > 0)
-            tickets |= {(*found, result["round"]): result["lpr"] for result in pruned}
+        if curve.key.kind in ("lottery", "lpr_constrained"):
+            chain = chains[curve.key.find, curve.key.lpr_find, curve.seed]
+            chain |= {result.round: result.lpr for result in curve.results if result.round > 0}
     rounds: dict[str, list[int]] = defaultdict(list)
-    for (*_, round), lpr in tickets.items():
-        for layer, fraction in lpr.items():
-            if fraction == 1:
-                rounds[layer].append(round)
+    for chain in chains.values():
+        for round, lpr in chain.items():
+            for layer, fraction in lpr.items():
+                if fraction == 1:
+                    rounds[layer].append(round)
+    num_tickets = sum(map(len, chains.values()))
     return [
-        f"Layer {layer} has no weight left in {len(at)} of {plural(len(tickets), 'ticket')}, "
+        f"Layer {layer} has no weight left in {len(at)} of {plural(num_tickets, 'ticket')}, "
         f"from {how_sparse(means, min(at))} on."
         for layer, at in rounds.items()
     ]
@@ -347,7 +328,7 @@ def _markdown(
     missing: Sequence[Training],
     images: Sequence[str],
     means: Means,
-    dense: Mapping[str, Point],
+    dense: Mapping[Recipe, Point],
 ) -> str:
     parts = [f"# {sweep.name}\n"]
     if sweep.description:
@@ -371,7 +352,7 @@ def _markdown(
     if missing:
         parts.append("## Missing\n")
         parts += [f"- {line}" for line in _missing_lines(sweep, missing)]
-    parts += provenance_lines(run, len(results), sum(r["seconds"] for r in results))
+    parts += provenance_lines(run, len(results), sum(r.seconds for r in results))
     return "\n".join(parts) + "\n"
 
 
@@ -394,13 +375,12 @@ def _missing_lines(sweep: Sweep, missing: Iterable[Training]) -> list[str]:
     varied = varied_fields(sweep)
     lines: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for training in missing:
-        [eval_] = as_json([training.eval])
         name = [KIND_NAMES[training.kind]] if training.round else ["not pruned"]
         if training.find and training.round:
-            name.append(short(as_json([training.find])[0], varied, "find"))
+            name.append(short(training.find, varied, "find"))
         if training.lpr_find:
-            name.append(f"LPR of {short(as_json([training.lpr_find])[0], varied)}")
-        name.append(short(eval_, varied, "eval"))
+            name.append(f"LPR of {short(training.lpr_find, varied)}")
+        name.append(short(training.eval, varied, "eval"))
         lines[", ".join(name)][training.round].append(training.seed)
     return [
         f"{name}: "

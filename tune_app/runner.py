@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import ray
-from pydantic_core import from_json
 from ray import tune
 from ray.exceptions import OutOfMemoryError
 
 from lt_core.data import DataSet
 from tune_app.cluster import Watch, connect, has_idle_gpu
 from tune_app.plan import Chain, Training
-from tune_app.results.curves import Result
+from tune_app.results.result import Result
 from tune_app.search import PlanSearch, StartAll
 from tune_app.spec import Resources, Sweep
 from tune_app.stopping import was_stopped
@@ -227,7 +226,7 @@ class _Callback(tune.Callback):
 
     def on_trial_result(self, iteration, trials, trial, result, **info) -> None:
         if "result" in result:
-            self.listener.finished(from_json(result["result"]), result["masks_from_disk"])
+            self.listener.finished(Result.from_line(result["result"]), result["masks_from_disk"])
         if "failed" in result:
             self.listener.failed(trial.config["work"], result["failed"], result["reason"])
         for note in result["notes"]:
@@ -236,7 +235,8 @@ class _Callback(tune.Callback):
     def on_trial_complete(self, iteration, trials, trial, **info) -> None:
         last = trial.last_result
         if was_stopped(last):
-            self.listener.stopped(trial.config["work"], last["time"], last["val_accuracy"])
+            time, val_accuracy = (last[name] for name in ("time", "val_accuracy"))
+            self.listener.stopped(trial.config["work"], time, val_accuracy)
         self.listener.ended(trial.config["work"])
 
     def on_trial_error(self, iteration, trials, trial, **info) -> None:

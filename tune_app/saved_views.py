@@ -13,7 +13,10 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tune_app.results.curves import Curve, Result, as_json, lpr_pairs, short, text
+from lt_core.config import Recipe
+from tune_app.results.curves import Curve, lpr_pairs
+from tune_app.results.result import Result
+from tune_app.results.words import short, text
 from tune_app.spec import Sweep
 
 TAG_PREFIX = "mlflow.sharedViewState.sweep-"
@@ -66,10 +69,10 @@ def saved_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], l
     find_names, eval_names = sweep.find.varied, sweep.eval.varied
     find_keys = tuple(f"find.{name}" for name in find_names)
     eval_keys = tuple(f"eval.{name}" for name in eval_names)
-    finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
-    (train,) = as_json([sweep.train])
-    for recipes in (finds, evals):
-        recipes.sort(key=lambda recipe: recipe != train)
+    finds, evals = (
+        sorted(recipes, key=lambda recipe: recipe != sweep.train)
+        for recipes in (sweep.find_recipes, sweep.eval_recipes)
+    )
     lottery = {"kind": "lottery", **setting}
 
     views, left_out = [], []
@@ -116,8 +119,8 @@ def saved_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], l
     return [view for view in views if view not in too_many], left_out
 
 
-def _params(stage: str, recipe: Result, names: Sequence[str]) -> dict[str, str]:
-    return {f"{stage}.{name}": text(recipe[name]) for name in names}
+def _params(stage: str, recipe: Recipe, names: Sequence[str]) -> dict[str, str]:
+    return {f"{stage}.{name}": text(getattr(recipe, name)) for name in names}
 
 
 def view_tags(
@@ -146,7 +149,7 @@ def _page(view: View, columns: Sequence[str], curves: Sequence[Curve]) -> dict:
     """The state of the page; charts of other metrics it adds by itself."""
     keys = [{"mode": "param", "groupByData": key} for key in view.group_by]
     results = [result for curve in curves for result in curve.results]
-    high = [result for result in results if result["sparsity"] >= HIGH]
+    high = [result for result in results if result.sparsity >= HIGH]
     charts = [_chart("high", high)] if high else []
     charts.append(_chart("all", results))
     section = {"display": True, "isReordered": True}
@@ -177,8 +180,8 @@ def _chart(name: str, results: Sequence[Result]) -> dict:
     """Test accuracy over sparsity, with the axes just long enough for these results."""
     x_min, y_range = 0.0, {}
     if results:
-        x_min = math.floor(20 * min(result["sparsity"] for result in results)) / 20
-        values = [result["test_accuracy"] for result in results]
+        x_min = math.floor(20 * min(result.sparsity for result in results)) / 20
+        values = [result.test_accuracy for result in results]
         y_min, y_max = math.floor(50 * min(values)) / 50, math.ceil(50 * max(values)) / 50
         y_range = {"yMin": y_min, "yMax": y_max}
     return {

@@ -21,8 +21,8 @@ from lt_core.config import Recipe
 from tune_app.figures import NotDrawn
 from tune_app.importances import Unknown, importances
 from tune_app.panels import GREY, SMALL, TEXT, add_legend, new_page
-from tune_app.results.curves import short, text
 from tune_app.results.method import method
+from tune_app.results.words import field_name, text
 from tune_app.samples import Sample, Samples, best
 from tune_app.search_words import complete, counts, sparsities
 from tune_app.spec import Stage, Sweep, at_point, points
@@ -198,8 +198,7 @@ def _floor(samples: Sequence[Sample]) -> float:
 
 def _name(stage: str, field: str) -> str:
     """`LR` with a small `find`."""
-    name = short({field: ""}, [field]).strip()
-    return rf"{name}$_\mathrm{{{stage}}}$"
+    return rf"{field_name(field)}$_\mathrm{{{stage}}}$"
 
 
 def _fields(sweep: Sweep, samples: Samples) -> tuple[tuple[str, str], str]:

@@ -1,16 +1,15 @@
 """The plan of a search: it grows by one configuration at a time."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 
 from pydantic import ValidationError
 
 from lt_core.config import Recipe
 from tune_app.bilevel import Configuration
 from tune_app.plan import Chain, Ids, Plan, Training, chain_to
-from tune_app.results.curves import canonical
+from tune_app.results.result import Result
 from tune_app.spec import Sweep
-from tune_app.store import as_line
 
 
 class SearchPlan:
@@ -55,21 +54,22 @@ class SearchPlan:
         self.chain_of_ticket |= plan.chain_of_ticket
         return plan
 
-    def found_in(self, results: Iterable[Mapping[str, Any]]) -> dict[Configuration, float]:
-        """The configurations that results of this or another sweep have the value of."""
+    def found_in(self, lines: Iterable[bytes]) -> dict[Configuration, float]:
+        """The configurations that results of this or another sweep have the value of.
+
+        Args:
+            lines: of the results; those that this version cannot read are of no sweep of it.
+        """
         sweep = self.sweep
-        recipes: dict[str, Recipe | None] = {}
         accuracies: dict[Configuration, dict[str, float]] = {}
-        for result in results:
+        for result in _readable(lines):
             if (
-                result["kind"] == "lottery"
-                and result["round"] in sweep.search_rounds
-                and result["seed"] in sweep.seeds
+                result.kind == "lottery"
+                and result.round in sweep.search_rounds
+                and result.seed in sweep.seeds
             ):
-                pair = [_recipe(result[stage], recipes) for stage in ("find", "eval")]
-                if None not in pair:
-                    of_configuration = accuracies.setdefault(Configuration(*pair), {})
-                    of_configuration[result["id"]] = result["val_accuracy"]
+                configuration = Configuration(result.find, result.eval)
+                accuracies.setdefault(configuration, {})[result.id] = result.val_accuracy
         values = ((c, self.value(c, found)) for c, found in accuracies.items())
         return {configuration: value for configuration, value in values if value is not None}
 
@@ -94,12 +94,7 @@ def plan_of(sweep: Sweep, configurations: Iterable[Configuration]) -> SearchPlan
     return plan
 
 
-def _recipe(described: Mapping[str, Any], known: dict[str, Recipe | None]) -> Recipe | None:
-    """A recipe as a result describes it; None where this version knows no such recipe."""
-    text = canonical(described)
-    if text not in known:
-        try:
-            known[text] = Recipe.model_validate_json(as_line(described))
-        except ValidationError:
-            known[text] = None
-    return known[text]
+def _readable(lines: Iterable[bytes]) -> Iterator[Result]:
+    for line in lines:
+        with contextlib.suppress(ValidationError):
+            yield Result.from_line(line)

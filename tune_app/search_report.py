@@ -17,13 +17,13 @@ from tune_app.report import (
     Run,
     RunError,
     draw_figures,
-    of_plan,
     provenance_lines,
     read_results,
     read_run,
 )
-from tune_app.results.curves import Results, short, text, varied_fields
+from tune_app.results.curves import Results
 from tune_app.results.method import method
+from tune_app.results.words import field_name, text, varied_fields
 from tune_app.samples import Sample, Samples, best
 from tune_app.search_figures import draw_importances, draw_search, heat_map
 from tune_app.search_plan import plan_of
@@ -96,7 +96,7 @@ def _compare(
     if chosen is None or not (place / "results.jsonl").exists():
         return "", []
     try:
-        results, _ = of_plan(make_plan(chosen).trainings, read_results(place / "results.jsonl"))
+        results, _ = read_results(place / "results.jsonl", make_plan(chosen).trainings)
     except RunError as error:
         notes.append(f"The comparison over fresh seeds cannot be read: {error}.")
         return "", []
@@ -131,7 +131,7 @@ def results_of(run_dir: Path, sweep: Sweep, samples: Samples) -> Results:
         RunError: `results.jsonl` is missing or damaged.
     """
     plan = plan_of(sweep, (sample.configuration for sample in samples.all))
-    return of_plan(plan.trainings, read_results(run_dir / "results.jsonl"))[0]
+    return read_results(run_dir / "results.jsonl", plan.trainings)[0]
 
 
 def answer(sweep: Sweep, samples: Samples) -> str:
@@ -198,7 +198,7 @@ def _best_rows(sweep: Sweep, samples: Samples, most: int) -> Rows:
         for stage, varied in (("find", sweep.find.varied), ("eval", sweep.eval.varied))
         for field in varied
     ]
-    names = [short({field: ""}, [field], stage).strip() for stage, field in fields]
+    names = [field_name(field, stage) for stage, field in fields]
     rows = [["sample", "", *names, "validation (%)"]]
     for i, sample in enumerate(top):
         if i < most or _is_in(sample, chosen):

@@ -1,8 +1,8 @@
 """What a search chose and looked for, in words for people."""
 
-from lt_core.config import Recipe
 from tune_app.bilevel import Configuration
-from tune_app.results.curves import Result, as_json, percent_pruned, short, varied_fields
+from tune_app.results.curves import percent_pruned
+from tune_app.results.words import short, varied_fields
 from tune_app.samples import Sample, Samples
 from tune_app.spec import Sweep
 from tune_app.words import plural
@@ -11,7 +11,7 @@ from tune_app.words import plural
 def place(sweep: Sweep, configuration: Configuration) -> str:
     """`found at LR 0.1 and trained at LR 0.5`, or `found and trained at LR 0.1`."""
     varied = varied_fields(sweep)
-    find, eval_ = (short(_json(r), varied) for r in (configuration.find, configuration.eval))
+    find, eval_ = (short(recipe, varied) for recipe in (configuration.find, configuration.eval))
     if configuration.coupled:
         return f"found and trained at {find}"
     return f"found at {find} and trained at {eval_}"
@@ -36,7 +36,3 @@ def counts(samples: Samples) -> str:
 def complete(samples: Samples) -> list[Sample]:
     """The samples whose value is known in full."""
     return [sample for sample in samples.all if sample.state == "complete"]
-
-
-def _json(recipe: Recipe) -> Result:
-    return as_json([recipe])[0]

@@ -11,8 +11,9 @@ from tune_app.bilevel import Bilevel, Configuration
 from tune_app.console import Progress, how_far
 from tune_app.plan import Chain, Stored, ToDo, Training
 from tune_app.record import Record, in_a_line
-from tune_app.results.curves import Result, short, varied_fields
+from tune_app.results.result import Result, read_lines
 from tune_app.results.run_directory import RunDirectory
+from tune_app.results.words import short, varied_fields
 from tune_app.samples import Sample, Samples, Spent, State, best
 from tune_app.search_plan import SearchPlan
 from tune_app.spec import Eval, Find, PointOfRecipe, Sweep
@@ -78,14 +79,14 @@ class Searching(Record):
 
     def _tell_what_is_known(self) -> int:
         """Tell the values and the masks that are there; how many values other sweeps trained."""
-        results = self.store.results(self.stored.results)
-        values = self.search_plan.found_in(results.values())
+        lines = self.store.results(self.stored.results)
+        values = self.search_plan.found_in(lines.values())
         told = {c: value for c, value in values.items() if self._is_inside(c)}
         mine = {sample.configuration for sample in self.samples.all}
         for sample in self.samples.all:
             plan = self.search_plan.add(sample.configuration)
-            there = plan.trainings.keys() & results.keys()
-            self.results |= {id: results[id] | plan.trainings[id].described() for id in there}
+            there = {id: lines[id] for id in plan.trainings if id in lines}
+            self.results |= read_lines(there, plan.trainings)
             if sample.value is not None:
                 told[sample.configuration] = sample.value
         finds = [configuration.find for configuration in told]
@@ -158,11 +159,11 @@ class Searching(Record):
         stored = Stored(
             self.stored.results | self.results.keys(), frozenset(tickets), self.stored.weights
         )
-        results, stored, to_do = what_is_whole(plan, self.store, stored)
+        lines, stored, to_do = what_is_whole(plan, self.store, stored)
         for note in self.store.notes:
             self.noted(note)
         self.store.notes.clear()
-        self.results |= {id: r | plan.trainings[id].described() for id, r in results.items()}
+        self.results |= read_lines(lines, plan.trainings)
         wanted = {t.id for t in self.search_plan.evaluations(sample.configuration)}
         running = _Running(sample, wanted - self.results.keys())
         self.running.append(running)
@@ -211,7 +212,7 @@ class Searching(Record):
         self.samples.last_spent = self._spent()
         self._write(self.samples.write_spent)
         for running in list(self.running):
-            running.lacks.discard(result["id"])
+            running.lacks.discard(result.id)
             self._end_if_known(running)
 
     def failed(self, work: Chain | Training, training: str | None, reason: str) -> None:
@@ -242,7 +243,7 @@ class Searching(Record):
     def _end_if_known(self, running: _Running) -> None:
         if not running.lacks:
             accuracies = {
-                id: self.results[id]["val_accuracy"]
+                id: self.results[id].val_accuracy
                 for id in (t.id for t in self.search_plan.evaluations(running.sample.configuration))
             }
             value = self.search_plan.value(running.sample.configuration, accuracies)
@@ -261,8 +262,8 @@ class Searching(Record):
         varied = varied_fields(self.sweep)
         find, eval_ = sample.configuration.find, sample.configuration.eval
         what = (
-            f"sample {self.samples.all.index(sample) + 1}: {short(dict(find), varied, 'find')}, "
-            f"{short(dict(eval_), varied, 'eval')}"
+            f"sample {self.samples.all.index(sample) + 1}: {short(find, varied, 'find')}, "
+            f"{short(eval_, varied, 'eval')}"
         )
         if sample.state != "complete":
             return f"{what}: {sample.state}, {sample.reason}"

@@ -2,40 +2,34 @@
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from lt_core.config import Recipe
 from tune_app.results.curves import (
-    KIND_NAMES,
     Means,
     Point,
-    Result,
-    as_json,
     best,
-    canonical,
     cells,
     comparisons,
-    curve_key,
     how_sparse,
     is_complete,
     lpr_pairs,
     most_complete_round,
     percent_pruned,
-    short,
-    text,
-    varied_fields,
 )
-from tune_app.spec import Sweep
+from tune_app.results.result import CurveKey
+from tune_app.results.words import KIND_NAMES, short, text, varied_fields
+from tune_app.spec import Kind, Sweep
 
 Rows = Sequence[Sequence[str]]
 """A table for people: the header, then lines; the first column says what a line is."""
 
 
-def grid_rows(sweep: Sweep, means: Means, dense: Mapping[str, Point], round: int) -> Rows:
+def grid_rows(sweep: Sweep, means: Means, dense: Mapping[Recipe, Point], round: int) -> Rows:
     """Test accuracies at one round; the best cell of a complete grid has an asterisk."""
     varied = varied_fields(sweep)
-    finds, evals = as_json(sweep.find_recipes), as_json(sweep.eval_recipes)
+    finds, evals = sweep.find_recipes, sweep.eval_recipes
     found = cells(sweep, means, round)
     top = best(sweep, found).point if is_complete(sweep, found) else None
 
@@ -44,9 +38,9 @@ def grid_rows(sweep: Sweep, means: Means, dense: Mapping[str, Point], round: int
         return [name, *(mark + point.test.percent() if point else "–" for point, mark in marked)]
 
     def curve_line(
-        name: str, kind: str, find: Result | None, lpr_find: Result | None = None
+        name: str, kind: Kind, find: Recipe | None, lpr_find: Recipe | None = None
     ) -> list[str]:
-        keys = (curve_key(kind, find, eval_, lpr_find) for eval_ in evals)
+        keys = (CurveKey(kind, find, eval_, lpr_find) for eval_ in evals)
         return line(name, (means.get(key, {}).get(round) for key in keys))
 
     rows = [["", *(short(eval_, varied, "eval") for eval_ in evals)]]
@@ -61,7 +55,7 @@ def grid_rows(sweep: Sweep, means: Means, dense: Mapping[str, Point], round: int
                 rows.append(curve_line(name, kind, find))
     if "global_random" in sweep.baselines:
         rows.append(curve_line(KIND_NAMES["global_random"], "global_random", None))
-    rows.append(line("not pruned", (dense.get(canonical(eval_)) for eval_ in evals)))
+    rows.append(line("not pruned", (dense.get(eval_) for eval_ in evals)))
     return rows
 
 
@@ -82,7 +76,7 @@ def best_rows(sweep: Sweep, means: Means) -> Rows:
     return rows
 
 
-def terminal_table(sweep: Sweep, means: Means, dense: Mapping[str, Point]) -> str:
+def terminal_table(sweep: Sweep, means: Means, dense: Mapping[Recipe, Point]) -> str:
     round = most_complete_round(sweep, means)
     rows = grid_rows(sweep, means, dense, round)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -96,7 +90,7 @@ def terminal_table(sweep: Sweep, means: Means, dense: Mapping[str, Point]) -> st
     return "\n".join(lines)
 
 
-def accuracy_csv(sweep: Sweep, means: Means, dense: Mapping[str, Point]) -> list[list[Any]]:
+def accuracy_csv(sweep: Sweep, means: Means, dense: Mapping[Recipe, Point]) -> list[list[Any]]:
     """One line per kind, H_find, H_eval and round; the unpruned networks are kind `dense`.
 
     Of LPR-constrained pruning, and only there, further columns say whose LPR it is.
@@ -104,15 +98,15 @@ def accuracy_csv(sweep: Sweep, means: Means, dense: Mapping[str, Point]) -> list
     varied = varied_fields(sweep)
     stages = ("find", "eval", "lpr_find") if sweep.find.lpr_from else ("find", "eval")
     rows = [["kind", *_columns(stages, varied), "round", "sparsity", *_STATISTICS]]
-    for key, point in dense.items():
-        recipes = _values((None, json.loads(key), None)[: len(stages)], varied)
+    for eval_, point in dense.items():
+        recipes = _values((None, eval_, None)[: len(stages)], varied)
         rows.append(["dense", *recipes, 0, 0.0, *_numbers(point)])
-    for (kind, *keys), points in means.items():
-        recipes = _values([json.loads(key) for key in keys[: len(stages)]], varied)
+    for curve, points in means.items():
+        recipes = _values((curve.find, curve.eval, curve.lpr_find)[: len(stages)], varied)
         for point in points.values():
             if point.round > 0:
                 at = (point.round, point.sparsity)
-                rows.append([kind, *recipes, *at, *_numbers(point)])
+                rows.append([curve.kind, *recipes, *at, *_numbers(point)])
     return rows
 
 
@@ -145,9 +139,9 @@ def _columns(stages: Sequence[str], varied: Sequence[str]) -> list[str]:
     return [f"{stage}_{name}" for stage in stages for name in varied]
 
 
-def _values(recipes: Sequence[Result | None], varied: Sequence[str]) -> list[str]:
+def _values(recipes: Sequence[Recipe | None], varied: Sequence[str]) -> list[str]:
     """A recipe for each stage of `_columns`."""
-    return [text(recipe[name]) if recipe else "" for recipe in recipes for name in varied]
+    return [text(getattr(recipe, name)) if recipe else "" for recipe in recipes for name in varied]
 
 
 def as_csv(rows: Iterable[Iterable[Any]]) -> bytes:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from tune_app.credentials import hide_credentials
 from tune_app.curve_runs import (
-    curve_id,
+    curve_tag,
     evaluated,
     finished_ms,
     points,
@@ -27,6 +27,7 @@ from tune_app.curve_runs import (
     varied_params,
 )
 from tune_app.results.curves import Curve
+from tune_app.results.result import CurveKey
 from tune_app.saved_views import TAG_PREFIX, saved_views, view_tags
 from tune_app.spec import Sweep
 
@@ -267,12 +268,12 @@ class Tracker:
     def _log_curve(self, runs: dict[str, _Run], curve: Curve) -> bool:
         from mlflow.entities import Param
 
-        id = curve_id(self._sweep, curve)
-        if id not in runs:
-            start_ms = min(finished_ms(r) - round(1000 * r["seconds"]) for r in curve.results)
-            runs[id] = self._create_run(id, run_name(self._sweep, curve), start_ms)
-        run = runs[id]
-        new = [result for result in curve.results if result["round"] not in run.rounds]
+        tag = curve_tag(self._sweep, curve)
+        if tag not in runs:
+            start_ms = min(finished_ms(r) - round(1000 * r.seconds) for r in curve.results)
+            runs[tag] = self._create_run(tag, run_name(self._sweep, curve), start_ms)
+        run = runs[tag]
+        new = [result for result in curve.results if result.round not in run.rounds]
         if new:
             run.params = run_params(self._sweep, curve)
             self._client.log_batch(
@@ -281,7 +282,7 @@ class Tracker:
                 [Param(name, value) for name, value in run.params.items()],
             )
             # Only now, for a long batch goes in parts; MLflow drops a point that it has already.
-            run.rounds |= {result["round"] for result in new}
+            run.rounds |= {result.round for result in new}
             self._client.set_tag(run.id, "rounds", " ".join(map(str, sorted(run.rounds))))
         if new or run.running:
             self._client.set_terminated(run.id, end_time=max(map(finished_ms, curve.results)))
@@ -290,8 +291,8 @@ class Tracker:
 
     def _setting(self, runs: Collection[_Run]) -> dict[str, str]:
         """What tells this sweep's runs from those of an earlier sweep of its name."""
-        train = self._sweep.train.model_dump(mode="json")
-        params = run_params(self._sweep, Curve("lottery", train, train, 0, ()))
+        train = self._sweep.train
+        params = run_params(self._sweep, Curve(CurveKey("lottery", train, train), 0, ()))
         vary = {"kind", "seed", "coupled", *varied_params(self._sweep)}
         return {
             name: value

@@ -38,15 +38,16 @@ from lt_core.mask import Mask, alive_by_layer, pack, unpack
 from lt_core.train import Diverged
 from tune_app.checkpoints import StoredCheckpoints
 from tune_app.plan import Chain, Training, rounds_left
+from tune_app.results.result import Result, read_lines
 from tune_app.spec import Prune
-from tune_app.store import Missing, Store, StoreError, as_line
+from tune_app.store import Missing, Store, StoreError
 from tune_app.ticket_store import TicketStore
 from tune_app.trainer import Trainer, arrays, tensors
 
 Report = dict[str, Any]
-"""What a trial tells the driver: `result`, a line of results.jsonl, which `TicketTrial` sends as
-text; `tickets`, the ids of what this round found; `failed`, a training's id, and the `reason`;
-`stop`, that other trials would fail for it too; `notes`, what the user is to be told; `done`.
+"""What a trial tells the driver: `result`, a Result, which `TicketTrial` sends as its line;
+`tickets`, the ids of what this round found; `failed`, a training's id, and the `reason`; `stop`,
+that other trials would fail for it too; `notes`, what the user is to be told; `done`.
 
 What a scheduler compares has `progress`: of an "evaluation" that is watched, `time` is the number
 of its epochs that are done, of a "chain" that is probed, the round that was; `val_accuracy` is how
@@ -112,7 +113,7 @@ class TicketTrial(tune.Trainable):
         from_disk = self.tickets.num_from_disk - self.from_disk
         if "result" in report:
             # As text: Tune keeps statistics of each number in a dict, 100 kB a trial in the driver.
-            report = {**report, "result": as_line(report["result"])}
+            report = {**report, "result": report["result"].to_line()}
             self.from_disk += from_disk
         notes, self.setting.store.notes = self.setting.store.notes, []
         return report | {"masks_from_disk": from_disk, "notes": notes}
@@ -162,7 +163,8 @@ class Worker:
         store, training = self.setting.store, chain.trainings[0]
         try:
             stored = store.stored(among=(*chain.ids, *chain.tickets, *chain.weights))
-            results = store.results(stored.results.intersection(chain.ids))
+            lines = store.results(stored.results.intersection(chain.ids))
+            results = read_lines(lines, {training.id: training for training in chain.trainings})
             stored = replace(stored, results=frozenset(results))
             left = rounds_left(chain, stored, needed)
             for training in chain.trainings[: left[0].round if left else None]:
@@ -196,7 +198,7 @@ class Worker:
             yield report
             for round, probe in sorted(probes.items()):
                 if probe.id in chain.ids:
-                    is_due = probe.id == report.get("result", {}).get("id")
+                    is_due = "result" in report and report["result"].id == probe.id
                 else:
                     is_due = probe.ticket in report.get("tickets", ())
                 if not is_due:
@@ -210,10 +212,10 @@ class Worker:
                     "result": result,
                     "progress": "chain",
                     "time": round,
-                    "val_accuracy": result["val_accuracy"],
+                    "val_accuracy": result.val_accuracy,
                 }
 
-    def _find_in_dense(self, chain: Chain, result: dict[str, Any] | None) -> Report:
+    def _find_in_dense(self, chain: Chain, result: Result | None) -> Report:
         """The tickets of the dense network, which is not trained again for another pruning."""
         store, training = self.setting.store, chain.trainings[0]
         mask = self.trainer.mask(training)
@@ -277,8 +279,10 @@ class Worker:
         Where it is `watched`, also report between its epochs.
         """
         try:
-            result = self.setting.store.result(training.id)
-            if result is None:
+            line = self.setting.store.result(training.id)
+            if line is not None:
+                result = Result.from_line(line, {training.id: training})
+            else:
                 mask = self.trainer.mask(training)
                 if watched:
                     evaluation = yield from self._watched(training, mask)
@@ -308,20 +312,27 @@ class Worker:
     def _checkpoints(self, training: Training) -> StoredCheckpoints:
         return StoredCheckpoints(self.setting.store, training.id, self.setting.checkpoint_every)
 
-    def _keep(self, training: Training, evaluation: Evaluation) -> dict[str, Any]:
-        """Store a finished training; its line of results.jsonl."""
-        result = training.described() | {
-            "sparsity": evaluation.sparsity,
-            "val_accuracy": evaluation.val_accuracy,
-            "test_accuracy": evaluation.test_accuracy,
-            "train_loss": evaluation.train_loss,
-            "lpr": evaluation.lpr,
-            "precision": evaluation.precision,
-            "seconds": evaluation.seconds,
-            "finished_at": time.time(),
-            "commit": self.setting.commit,
-        }
-        self.setting.store.put_result(result)
+    def _keep(self, training: Training, evaluation: Evaluation) -> Result:
+        """Store a finished training."""
+        result = Result(
+            id=training.id,
+            kind=training.kind,
+            find=training.find,
+            lpr_find=training.lpr_find,
+            eval=training.eval,
+            seed=training.seed,
+            round=training.round,
+            sparsity=evaluation.sparsity,
+            val_accuracy=evaluation.val_accuracy,
+            test_accuracy=evaluation.test_accuracy,
+            train_loss=evaluation.train_loss,
+            lpr=evaluation.lpr,
+            precision=evaluation.precision,
+            seconds=evaluation.seconds,
+            finished_at=time.time(),
+            commit=self.setting.commit,
+        )
+        self.setting.store.put_result(result.id, result.to_line())
         self.setting.store.drop_checkpoint(training.id)
         return result
 

@@ -39,6 +39,7 @@ from lt_core.mask import PackedMask, dense, num_alive, sparsity, unpack
 from tune_app import launch, runner, trainables, trainer
 from tune_app.plan import Chain, Training, make_plan
 from tune_app.record import Record
+from tune_app.results.result import Result
 from tune_app.spec import Sweep, load_sweep
 from tune_app.store import Store
 from tune_app.ticket_store import TicketStore, start_holder
@@ -323,17 +324,24 @@ def _make_results(sweep: Sweep, store: Store) -> int:
         for i, training in enumerate(plan.trainings.values()):
             pruned = sweep.prune.sparsity(training.round)
             accuracy = 0.9 * (1 - pruned**9) + 0.001 * (i % 7)
-            result = training.described() | {
-                "sparsity": pruned,
-                "val_accuracy": accuracy,
-                "test_accuracy": accuracy,
-                "train_loss": 0.1,
-                "lpr": dict.fromkeys(layers, pruned),
-                "seconds": 1.0,
-                "finished_at": 1_760_000_000.0 + i,
-                "commit": None,
-            }
-            store.put_result(result)
+            result = Result(
+                id=training.id,
+                kind=training.kind,
+                find=training.find,
+                lpr_find=training.lpr_find,
+                eval=training.eval,
+                seed=training.seed,
+                round=training.round,
+                sparsity=pruned,
+                val_accuracy=accuracy,
+                test_accuracy=accuracy,
+                train_loss=0.1,
+                lpr=dict.fromkeys(layers, pruned),
+                precision="fp32",
+                seconds=1.0,
+                finished_at=1_760_000_000.0 + i,
+            )
+            store.put_result(result.id, result.to_line())
         for ticket in plan.chain_of_ticket:
             store.put_ticket(ticket, b"")
     return len(plan.trainings)

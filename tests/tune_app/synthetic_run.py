@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tune_app.plan import make_plan
-from tune_app.results.curves import as_json
+from lt_core.config import Recipe
+from tune_app.plan import Training, make_plan
+from tune_app.results.result import Result
+from tune_app.results.run_directory import RunDirectory
 from tune_app.spec import Sweep, load_sweep
 
 SWEEP = """\
@@ -30,8 +32,33 @@ baselines: [global_random, preserve_lpr]
 
 LAYERS = ("conv", "blocks.0.conv1", "blocks.0.conv2", "fc")
 
-Accuracy = Callable[[str, dict[str, Any] | None, dict[str, Any], int], float]
+Accuracy = Callable[[str, Recipe | None, Recipe, int], float]
 """Kind, H_find, H_eval and round -> mean test accuracy."""
+
+
+def result_of(training: Training, **measured: Any) -> Result:
+    """The result of a training; what is not given is the same for all."""
+    same = {
+        "sparsity": 0.5,
+        "val_accuracy": 0.5,
+        "test_accuracy": 0.5,
+        "train_loss": 0.1,
+        "lpr": {"conv": 0.5, "fc": 0.5},
+        "precision": "fp32",
+        "seconds": 1.5,
+        "finished_at": 1_760_000_000.0,
+        "commit": "c0ffee",
+    }
+    return Result(
+        id=training.id,
+        kind=training.kind,
+        find=training.find,
+        lpr_find=training.lpr_find,
+        eval=training.eval,
+        seed=training.seed,
+        round=training.round,
+        **same | measured,
+    )
 
 
 def synthetic_results(
@@ -39,7 +66,7 @@ def synthetic_results(
     accuracy: Accuracy,
     layers: Sequence[str] = LAYERS,
     sparsity_of: Callable[[int], float] | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Result]:
     """Every result that a sweep plans.
 
     Seeds lie 1% apart around `accuracy`, so three have a standard deviation of exactly 1%.
@@ -48,23 +75,19 @@ def synthetic_results(
     """
     results = []
     for training in make_plan(sweep).trainings.values():
-        find = as_json([training.find])[0] if training.find else None
-        [eval_] = as_json([training.eval])
         offset = 0.01 * (sweep.seeds.index(training.seed) - (len(sweep.seeds) - 1) / 2)
-        test = accuracy(training.kind, find, eval_, training.round) + offset
+        test = accuracy(training.kind, training.find, training.eval, training.round) + offset
         sparsity = (sparsity_of or sweep.prune.sparsity)(training.round)
         steepness = [3 - 2 * place / (len(layers) - 1) for place in range(len(layers))]
         results.append(
-            training.described()
-            | {
-                "sparsity": sparsity,
-                "val_accuracy": test - 0.005,
-                "test_accuracy": test,
-                "train_loss": 0.1,
-                "lpr": {name: sparsity**k for name, k in zip(layers, steepness, strict=True)},
-                "seconds": 1.5,
-                "finished_at": 1_760_000_000.0 + len(results),
-            }
+            result_of(
+                training,
+                sparsity=sparsity,
+                val_accuracy=test - 0.005,
+                test_accuracy=test,
+                lpr={name: sparsity**k for name, k in zip(layers, steepness, strict=True)},
+                finished_at=1_760_000_000.0 + len(results),
+            )
         )
     return results
 
@@ -73,8 +96,7 @@ def write_run(folder: Path, sweep_text: str, results_of: Callable[[Sweep], list]
     """A run directory with the three files of a finished run."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sweep.yaml").write_text(sweep_text)
-    results = results_of(load_sweep(folder / "sweep.yaml"))
-    (folder / "results.jsonl").write_text("".join(json.dumps(r) + "\n" for r in results))
+    RunDirectory(folder).write_results(results_of(load_sweep(folder / "sweep.yaml")))
     run = {
         "command": "python -m tune_app.launch sweeps/lr_grid.yaml",
         "commit": "a83d773f0000-dirty",

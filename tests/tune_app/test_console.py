@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from synthetic_run import result_of
 
 from tune_app.console import Progress, duration, plan_text
 from tune_app.plan import Stored, make_plan, what_is_left
@@ -87,17 +88,7 @@ def test_away_from_a_terminal_each_training_is_a_plain_line(tiny):
     evaluation = plan.evaluations[0]
     with Progress(sweep, 2, screen) as progress:
         progress.started(evaluation)
-        progress.finished(
-            {
-                "kind": "lottery",
-                "find": evaluation.find.model_dump(mode="json"),
-                "eval": evaluation.eval.model_dump(mode="json"),
-                "seed": 0,
-                "sparsity": 0.75,
-                "val_accuracy": 0.9,
-                "seconds": 1.26,
-            }
-        )
+        progress.finished(result_of(evaluation, sparsity=0.75, val_accuracy=0.9, seconds=1.26))
         progress.failed(evaluation, "Diverged: loss is nan")
     first, second = screen.getvalue().splitlines()
     assert first.startswith(

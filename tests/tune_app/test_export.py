@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -25,6 +26,7 @@ from tune_app import export
 from tune_app.plan import make_plan
 from tune_app.report import RunError
 from tune_app.results.curves import Results
+from tune_app.results.result import Result
 from tune_app.results.run_directory import RunDirectory, provenance, resolved
 from tune_app.searching import comparison
 from tune_app.spec import load_sweep
@@ -231,8 +233,10 @@ def test_another_accuracy_than_the_recorded_one_is_said(exported, tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(exported[0], runs)
     best = best_by_hand(runs)
-    lines = [r | {"test_accuracy": 0.9} if r == best else r for r in read_results(runs)]
-    RunDirectory(runs / "tiny").write_results(lines)
+    lines = (runs / "tiny" / "results.jsonl").read_bytes().splitlines()
+    results = [Result.from_line(line) for line in lines]
+    others = [replace(r, test_accuracy=0.9) if r.id == best["id"] else r for r in results]
+    RunDirectory(runs / "tiny").write_results(others)
     done = run_export(runs / "tiny", "--id", best["id"], "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     told = f"test {100 * best['test_accuracy']:.2f}%; NOT as the sweep recorded it: validation "
@@ -441,7 +445,7 @@ GRID = {(0.1, 0.1): 0.90, (0.1, 0.5): 0.94, (0.5, 0.1): 0.86, (0.5, 0.5): 0.91}
 
 def results_of(sweep):
     def mean(kind, find, eval_, round):
-        return GRID[find["lr"], eval_["lr"]] if kind == "lottery" and find else 0.95
+        return GRID[find.lr, eval_.lr] if kind == "lottery" and find else 0.95
 
     return synthetic_results(sweep, mean)
 
@@ -457,27 +461,28 @@ def sweep(run_dir):
 
 
 def is_lottery(result, find, eval_, seed):
-    recipes = (result["find"] or {"lr": None})["lr"], result["eval"]["lr"]
-    return result["kind"] == "lottery" and (*recipes, result["seed"]) == (find, eval_, seed)
+    found = (result.find and result.find.lr, result.eval.lr, result.seed)
+    return result.kind == "lottery" and found == (find, eval_, seed)
 
 
 def test_the_winner_has_the_best_mean_and_of_its_seeds_the_best(sweep):
     results = results_of(sweep)
     won = export.winner(sweep, Results(results), 4)
-    assert is_lottery(won, 0.1, 0.5, 2) and won["round"] == 4
-    for result in results:
-        if is_lottery(result, 0.5, 0.5, 0):
-            result["val_accuracy"] = 0.99  # best of all, with a mean of 93.3%: 0.99, 0.905, 0.915
-        if is_lottery(result, 0.1, 0.5, 0):
-            result["val_accuracy"] = 0.95  # best of the winner's: 0.95, 0.935, 0.945
+    assert is_lottery(won, 0.1, 0.5, 2) and won.round == 4
+    for i, result in enumerate(results):
+        if is_lottery(result, 0.5, 0.5, 0):  # best of all, with a mean of 93.3%: 0.99, 0.905, 0.915
+            results[i] = replace(result, val_accuracy=0.99)
+        if is_lottery(result, 0.1, 0.5, 0):  # best of the winner's: 0.95, 0.935, 0.945
+            results[i] = replace(result, val_accuracy=0.95)
     assert is_lottery(export.winner(sweep, Results(results), 4), 0.1, 0.5, 0)
 
 
 def test_the_configuration_is_chosen_by_what_the_sweep_selects_on(sweep):
     results = results_of(sweep)
-    for result in results:
+    for i, result in enumerate(results):
         if any(is_lottery(result, 0.5, 0.1, seed) for seed in (0, 1, 2)):
-            result["test_accuracy"] += 0.11  # 97% on test, worst on validation
+            # 97% on test, worst on validation
+            results[i] = replace(result, test_accuracy=result.test_accuracy + 0.11)
     on_test = sweep.model_copy(update={"select_on": "test"})
     assert is_lottery(export.winner(sweep, Results(results), 4), 0.1, 0.5, 2)
     assert is_lottery(export.winner(on_test, Results(results), 4), 0.5, 0.1, 2)
@@ -487,7 +492,7 @@ def test_the_round_is_the_nearest_of_those_evaluated(sweep):
     results = Results(results_of(sweep))  # at 75.0% and 93.75%
     for at, round in ((None, 4), (0.999, 4), (0.85, 4), (0.84, 2), (0.1, 2)):
         assert export.nearest_round(sweep, results, at) == round
-    early = Results(result for result in results if result["round"] <= 2)
+    early = Results(result for result in results if result.round <= 2)
     assert export.nearest_round(sweep, early, None) == 2
     with pytest.raises(
         RunError,
@@ -541,8 +546,8 @@ def no_sweep(run_dir):
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(run_dir, capsys, spoil, arguments, said):
-    results = map(json.loads, (run_dir / "results.jsonl").read_text().splitlines())
-    ticket = next(r["id"] for r in results if is_lottery(r, 0.1, 0.5, 2) and r["round"] == 4)
+    results = map(Result.from_line, (run_dir / "results.jsonl").read_bytes().splitlines())
+    ticket = next(r.id for r in results if is_lottery(r, 0.1, 0.5, 2) and r.round == 4)
     names = {"run": run_dir, "ticket": ticket, "store": run_dir.parent / "_store"}
     if spoil:
         spoil(run_dir)

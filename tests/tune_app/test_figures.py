@@ -1,5 +1,6 @@
 import io
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -18,7 +19,7 @@ def accuracy(kind, find, eval_, round):
     if round == 0:
         return 0.98
     if kind == "lottery":
-        return ACCURACY[find["lr"], eval_["lr"]] - 0.01 * round
+        return ACCURACY[find.lr, eval_.lr] - 0.01 * round
     of_kind = {"lpr_constrained": 0.85, "preserve_lpr": 0.8, "reinit": 0.7, "global_random": 0.3}
     return of_kind[kind] - 0.01 * round
 
@@ -171,9 +172,12 @@ LPR_FROM = SWEEP.replace("find:\n", "find:\n  lpr_from: [{lr: 0.5}, {lr: 0.1}]\n
 
 def test_fig7_has_constrained_beside_regular_tickets(run_of):
     sweep, results = run_of(LPR_FROM)
-    for result in results:
-        if result["lpr_find"] == {**result["find"], "lr": 0.5} if result["find"] else False:
-            result["test_accuracy"] -= 0.1
+    results = Results(
+        replace(result, test_accuracy=result.test_accuracy - 0.1)
+        if result.lpr_find == sweep.find_recipes[1]
+        else result
+        for result in results
+    )
     figure = fig7(sweep, results, None)
     eval_ = r"LR$_\mathrm{eval}$"
     assert titles(figure) == [f"(a)  {eval_} 0.1", f"(b)  {eval_} 0.5"]
@@ -209,8 +213,8 @@ EARLY = SWEEP.replace(LR, "stop: {values: [1ep, null]}", 1)
 def test_fig9_begins_with_the_dense_network_of_h_find(run_of):
     def accuracy(kind, find, eval_, round):
         if round == 0:
-            return 0.6 if eval_["stop"] else 0.9 + 0.1 * eval_["lr"]
-        return (0.7 if find["stop"] else 0.8) if kind == "lottery" else 0.1
+            return 0.6 if eval_.stop else 0.9 + 0.1 * eval_.lr
+        return (0.7 if find.stop else 0.8) if kind == "lottery" else 0.1
 
     sweep, results = run_of(EARLY, accuracy=accuracy)
     figure = fig9(sweep, results, None)
@@ -224,7 +228,7 @@ def test_fig9_begins_with_the_dense_network_of_h_find(run_of):
     assert "points at 0 are dense networks trained at H_find" in caption(figure)
 
     # Without that dense network the curve begins with the first ticket.
-    short = Results(r for r in results if r["round"] > 0 or r["eval"]["stop"] is None)
+    short = Results(r for r in results if r.round > 0 or r.eval.stop is None)
     axes = fig9(sweep, short, None).axes[1]
     assert curve(axes, "LR_find 0.1, stop_find 1ep") == [(0.25, 70), (0.0625, 70)]
 
@@ -331,7 +335,7 @@ def test_fig3_draws_the_best_of_both_and_which_they_are(run_of):
         best_at_4 = {(0.1, 0.1): 0.85, (0.1, 0.5): 0.88}
         if kind != "lottery":
             return 0.1
-        return {2: best_at_2, 4: best_at_4}.get(round, {}).get((find["lr"], eval_["lr"]), 0.5)
+        return {2: best_at_2, 4: best_at_4}.get(round, {}).get((find.lr, eval_.lr), 0.5)
 
     figure = fig3(*run_of(accuracy=accuracy), "abc")
     top, bottom = figure.axes[:2]
@@ -351,7 +355,7 @@ def test_fig3_draws_the_best_of_both_and_which_they_are(run_of):
 
 def test_fig3_says_what_selects_and_what_is_not_compared(run_of):
     sweep, results = run_of(SWEEP + "select_on: test\n")
-    results = Results(r for r in results if r["round"] != 4 or r["find"] == r["eval"])
+    results = Results(r for r in results if r.round != 4 or r.find == r.eval)
     figure = fig3(sweep, results, None)
     assert curve(figure.axes[0], "best coupled") == [(0.25, 90)]
     assert "on test accuracy" in caption(figure)
@@ -360,8 +364,9 @@ def test_fig3_says_what_selects_and_what_is_not_compared(run_of):
 
 def test_fig6_counts_each_seed_once(run_of):
     sweep, results = run_of(layers=("conv", "fc"))
-    for result in results:
-        result["lpr"] = {"conv": 0.5 + 0.1 * result["seed"], "fc": 0.95}
+    results = Results(
+        replace(result, lpr={"conv": 0.5 + 0.1 * result.seed, "fc": 0.95}) for result in results
+    )
     figure = fig6(sweep, results, None)
     assert titles(figure) == ["(a)  75.0% pruned", "(b)  93.8% pruned"]
     axes = panel(figure, "(b)  93.8% pruned")
@@ -403,7 +408,7 @@ def test_a_figure_without_a_point_is_not_drawn(run_of, draw, replaced, reason):
 def test_dense_networks_alone_are_no_figure(run_of, draw):
     sweep, results = run_of()
     with pytest.raises(NotDrawn, match=r"no results|no tickets|no sparsity"):
-        draw(sweep, Results(r for r in results if r["round"] == 0), None)
+        draw(sweep, Results(r for r in results if r.round == 0), None)
 
 
 def test_the_caption_says_where_the_results_are_from_and_what_is_missing(run_of):
@@ -414,8 +419,8 @@ def test_the_caption_says_where_the_results_are_from_and_what_is_missing(run_of)
     assert "Incomplete" not in complete
 
     # One seed of the baselines at all three points of both panels, minus the shared dense one.
-    results = Results(r for r in results if r["kind"] != "global_random" or r["seed"] == 0)
-    results = Results(r for r in results if r["kind"] != "preserve_lpr" or r["round"] != 4)
+    results = Results(r for r in results if r.kind != "global_random" or r.seed == 0)
+    results = Results(r for r in results if r.kind != "preserve_lpr" or r.round != 4)
     partial = caption(fig1(sweep, results, None))
     assert "n = 1 to 3; commit unknown." in partial
     assert "of 22 points 2 are missing and 6 have fewer than 3 seeds" in partial

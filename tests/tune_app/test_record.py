@@ -4,6 +4,7 @@ import io
 import json
 
 import pytest
+from synthetic_run import result_of
 
 from tune_app.console import Progress
 from tune_app.plan import make_plan
@@ -24,24 +25,20 @@ def record(tiny, plan, tmp_path):
     return Record(plan, {}, run_dir, Progress(load_sweep(tiny), 44, io.StringIO()), {})
 
 
-def result_of(training):
-    return training.described() | {"sparsity": 0.5, "val_accuracy": 0.5, "seconds": 2.0}
-
-
 def test_a_result_that_is_reported_again_counts_once(record, plan):
-    result = result_of(plan.chains[0].trainings[0])
+    result = result_of(plan.chains[0].trainings[0], seconds=2.0)
     record.finished(result, masks_from_disk=1)
     record.finished(result, masks_from_disk=0)
     assert (record.num_trained, record.training_seconds, record.num_masks_from_disk) == (1, 2.0, 1)
-    lines = (record.run_dir.path / "results.jsonl").read_text().splitlines()
-    assert [json.loads(line) for line in lines] == [result]
+    lines = (record.run_dir.path / "results.jsonl").read_bytes().splitlines()
+    assert lines == [result.to_line()]
 
 
 def test_results_are_ordered_by_the_plan_and_not_by_time(record, plan):
     first, second = (chain.trainings[0] for chain in plan.chains[:2])
     record.finished(result_of(second), 0)
     record.finished(result_of(first), 0)
-    assert [result["id"] for result in record.in_plan_order()] == [first.id, second.id]
+    assert [result.id for result in record.in_plan_order()] == [first.id, second.id]
 
 
 def test_what_hangs_on_a_failed_round_says_so(record, plan):
@@ -119,9 +116,8 @@ def test_a_failure_is_told_in_a_line(record, plan, error, reason):
 
 def test_what_another_launch_trained_is_no_work_of_ours(record, plan):
     stored = result_of(plan.chains[0].trainings[0])
-    record.found({stored["id"]: {"id": stored["id"], "sparsity": 0.5, "val_accuracy": 0.5}})
-    assert [result["id"] for result in record.in_plan_order()] == [stored["id"]]
-    assert record.in_plan_order()[0]["eval"] == stored["eval"]
+    record.found({stored.id: stored.to_line()})
+    assert record.in_plan_order() == [stored]
     assert (record.num_trained, record.progress.num_trainings) == (0, 43)
 
 
@@ -144,13 +140,17 @@ def test_results_that_cannot_be_written_down_now_are_not_lost(record, plan, tmp_
 
 def test_recipes_stored_by_an_older_version_get_every_field(record, plan):
     first = plan.chains[0].trainings[0]
-    old = result_of(first)
+    old = json.loads(result_of(first).to_line())
     old["eval"] = {"lr": 0.05, "batch_size": 64, "duration": "4it"}
-    again = Record(plan, {first.id: old}, record.run_dir, record.progress, {})
+    lines = {first.id: json.dumps(old).encode()}
+    again = Record(plan, lines, record.run_dir, record.progress, {})
     assert again.in_plan_order() == [result_of(first)]
 
 
-def test_stored_results_share_their_recipes(record, plan):
-    read = {id: json.loads(json.dumps(result_of(t))) for id, t in plan.trainings.items()}
-    again = Record(plan, read, record.run_dir, record.progress, {})
-    assert len({id(result["eval"]) for result in again.in_plan_order()}) == 2
+def test_stored_results_have_the_recipes_of_the_plan_and_none_of_their_own(record, plan):
+    lines = {id: result_of(t).to_line() for id, t in plan.trainings.items()}
+    again = Record(plan, lines, record.run_dir, record.progress, {})
+    assert len(again.results) == 44
+    for id, result in again.results.items():
+        training = plan.trainings[id]
+        assert result.find is training.find and result.eval is training.eval

@@ -10,6 +10,7 @@ from synthetic_run import SWEEP, synthetic_results, write_run
 from tune_app.answer import answer
 from tune_app.report import main, write_report
 from tune_app.results.curves import mean_curves
+from tune_app.results.result import Result
 from tune_app.spec import load_sweep
 
 LR = "lr: {values: [0.1, 0.5]}"
@@ -25,7 +26,7 @@ def results_at(grid, **measured):
         if round == 0:
             return 0.98
         if kind == "lottery":
-            return grid[find["lr"], eval_["lr"]]
+            return grid[find.lr, eval_.lr]
         of_kind = {"lpr_constrained": 0.85, "preserve_lpr": 0.8, "reinit": 0.7}
         return of_kind.get(kind, 0.3)
 
@@ -53,8 +54,8 @@ def change(run_dir, change_one):
 
 
 def answer_of(run_dir):
-    lines = (run_dir / "results.jsonl").read_text().splitlines()
-    return answer(load_sweep(run_dir / "sweep.yaml"), mean_curves(map(json.loads, lines)))
+    lines = (run_dir / "results.jsonl").read_bytes().splitlines()
+    return answer(load_sweep(run_dir / "sweep.yaml"), mean_curves(map(Result.from_line, lines)))
 
 
 def is_cell(result, find_lr, eval_lr):

@@ -3,7 +3,9 @@ import json
 import zlib
 
 import pytest
+from synthetic_run import result_of
 
+from tune_app.plan import Training
 from tune_app.results.curves import curves
 from tune_app.saved_views import saved_views, view_tags
 from tune_app.spec import load_sweep
@@ -39,15 +41,8 @@ def page(value):
 
 
 def result(kind, find, eval_, round, sparsity, test_accuracy):
-    return {
-        "kind": kind,
-        "find": find,
-        "eval": eval_,
-        "seed": 0,
-        "round": round,
-        "sparsity": sparsity,
-        "test_accuracy": test_accuracy,
-    }
+    training = Training("id", kind, find, eval_, 0, round, None)
+    return result_of(training, sparsity=sparsity, test_accuracy=test_accuracy)
 
 
 def test_each_h_eval_compares_h_find_and_the_reverse(sweep_of):
@@ -127,7 +122,7 @@ def test_what_is_left_out_is_said(sweep_of):
 def test_a_page_draws_accuracy_over_sparsity(sweep_of):
     sweep = sweep_of(GRID)
     views, _ = saved_views(sweep, {})
-    low, high = {"lr": 0.02}, {"lr": 0.1}
+    low, high = (sweep.train.model_copy(update={"lr": lr}) for lr in (0.02, 0.1))
     shown = curves(
         [
             result("lottery", high, high, 0, 0.0, 0.985),

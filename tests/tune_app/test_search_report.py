@@ -1,10 +1,10 @@
 import csv
-import json
+import dataclasses
 
 import optuna
 import pytest
 from optuna.trial import TrialState
-from synthetic_run import synthetic_results, write_run
+from synthetic_run import result_of, synthetic_results, write_run
 
 from tune_app.bilevel import Configuration
 from tune_app.figures import NotDrawn
@@ -12,6 +12,7 @@ from tune_app.gain import _interval, gain, gain_csv, gains
 from tune_app.importances import MIN_SAMPLES, Unknown, importances
 from tune_app.report import main, write_report
 from tune_app.results.curves import Statistic
+from tune_app.results.run_directory import RunDirectory
 from tune_app.samples import Sample, Samples
 from tune_app.search_figures import draw_importances, draw_search, heat_map
 from tune_app.search_report import answer, report_search
@@ -91,17 +92,17 @@ def compare(run, decoupled=OF_DECOUPLED, coupled=OF_COUPLED, text=None):
     run_dir, sweep, samples = run
     chosen = comparison(sweep, samples)
     results = synthetic_results(chosen, lambda *_: 0.5)
-    for result in results:
-        kind, lrs = result["kind"], (result["find"] and result["find"]["lr"], result["eval"]["lr"])
+    for i, result in enumerate(results):
+        lrs = (result.find and result.find.lr, result.eval.lr)
         of_seed = {(0.05, 0.5): decoupled, (0.05, 0.05): coupled}.get(lrs)
-        if kind == "lottery" and of_seed and result["round"] > 0:
-            by_round = 0.02 if result["round"] < 4 else 0
-            seed = chosen.seeds.index(result["seed"])
-            result["test_accuracy"] = of_seed[seed] + (by_round if lrs[1] == 0.5 else 0)
+        if result.kind == "lottery" and of_seed and result.round > 0:
+            by_round = 0.02 if result.round < 4 else 0
+            seed = chosen.seeds.index(result.seed)
+            test = of_seed[seed] + (by_round if lrs[1] == 0.5 else 0)
+            results[i] = dataclasses.replace(result, test_accuracy=test)
     beside = run_dir.parent / f"{sweep.name}-best"
     beside.mkdir(exist_ok=True)
-    lines = "".join(json.dumps(result) + "\n" for result in results)
-    (beside / "results.jsonl").write_text(lines)
+    RunDirectory(beside).write_results(results)
     return chosen, results
 
 
@@ -419,7 +420,7 @@ def test_the_gain_claims_no_more_than_it_shows(searched, decoupled, end):
 def test_few_seeds_claim_nothing(searched):
     _, sweep, samples = searched
     chosen, results = compare(searched)
-    of_four = [result for result in results if result["seed"] < 14]
+    of_four = [result for result in results if result.seed < 14]
     said = gain(sweep, samples, chosen, of_four)
     assert said.startswith("Trained again over 4 of 6 fresh seeds, ")
     # 2 / 2^4
@@ -427,12 +428,12 @@ def test_few_seeds_claim_nothing(searched):
         "4 seeds are few: equally good configurations differ in one direction in "
         "all of them in 12% of the cases."
     )
-    one = [result for result in results if result["seed"] == 10]
+    one = [result for result in results if result.seed == 10]
     assert gain(sweep, samples, chosen, one).endswith(
         "+2.0 points; one seed has no spread, so it may be chance."
     )
     # A seed counts where it has both.
-    lacking = [r for r in results if r["seed"] != 10 or r["eval"]["lr"] != 0.5 or r["round"] != 4]
+    lacking = [r for r in results if r.seed != 10 or r.eval.lr != 0.5 or r.round != 4]
     assert "over 5 of 6 fresh seeds" in gain(sweep, samples, chosen, lacking)
     assert gain(sweep, samples, chosen, []) == ""
 
@@ -449,7 +450,7 @@ def test_of_several_searched_sparsities_the_mean_is_compared(tmp_path):
 def test_baselines_and_other_combinations_play_no_part(tmp_path):
     run = make_run(tmp_path / "tiny", SEARCH + "baselines: [preserve_lpr, global_random]\n")
     chosen, results = compare(run)
-    assert {result["kind"] for result in results} > {"lottery", "preserve_lpr"}
+    assert {result.kind for result in results} > {"lottery", "preserve_lpr"}
     assert gains(*run[1:], chosen, results)[-1].difference.mean == pytest.approx(0.02)
 
 
@@ -520,10 +521,7 @@ def test_sync_logs_what_a_search_trained(searched, capsys, monkeypatch):
 
     plan = SearchPlan(sweep)
     plan.add(samples.all[0].configuration)
-    measured = synthetic_results(sweep, lambda *_: 0.9)[0]
-    with open(run_dir / "results.jsonl", "w") as file:
-        for training in plan.trainings.values():
-            file.write(json.dumps({**measured, **training.described()}) + "\n")
+    RunDirectory(run_dir).write_results(map(result_of, plan.trainings.values()))
     assert main([str(run_dir), "--sync"]) == 0
     # A chain and an evaluation for each of three seeds.
     assert "6 curves of 6 had something new" in capsys.readouterr().out

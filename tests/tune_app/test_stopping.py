@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import ray
 import torch
-from pydantic_core import from_json
 from ray import tune
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
-from tiny_sweep import Files, what_was_computed
+from tiny_sweep import Files, computed
 
 from lt_core import data
 from tune_app.plan import Chain, Plan, Training, make_plan
+from tune_app.results.result import Result
 from tune_app.spec import Sweep, load_sweep
 from tune_app.stopping import EarlyStopping, StoppingRules, was_stopped
 from tune_app.store import Store
@@ -158,8 +158,8 @@ def test_hopeless_evaluations_are_stopped_and_the_rest_is_as_unwatched(
     alone = undisturbed(sweep, store)
     trained = [dense[lr] for lr in (*MEDIOCRE, *GOOD)]
     expected = [next(alone.evaluate(training))["result"] for training in trained]
-    results = store.results(store.stored().results)
-    assert what_was_computed(results.values()) == what_was_computed(expected)
+    lines = store.results(store.stored().results)
+    assert computed(map(Result.from_line, lines.values())) == computed(expected)
     assert checkpoints(store) == []
 
 
@@ -197,16 +197,16 @@ def test_a_chain_whose_tickets_are_bad_is_stopped(tiny, store, tmp_path, one_cor
     assert times == [[None, None, 1, None, 2, None, 3, None], [None, 1, None, 2]]
     assert [was_stopped(each[-1]) for each in reports] == [False, True]
     last = reports[1][-1]
-    result = from_json(last["result"])
-    assert result["id"] == configs[1]["probes"][2].id
-    assert result["val_accuracy"] == last["val_accuracy"] < reports[0][4]["val_accuracy"]
+    result = Result.from_line(last["result"])
+    assert result.id == configs[1]["probes"][2].id
+    assert result.val_accuracy == last["val_accuracy"] < reports[0][4]["val_accuracy"]
     assert store.result(hopeless.ids[2]) is None
     assert store.ticket(hopeless.tickets[1]) and store.ticket(hopeless.tickets[2]) is None
 
     alone = undisturbed(sweep, store)
     expected = [report["result"] for report in alone.find(good, ())]
-    results = store.results(good.ids)
-    assert what_was_computed(results.values()) == what_was_computed(expected)
+    lines = store.results(good.ids)
+    assert computed(map(Result.from_line, lines.values())) == computed(expected)
     assert checkpoints(store) == []
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic_core import from_json
 from tiny_sweep import file_of
 
+from tune_app.json_line import as_line
 from tune_app.plan import Stored
 from tune_app.store import Store, StoreError
 
-RESULT = {"id": "3f0c", "test_accuracy": 0.5}
+RESULT = b'{"id":"3f0c","test_accuracy":0.5}'
 
 
 @pytest.fixture
@@ -26,7 +28,7 @@ def store(tmp_path):
 
 def test_what_is_put_is_there_also_for_another_process(store):
     weights = {"conv": np.array([[1.5, -2.0]], dtype=np.float32)}
-    store.put_result(RESULT)
+    store.put_result("3f0c", RESULT)
     store.put_ticket("8a41", b"mask")
     store.put_weights("3f0c", weights)
 
@@ -41,15 +43,16 @@ def test_what_is_put_is_there_also_for_another_process(store):
 def test_every_number_comes_back_bit_for_bit(store):
     generator = np.random.default_rng(0)
     numbers = [*generator.random(1000), *np.exp(generator.normal(0, 200, 1000)), 0.1, 1, -0.0]
-    store.put_result({"id": "3f0c", "numbers": list(map(float, numbers))})
-    assert list(map(repr, store.result("3f0c")["numbers"])) == list(map(repr, map(float, numbers)))
+    store.put_result("3f0c", as_line(list(map(float, numbers))))
+    again = from_json(store.result("3f0c"))
+    assert list(map(repr, again)) == list(map(repr, map(float, numbers)))
     with gzip.open(file_of(store, "results", "3f0c"), "rt") as file:
-        assert json.load(file) == store.result("3f0c")
+        assert json.load(file) == again
 
 
 def test_a_number_that_is_none_is_not_lost(store):
-    store.put_result({"id": "3f0c", "loss": math.nan, "largest": math.inf})
-    again = store.result("3f0c")
+    store.put_result("3f0c", as_line({"loss": math.nan, "largest": math.inf}))
+    again = from_json(store.result("3f0c"))
     assert math.isnan(again["loss"]) and again["largest"] == math.inf
 
 
@@ -72,7 +75,7 @@ def test_what_is_not_there_is_none(store):
 
 
 def test_stored_can_be_asked_of_some_ids_only(store):
-    store.put_result(RESULT)
+    store.put_result("3f0c", RESULT)
     store.put_ticket("8a41", b"mask")
     stored = store.stored(among=["3f0c", "ffff"])
     assert (stored.results, stored.tickets) == ({"3f0c"}, frozenset())
@@ -111,7 +114,7 @@ def test_a_store_on_s3_is_like_any_other(s3, tmp_path):
     store = Store(s3("store", tmp_path.name))
     assert store.stored() == Stored()
     store.create()
-    store.put_result(RESULT)
+    store.put_result("3f0c", RESULT)
     store.put_ticket("8a41", b"mask")
     again = Store(store.place)
     assert again.results(["3f0c", "ffff"]) == {"3f0c": RESULT}
@@ -139,7 +142,7 @@ GARBLED = {
 @pytest.mark.parametrize("kind", ["results", "tickets", "weights", "checkpoints"])
 def test_a_damaged_file_is_set_aside_and_said(store, kind, garble):
     put_and_get = {
-        "results": (lambda: store.put_result(RESULT), store.result),
+        "results": (lambda: store.put_result("3f0c", RESULT), store.result),
         "tickets": (lambda: store.put_ticket("3f0c", b"m" * 50), store.ticket),
         "weights": (lambda: store.put_weights("3f0c", {"fc": np.eye(9)}), store.weights),
         "checkpoints": (lambda: store.put_checkpoint("3f0c", b"s" * 50), store.checkpoint),
@@ -168,7 +171,7 @@ def test_what_is_damaged_among_what_is_used(store):
 
 
 def test_a_store_that_is_gone_for_a_while_is_waited_for(store):
-    store.put_result(RESULT)
+    store.put_result("3f0c", RESULT)
     patient = Store(store.place, patience_s=60)
     away = Path(store.place).with_name("away")
     for ask in (
@@ -186,11 +189,11 @@ def test_a_store_that_is_gone_for_a_while_is_waited_for(store):
 
 
 def test_a_store_that_stays_away_is_refused_and_not_taken_for_an_empty_one(store):
-    store.put_result(RESULT)
+    store.put_result("3f0c", RESULT)
     shutil.rmtree(store.place)
     for ask in (
         lambda: store.result("3f0c"),
-        lambda: store.put_result(RESULT),
+        lambda: store.put_result("3f0c", RESULT),
         lambda: store.stored(among=["3f0c"]),
     ):
         with pytest.raises(StoreError, match="the store is not there"):

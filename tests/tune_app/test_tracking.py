@@ -16,8 +16,9 @@ from json import loads
 import pytest
 
 from tune_app import tracking
-from tune_app.curve_runs import curve_id, points, table_columns
+from tune_app.curve_runs import curve_tag, points, table_columns
 from tune_app.results.curves import curves
+from tune_app.results.result import Result
 from tune_app.spec import load_sweep
 from tune_app.tracking import Tracker, TrackingError, open_command, tracking_uri
 
@@ -45,22 +46,27 @@ def write_sweep(directory, old="", new=""):
     return load_sweep(path)
 
 
-def result(sweep, kind, find_lr, eval_lr, round):
-    recipe = sweep.train.model_dump(mode="json")
-    return {
-        "kind": kind,
-        "find": None if find_lr is None else recipe | {"lr": find_lr},
-        "eval": recipe | {"lr": eval_lr},
-        "seed": 0,
-        "round": round,
-        "sparsity": SPARSITY[round],
-        "val_accuracy": 0.99,
-        "test_accuracy": TEST_ACCURACY[round],
-        "train_loss": 0.25,
-        "lpr": {"conv": SPARSITY[round] / 2, "fc": SPARSITY[round]},
-        "seconds": 1.5,
-        "finished_at": 1_800_000_000.25 + round,
-    }
+def result(sweep, kind, find_lr, eval_lr, round, lpr_lr=None):
+    find, eval_, lpr_find = (
+        None if lr is None else sweep.train.model_copy(update={"lr": lr})
+        for lr in (find_lr, eval_lr, lpr_lr)
+    )
+    return Result(
+        id="id",
+        kind=kind,
+        find=find,
+        lpr_find=lpr_find,
+        eval=eval_,
+        seed=0,
+        round=round,
+        sparsity=SPARSITY[round],
+        val_accuracy=0.99,
+        test_accuracy=TEST_ACCURACY[round],
+        train_loss=0.25,
+        lpr={"conv": SPARSITY[round] / 2, "fc": SPARSITY[round]},
+        seconds=1.5,
+        finished_at=1_800_000_000.25 + round,
+    )
 
 
 def results(sweep, rounds=(1, 2, 3)):
@@ -73,18 +79,10 @@ def results(sweep, rounds=(1, 2, 3)):
     return lines
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory):
-    """A SQLite file with MLflow's tables, which take seconds to create."""
-    directory = tmp_path_factory.mktemp("store")
-    tracking._connect(f"sqlite:///{directory}/mlflow.db")
-    return directory / "mlflow.db"
-
-
 @pytest.fixture
-def uri(empty_store, tmp_path):
+def uri(mlflow_database, tmp_path):
     with (
-        contextlib.closing(sqlite3.connect(empty_store)) as source,
+        contextlib.closing(sqlite3.connect(mlflow_database)) as source,
         contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as copy,
     ):
         source.backup(copy)
@@ -188,10 +186,10 @@ def test_a_curve_is_a_run(uri, sweep, tmp_path):
     assert run.data.metrics["test_acc/0.875"] == 0.90
 
 
-def test_the_ids_of_curves_stay(sweep):
+def test_the_tags_of_curves_stay(sweep):
     found = curves(results(sweep))[:3]
-    ids = ["de4fe6e74834d64d", "54d54d69f9813ed0", "9cbc98032a53cd4e"]
-    assert [curve_id(sweep, curve) for curve in found] == ids
+    tags = ["de4fe6e74834d64d", "54d54d69f9813ed0", "9cbc98032a53cd4e"]
+    assert [curve_tag(sweep, curve) for curve in found] == tags
 
 
 @pytest.mark.parametrize(
@@ -208,30 +206,30 @@ def test_the_ids_of_curves_stay(sweep):
 def test_another_way_to_prune_or_rewind_is_another_curve(sweep, tmp_path, old, new):
     curve = curves(results(sweep))[0]
     other = write_sweep(tmp_path, old, new)
-    assert curve_id(other, curve) != curve_id(sweep, curve)
+    assert curve_tag(other, curve) != curve_tag(sweep, curve)
 
 
-def test_an_id_follows_what_changes_a_result_and_nothing_else(sweep, tmp_path):
+def test_a_tag_follows_what_changes_a_result_and_nothing_else(sweep, tmp_path):
     curve = curves(results(sweep))[0]
     rewound = write_sweep(tmp_path, "seeds: [0]", "seeds: [0]\nrewind: {to: 2ep}")
     at_eval = write_sweep(tmp_path, "eval: {", "rewind: {to: 2ep}\neval: {rewind_from: eval, ")
     # Initialization is the same for H_find and H_eval.
     initial = write_sweep(tmp_path, "eval: {", "eval: {rewind_from: eval, ")
     deeper = write_sweep(tmp_path, "rounds: 3", "final_sparsity: 0.99")
-    constrained = dataclasses.replace(curve, lpr_find=curve.eval)
-    ids = [curve_id(*of) for of in ((sweep, curve), (rewound, curve), (at_eval, curve))]
-    assert len({*ids, curve_id(sweep, constrained)}) == 4
-    assert curve_id(initial, curve) == curve_id(deeper, curve) == ids[0]
+    constrained = dataclasses.replace(
+        curve, key=dataclasses.replace(curve.key, lpr_find=curve.key.eval)
+    )
+    tags = [curve_tag(*of) for of in ((sweep, curve), (rewound, curve), (at_eval, curve))]
+    assert len({*tags, curve_tag(sweep, constrained)}) == 4
+    assert curve_tag(initial, curve) == curve_tag(deeper, curve) == tags[0]
 
 
 def test_an_lpr_constrained_curve_is_a_run_that_says_whose_lpr(uri, tmp_path):
     sweep = write_sweep(tmp_path, "find: {", "find: {lpr_from: [{lr: 0.1}, {lr: 0.02}], ")
     lines = results(sweep)
-    train = sweep.train.model_dump(mode="json")
     for find, source in ((0.02, 0.1), (0.1, 0.02)):
         for eval_ in (0.1, 0.5):
-            line = result(sweep, "lpr_constrained", find, eval_, 1)
-            lines.append(line | {"lpr_find": train | {"lr": source}})
+            lines.append(result(sweep, "lpr_constrained", find, eval_, 1, source))
     tracker = Tracker(uri, sweep, tmp_path, None)
     assert tracker.log_curves(curves(lines)) == 10
     runs = runs_of(uri, "params.kind = 'lpr_constrained'")

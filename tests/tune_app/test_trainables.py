@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from tiny_sweep import Files, file_of, what_was_computed
+from tiny_sweep import Files, computed, file_of
 
 from lt_core import data, rewind
 from lt_core.config import Rewinding
@@ -16,6 +16,7 @@ from lt_core.mask import alive_by_layer, num_alive, pack, sparsity, unpack
 from lt_core.steps import Steps
 from tune_app.checkpoints import StoredCheckpoints
 from tune_app.plan import make_plan
+from tune_app.results.result import Result
 from tune_app.spec import Sweep, load_sweep
 from tune_app.storage import Directory
 from tune_app.store import Store
@@ -55,10 +56,10 @@ def test_a_chain_is_what_find_yields(worker, plan, sweep):
     for report, round in zip(reports, rounds, strict=True):
         stored = worker.tickets.get(report["tickets"][0])
         assert stored.bits.tolist() == pack(round.next_mask).bits.tolist()
-        assert report["result"]["test_accuracy"] == round.evaluation.test_accuracy
-        assert report["result"]["lpr"] == round.evaluation.lpr
-        assert report["result"]["commit"] == "c0ffee"
-        assert worker.setting.store.result(report["result"]["id"]) == report["result"]
+        assert report["result"].test_accuracy == round.evaluation.test_accuracy
+        assert report["result"].lpr == round.evaluation.lpr
+        assert report["result"].commit == "c0ffee"
+        assert worker.setting.store.result(report["result"].id) == report["result"].to_line()
 
 
 def test_a_chain_goes_on_to_the_same_bits(worker, plan):
@@ -76,7 +77,7 @@ def test_a_chain_goes_on_to_the_same_bits(worker, plan):
     undisturbed = Worker(setting, worker.data, Files(fresh), "cpu")
     straight = [report["result"] for report in undisturbed.find(chain, needed=())]
     for a, b in zip(on, straight, strict=True):
-        assert (a["id"], a["train_loss"], a["lpr"]) == (b["id"], b["train_loss"], b["lpr"])
+        assert (a.id, a.train_loss, a.lpr) == (b.id, b.train_loss, b.lpr)
     assert fresh.ticket(chain.tickets[-1]) == worker.setting.store.ticket(chain.tickets[-1])
 
 
@@ -100,14 +101,14 @@ def test_a_training_that_is_killed_goes_on_from_its_checkpoint(worker, tiny, mon
             assert saved.pop() == (id, step)
         monkeypatch.setattr(StoredCheckpoints, "save", save)
         going = worker.find(chain, needed=())
-        while next(going)["result"]["id"] != id:
+        while next(going)["result"].id != id:
             pass
         going.close()
         assert worker.setting.store.checkpoint(id) is None
         monkeypatch.setattr(StoredCheckpoints, "save", save_and_die)
     for id in chain.ids:
-        a, b = (each.setting.store.result(id) for each in (worker, straight))
-        assert (a["train_loss"], a["test_accuracy"]) == (b["train_loss"], b["test_accuracy"])
+        a, b = (Result.from_line(each.setting.store.result(id)) for each in (worker, straight))
+        assert (a.train_loss, a.test_accuracy) == (b.train_loss, b.test_accuracy)
     for ticket in chain.tickets:
         assert worker.setting.store.ticket(ticket) == straight.setting.store.ticket(ticket)
 
@@ -182,12 +183,12 @@ def test_a_chain_that_is_killed_after_every_round_ends_with_the_same_bits(worker
     list(straight.find(chain, needed=()))
     for training in chain.trainings:
         going = worker.find(chain, needed=chain.tickets)
-        while next(going)["result"]["id"] != training.id:
+        while next(going)["result"].id != training.id:
             pass
         going.close()
     for id in chain.ids:
-        a, b = (each.setting.store.result(id) for each in (worker, straight))
-        assert (a["train_loss"], a["lpr"]) == (b["train_loss"], b["lpr"])
+        a, b = (Result.from_line(each.setting.store.result(id)) for each in (worker, straight))
+        assert (a.train_loss, a.lpr) == (b.train_loss, b.lpr)
     for ticket in chain.tickets:
         stored = worker.setting.store.ticket(ticket)
         assert stored is not None and stored == straight.setting.store.ticket(ticket)
@@ -208,7 +209,7 @@ def test_a_chain_is_what_find_yields_however_is_rewound(worker, tiny, rewind):
         rewinding=Rewinding(**rewind),
     )
     for report, round in zip(reports, rounds, strict=True):
-        assert report["result"]["train_loss"] == round.evaluation.train_loss
+        assert report["result"].train_loss == round.evaluation.train_loss
         stored = worker.tickets.get(report["tickets"][0])
         assert stored.bits.tolist() == pack(round.next_mask).bits.tolist()
 
@@ -216,11 +217,11 @@ def test_a_chain_is_what_find_yields_however_is_rewound(worker, tiny, rewind):
 def test_a_chain_takes_the_layerwise_ratios_of_another(worker, tiny):
     plan, worker = changed(worker, tiny, find=CONSTRAINED)
     source, chain = plan.chains[0], plan.chains[-2]
-    theirs = [report["result"]["lpr"] for report in worker.find(source, needed=())]
+    theirs = [report["result"].lpr for report in worker.find(source, needed=())]
     reports = [report["result"] for report in worker.find(chain, needed=())]
-    assert [result["lpr"] for result in reports] == theirs
-    assert [result["kind"] for result in reports] == ["lottery"] + 2 * ["lpr_constrained"]
-    assert reports[1]["lpr_find"]["lr"] == 0.05 and reports[1]["find"]["lr"] == 0.2
+    assert [result.lpr for result in reports] == theirs
+    assert [result.kind for result in reports] == ["lottery"] + 2 * ["lpr_constrained"]
+    assert reports[1].lpr_find.lr == 0.05 and reports[1].find.lr == 0.2
     a, b = (unpack(worker.tickets.get(each.tickets[0])) for each in (source, chain))
     assert any(not torch.equal(a[name], b[name]) for name in a)
 
@@ -291,7 +292,7 @@ def test_random_filters_are_as_many_of_each_layer_as_the_tickets_have(worker, ti
         assert not torch.equal(random["conv"], ticket["conv"])
     training = evaluation(plan, "lottery", 2, ticket=chain.tickets[1])
     [report] = worker.evaluate(training)
-    assert report["result"]["sparsity"] == sparsity(ticket)
+    assert report["result"].sparsity == sparsity(ticket)
     # A pruned network is trained without its filters, a dense one is the same however it is pruned.
     strategies = [call["pruning"].strategy for call in calls]
     assert strategies == ["global_magnitude", "filter_l1"]
@@ -399,7 +400,7 @@ def test_an_evaluation_is_done_once(worker, plan):
     [first] = worker.evaluate(training)
     [again] = worker.evaluate(training)
     assert first["result"] == again["result"]
-    assert first["result"]["find"] is None
+    assert first["result"].find is None
 
 
 def test_a_full_disk_fails_the_training_and_says_so(worker, plan, monkeypatch):
@@ -424,7 +425,8 @@ def test_what_is_damaged_while_a_sweep_runs_is_made_again(worker, plan, kind):
     file_of(store, "tickets", chain.tickets[0]).unlink()  # the dense network is to be pruned again
     list(worker.find(chain, needed=chain.tickets))
     after = store.results(chain.ids)
-    assert what_was_computed(after.values()) == what_was_computed(before.values())
+    after, before = (map(Result.from_line, lines.values()) for lines in (after, before))
+    assert computed(after) == computed(before)
     assert store.ticket(chain.tickets[0]) == ticket
     [note] = store.notes
     assert f"{chain.ids[0]}" in note and "set aside" in note
@@ -454,7 +456,7 @@ def test_watched_it_tells_of_each_epoch_and_comes_to_the_same_result(worker, tin
     assert not any("done" in report or "result" in report for report in told)
     assert told[0]["val_accuracy"] != told[1]["val_accuracy"]
     [unwatched] = in_a_store_of_its_own(worker, "unwatched").evaluate(training)
-    assert what_was_computed([last["result"]]) == what_was_computed([unwatched["result"]])
+    assert computed([last["result"]]) == computed([unwatched["result"]])
     assert list(worker.evaluate(training, watched=True)) == [last]  # it was done
 
 
@@ -467,7 +469,7 @@ def test_watched_it_goes_on_from_its_checkpoint(worker, tiny):
     again, last = worker.evaluate(training, watched=True)
     assert (first["time"], again["time"]) == (1, 2)
     [unwatched] = in_a_store_of_its_own(worker, "unwatched").evaluate(training)
-    assert what_was_computed([last["result"]]) == what_was_computed([unwatched["result"]])
+    assert computed([last["result"]]) == computed([unwatched["result"]])
 
 
 def probed(plan, chain, lr):
@@ -482,7 +484,7 @@ def probed(plan, chain, lr):
 def told_by(reports) -> list[tuple[str, int, bool]]:
     """Of a chain's reports: what each is, of which round, and whether it brings tickets."""
     return [
-        (report.get("progress", "round"), report["result"]["round"], "tickets" in report)
+        (report.get("progress", "round"), report["result"].round, "tickets" in report)
         for report in reports
     ]
 
@@ -501,15 +503,13 @@ def test_a_probed_chain_trains_its_tickets_as_it_finds_them(worker, plan):
     for report in reports:
         if "progress" in report:
             result = report["result"]
-            assert result["id"] == probes[report["time"]].id
-            assert report["val_accuracy"] == result["val_accuracy"]
-            assert result["eval"]["lr"] == 0.2 and result["find"]["lr"] == 0.05
+            assert result.id == probes[report["time"]].id
+            assert report["val_accuracy"] == result.val_accuracy
+            assert result.eval.lr == 0.2 and result.find.lr == 0.05
     alone = in_a_store_of_its_own(worker, "alone")
     rounds = [report["result"] for report in alone.find(chain, ())]
     evaluations = [next(alone.evaluate(probe))["result"] for probe in probes.values()]
-    assert what_was_computed([r["result"] for r in reports]) == what_was_computed(
-        rounds + evaluations
-    )
+    assert computed([r["result"] for r in reports]) == computed(rounds + evaluations)
 
 
 def test_a_probed_chain_that_goes_on_tells_again_of_what_is_done(worker, plan, calls):
@@ -524,9 +524,7 @@ def test_a_probed_chain_that_goes_on_tells_again_of_what_is_done(worker, plan, c
     reports = list(worker.find_probed(chain, (), probes))
     assert reports[:4] == before
     assert told_by(reports) == told_by(undisturbed)
-    assert what_was_computed([r["result"] for r in reports]) == what_was_computed(
-        [r["result"] for r in undisturbed]
-    )
+    assert computed([r["result"] for r in reports]) == computed([r["result"] for r in undisturbed])
     assert not calls  # what is left is a round
 
 
@@ -534,12 +532,12 @@ def test_a_probe_that_was_lost_is_trained_under_its_ticket_found_again(worker, p
     chain = plan.chains[0]
     probes, store = probed(plan, chain, 0.2), worker.setting.store
     list(worker.find_probed(chain, (), probes))
-    before = store.result(probes[1].id)
+    before = Result.from_line(store.result(probes[1].id))
     file_of(store, "results", probes[1].id).unlink()
     file_of(store, "tickets", chain.tickets[0]).unlink()
     reports = list(worker.find_probed(chain, (), probes))
     assert "failed" not in reports[-1]
-    assert what_was_computed([store.result(probes[1].id)]) == what_was_computed([before])
+    assert computed([Result.from_line(store.result(probes[1].id))]) == computed([before])
 
 
 def test_a_probe_that_is_a_round_of_its_chain_is_that_round(worker, plan, calls):

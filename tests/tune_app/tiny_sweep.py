@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ import torch
 from outside import environment
 
 from lt_core.mask import PackedMask
-from tune_app import launch, tracking
+from tune_app import launch
+from tune_app.results.result import Result
 from tune_app.store import Missing, Store
 
 TINY = """\
@@ -109,11 +110,6 @@ def run_here(
     return subprocess.CompletedProcess(arguments, code, stdout.getvalue(), stderr.getvalue())
 
 
-def new_mlflow_database(folder: Path) -> None:
-    """Make `mlflow.db`, with all its tables and nothing in them."""
-    tracking.connect(f"sqlite:///{folder}/mlflow.db")
-
-
 def read_results(runs: Path, name: str = "tiny") -> list[dict[str, Any]]:
     return [json.loads(line) for line in (runs / name / "results.jsonl").read_text().splitlines()]
 
@@ -125,6 +121,11 @@ def what_was_computed(results: list[dict[str, Any]]) -> dict[str, dict[str, Any]
         result["id"]: {name: value for name, value in result.items() if name not in left_out}
         for result in results
     }
+
+
+def computed(results: Iterable[Result]) -> dict[str, dict[str, Any]]:
+    """The same of results that are not read from a file."""
+    return what_was_computed([json.loads(result.to_line()) for result in results])
 
 
 def file_of(store: Store, kind: str, id: str) -> Path:

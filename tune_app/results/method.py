@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from tune_app.results.curves import text
+from tune_app.results.words import text
 from tune_app.spec import Prune, Sweep
 
 _BY = {

@@ -24,9 +24,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tune_app.json_line import as_line
+from tune_app.results.result import Result
 from tune_app.spec import Sweep
 from tune_app.storage import write_atomically
-from tune_app.store import as_line
 from tune_app.words import plural
 
 PACKAGES = ("torch", "ray", "mlflow", "numpy", "pydantic", "scikit-learn")
@@ -60,18 +61,18 @@ class RunDirectory:
         except (FileNotFoundError, ValueError):
             return None
 
-    def write_results(self, results: Iterable[Mapping[str, Any]]) -> None:
+    def write_results(self, results: Iterable[Result]) -> None:
         """Replace results.jsonl."""
-        _write_lines(self.path / "results.jsonl", results)
+        _write_lines(self.path / "results.jsonl", (result.to_line() for result in results))
 
-    def append_result(self, result: Mapping[str, Any]) -> None:
+    def append_result(self, result: Result) -> None:
         """Add a line to results.jsonl; the store has synced the result already."""
         with open(self.path / "results.jsonl", "ab") as file:
-            file.write(as_line(result) + b"\n")
+            file.write(result.to_line() + b"\n")
 
     def write_failures(self, failures: Iterable[Mapping[str, Any]]) -> None:
         """Replace failures.jsonl."""
-        _write_lines(self.path / "failures.jsonl", failures)
+        _write_lines(self.path / "failures.jsonl", map(as_line, failures))
 
     def write_error(self, id: str, text: str) -> None:
         """Keep the traceback of a trial that crashed at training `id`."""
@@ -87,8 +88,8 @@ def resolved(sweep: Sweep) -> str:
     return text.getvalue()
 
 
-def _write_lines(path: Path, items: Iterable[Mapping[str, Any]]) -> None:
-    write_atomically(path, b"".join(as_line(item) + b"\n" for item in items))
+def _write_lines(path: Path, lines: Iterable[bytes]) -> None:
+    write_atomically(path, b"".join(line + b"\n" for line in lines))
 
 
 def provenance(command: str) -> dict[str, Any]:

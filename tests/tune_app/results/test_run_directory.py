@@ -3,6 +3,9 @@
 import json
 import re
 
+from synthetic_run import result_of
+
+from tune_app.plan import make_plan
 from tune_app.results import run_directory
 from tune_app.results.run_directory import RunDirectory, provenance
 from tune_app.spec import load_sweep
@@ -15,15 +18,16 @@ def test_the_resolved_sweep_file_is_the_same_sweep(tiny, tmp_path):
     assert load_sweep(run_dir.path / "sweep.yaml") == sweep
 
 
-def test_results_are_appended_and_then_replaced(tmp_path):
+def test_results_are_appended_and_then_replaced(tiny, tmp_path):
     run_dir = RunDirectory(tmp_path)
-    run_dir.write_results([{"id": "a"}])
-    run_dir.append_result({"id": "b"})
+    a, b, *_ = map(result_of, make_plan(load_sweep(tiny)).trainings.values())
+    run_dir.write_results([a])
+    run_dir.append_result(b)
     path = tmp_path / "results.jsonl"
-    assert path.read_text() == '{"id":"a"}\n{"id":"b"}\n'
-    run_dir.write_results([{"id": "b"}, {"id": "a"}])
+    assert path.read_bytes() == a.to_line() + b"\n" + b.to_line() + b"\n"
+    run_dir.write_results([b, a])
     run_dir.write_failures([{"id": "c", "reason": "was not run"}])
-    assert path.read_text() == '{"id":"b"}\n{"id":"a"}\n'
+    assert path.read_bytes() == b.to_line() + b"\n" + a.to_line() + b"\n"
     assert json.loads((tmp_path / "failures.jsonl").read_text())["id"] == "c"
 
 

@@ -1,0 +1,139 @@
+"""The result of one training, and its line: in results.jsonl, in the store, from a worker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationInfo
+
+from lt_core.config import Recipe
+from tune_app.json_line import as_line
+from tune_app.plan import Training
+from tune_app.spec import Kind
+
+
+def _shared(read: Any, info: ValidationInfo) -> Recipe | None:
+    """The recipe of a line as an object that results share: a large sweep has few recipes."""
+    training = (info.context or {}).get(info.data.get("id"))
+    if training is not None:
+        return getattr(training, info.field_name)
+    return read if read is None else _recipe(as_line(read))
+
+
+@cache
+def _recipe(text: bytes) -> Recipe:
+    return Recipe.model_validate_json(text)
+
+
+_Share = Annotated[float, Field(ge=0, le=1)]
+_SHARED = BeforeValidator(_shared)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What was trained, and how well it does. The fields are the keys of a line, in its order."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True)
+
+    id: str
+    """Of the training."""
+
+    kind: Kind
+    find: Annotated[Recipe | None, _SHARED]
+    lpr_find: Annotated[Recipe | None, _SHARED] = None
+    eval: Annotated[Recipe, _SHARED]
+    seed: int
+    round: int
+
+    sparsity: _Share
+    """As measured."""
+
+    val_accuracy: _Share
+    test_accuracy: _Share
+    train_loss: float
+    """Of the last epoch."""
+
+    lpr: dict[str, float]
+    """The fraction pruned of each layer."""
+
+    precision: str | None = None
+    """Of the training; lines of early versions have none."""
+
+    seconds: float
+    """How long the training took."""
+
+    finished_at: float
+    """Seconds since 1970."""
+
+    commit: str | None = None
+    """Of the program that trained; None where it is not known."""
+
+    @classmethod
+    def from_line(cls, line: bytes, trainings: Mapping[str, Training] | None = None) -> Self:
+        """Read a line.
+
+        Args:
+            line: JSON; keys that this version does not know are left out.
+            trainings: by id. The result of one of them has its recipes: another version may have
+                written fewer or more fields.
+
+        Raises:
+            ValidationError: the line is damaged, or this version knows no such recipe.
+        """
+        return _ADAPTER.validate_json(line, context=trainings)
+
+    @property
+    def curve(self) -> "CurveKey":
+        return CurveKey(self.kind, self.find, self.eval, self.lpr_find)
+
+    def to_line(self) -> bytes:
+        """The result as JSON on one line, without its end."""
+        return as_line(self)
+
+
+_ADAPTER = TypeAdapter(Result)
+
+
+def read_lines(lines: Mapping[str, bytes], trainings: Mapping[str, Training]) -> dict[str, Result]:
+    """The results of planned trainings, by id; `lines` and `trainings` too are by id."""
+    return {id: Result.from_line(line, trainings) for id, line in lines.items()}
+
+
+def described(what: Training | Result) -> dict[str, Any]:
+    """How a line begins: what was trained, recipes with every field.
+
+    Equal recipes are one object.
+    """
+    return {
+        "id": what.id,
+        "kind": what.kind,
+        "find": what.find and _in_full(what.find),
+        "lpr_find": what.lpr_find and _in_full(what.lpr_find),
+        "eval": _in_full(what.eval),
+        "seed": what.seed,
+        "round": what.round,
+    }
+
+
+@cache
+def _in_full(recipe: Recipe) -> dict[str, Any]:
+    return recipe.model_dump(mode="json")
+
+
+@dataclass(frozen=True, slots=True)
+class CurveKey:
+    """What the results of a curve share but for their seed."""
+
+    kind: Kind
+    find: Recipe | None
+    """None for masks that no training found."""
+
+    eval: Recipe
+    lpr_find: Recipe | None = None
+    """The H_find whose LPR the masks have, for kind `lpr_constrained`."""
+
+    @property
+    def coupled(self) -> bool:
+        """Whether its networks have no other H than H_eval."""
+        return self.lpr_find is None and self.find in (None, self.eval)
