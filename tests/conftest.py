@@ -26,7 +26,7 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 import outside  # noqa: E402, F401  takes note of the environment before Ray's settings are in it
 
-from tune_app import ray_settings  # noqa: E402
+from tune_app.run import ray_settings  # noqa: E402
 
 ray_settings.apply()  # with a token of its own, before a test module imports ray
 
@@ -93,7 +93,7 @@ def warm_ray() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def mlflow_database(shared) -> Path:
     """A SQLite file with MLflow's tables, which take seconds to create; not to be changed."""
-    from tune_app.tracking import connect
+    from tune_app.tracking.tracker import connect
 
     return shared("mlflow", lambda folder: connect(f"sqlite:///{folder}/mlflow.db")) / "mlflow.db"
 

@@ -27,12 +27,11 @@ from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune_app import tracking
 from tune_app.credentials import hide_credentials
-from tune_app.curve_runs import finished_ms, run_params
 from tune_app.exit_codes import BAD_INPUT, INTERRUPTED, OK, SOME_FAILED
-from tune_app.plan import Plan, Training
-from tune_app.report import RunError, read_results, read_run_dir, read_sweep
+from tune_app.plan.plan import Plan
+from tune_app.plan.trainings import Training
+from tune_app.report.page import RunError, read_results, read_run_dir, read_sweep
 from tune_app.results.curves import (
     Curve,
     Results,
@@ -43,10 +42,18 @@ from tune_app.results.curves import (
 from tune_app.results.result import Result, described
 from tune_app.results.run_directory import provenance
 from tune_app.results.words import KIND_NAMES, short, varied_fields
-from tune_app.spec import Resources, Sweep
-from tune_app.store import Missing, Store, StoreError
-from tune_app.tracking import Tracker, TrackingError, artifact_root, open_command, tracking_uri
-from tune_app.yaml_source import SpecError
+from tune_app.store.store import Missing, Store, StoreError
+from tune_app.sweep.spec import Resources, Sweep
+from tune_app.sweep.yaml_source import SpecError
+from tune_app.tracking import tracker as tracking
+from tune_app.tracking.runs import finished_ms, run_params
+from tune_app.tracking.tracker import (
+    Tracker,
+    TrackingError,
+    artifact_root,
+    open_command,
+    tracking_uri,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -54,7 +61,7 @@ if TYPE_CHECKING:
     from lt_core.data import DataSet
     from lt_core.evaluate import Evaluation
     from lt_core.mask import Mask, PackedMask
-    from tune_app.search_plan import SearchPlan
+    from tune_app.search.plan import SearchPlan
 
 # torch and mlflow take seconds to import and a mistake is told before: they are imported where they
 # are used.
@@ -156,8 +163,8 @@ def _read(run_dir: Path, id: str | None) -> tuple[Path, Sweep, "Plan | SearchPla
         beside = run_dir.absolute().parent / f"{run_dir.absolute().name}-best"
         if id is not None:
             # Optuna and scipy take as long to load as all else.
-            from tune_app.search_plan import plan_of
-            from tune_app.search_report import read_samples
+            from tune_app.report.search import read_samples
+            from tune_app.search.plan import plan_of
 
             samples = read_samples(run_dir)
             plan = plan_of(sweep, (sample.configuration for sample in samples.all))
@@ -262,7 +269,7 @@ def _train(
 
     from lt_core import data
     from lt_core.train import Diverged
-    from tune_app.trainer import Trainer
+    from tune_app.trial.trainer import Trainer
 
     torch.set_num_threads(resources.cpu)
     device = "cpu"

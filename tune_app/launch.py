@@ -17,24 +17,27 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from tune_app import exit_codes, ray_settings, submit
-from tune_app.claims import Claims
-from tune_app.console import Progress, duration, plan_text, search_text
+from tune_app import exit_codes, submit
 from tune_app.credentials import hide_credentials
-from tune_app.plan import Plan, Stored, ToDo, make_plan, what_is_left, without
-from tune_app.record import Record
+from tune_app.plan.left import ToDo, what_is_left, what_is_whole, without
+from tune_app.plan.plan import Plan, make_plan
 from tune_app.results.curves import Results
 from tune_app.results.run_directory import RunDirectory, provenance
-from tune_app.spec import Sweep, load_sweep
-from tune_app.store import Store, StoreError, what_is_whole
+from tune_app.run import ray_settings
+from tune_app.run.console import Progress, duration, plan_text, search_text
+from tune_app.run.record import Record
+from tune_app.store.claims import Claims
+from tune_app.store.inventory import Stored
+from tune_app.store.store import Store, StoreError
+from tune_app.sweep.spec import Sweep, load_sweep
+from tune_app.sweep.yaml_source import SpecError, printable
 from tune_app.words import plural
-from tune_app.yaml_source import SpecError, printable
 
 if TYPE_CHECKING:
     from lt_core.data import DataSet
-    from tune_app.live_tracking import LiveTracking
-    from tune_app.search import PlanSearch, StartAll
-    from tune_app.stopping import StoppingRules
+    from tune_app.run.stopping import StoppingRules
+    from tune_app.run.trial_queue import PlanSearch, StartAll
+    from tune_app.tracking.live import LiveTracking
 
 Run = Callable[["PlanSearch", "StartAll"], None]
 """Runs the trials that a searcher hands out and a scheduler may stop."""
@@ -141,8 +144,8 @@ def _run_grid(sweep: Sweep, store: Store, options: argparse.Namespace, command: 
         _print_plan(sweep, plan, what_is_left(plan, stored), store, stored, failures)
         return exit_codes.OK
 
-    from tune_app.report import report_results
-    from tune_app.tracking import open_command
+    from tune_app.report.page import report_results
+    from tune_app.tracking.tracker import open_command
 
     store.create()
     results, stored, to_do = what_is_whole(plan, store, stored)
@@ -161,7 +164,7 @@ def _run_grid(sweep: Sweep, store: Store, options: argparse.Namespace, command: 
         if to_do.num_trials:
 
             def work(claims: Claims, run: Run) -> None:
-                from tune_app.search import PlanSearch, StartAll
+                from tune_app.run.trial_queue import PlanSearch, StartAll
 
                 def run_part(to_do: ToDo, stored: Stored) -> None:
                     run(PlanSearch(to_do, stored.tickets, sweep.max_failures), StartAll())
@@ -197,15 +200,15 @@ def _run_grid(sweep: Sweep, store: Store, options: argparse.Namespace, command: 
 
 def _run_search(sweep: Sweep, store: Store, options: argparse.Namespace, command: str) -> int:
     """Search, then train the best of what was found over fresh seeds."""
-    from tune_app.samples import Samples
+    from tune_app.search.samples import Samples
 
     samples = Samples(options.out / sweep.name / "search.json")
     print(search_text(sweep, len(samples.all)))
     if options.dry_run:
         return exit_codes.OK
 
-    from tune_app.search_report import report_search
-    from tune_app.searching import Searching, comparison
+    from tune_app.report.search import report_search
+    from tune_app.search.searching import Searching, comparison
 
     store.create()
     data = [_load_data(sweep, options.sweep)]
@@ -223,9 +226,9 @@ def _run_search(sweep: Sweep, store: Store, options: argparse.Namespace, command
         if not is_over:
 
             def work(claims: Claims, run: Run) -> None:
-                from tune_app.runner import num_slots
-                from tune_app.search import AskingSearch
-                from tune_app.stopping import EarlyStopping
+                from tune_app.run.stopping import EarlyStopping
+                from tune_app.run.trial_queue import AskingSearch
+                from tune_app.run.tuner import num_slots
 
                 search = AskingSearch(
                     record.ask,
@@ -265,7 +268,7 @@ def _run_search(sweep: Sweep, store: Store, options: argparse.Namespace, command
 
 
 def _stopping_rules(sweep: Sweep, num_images: int) -> "StoppingRules":
-    from tune_app.stopping import StoppingRules
+    from tune_app.run.stopping import StoppingRules
 
     stop = sweep.search.stop
     steps = [
@@ -297,8 +300,8 @@ def _create(run_dir: RunDirectory, sweep: Sweep, command: str, is_new: bool) -> 
 
 
 def _tracking(sweep: Sweep, options: argparse.Namespace, record: Record) -> "LiveTracking":
-    from tune_app.live_tracking import LiveTracking
-    from tune_app.tracking import artifact_root, tracking_uri
+    from tune_app.tracking.live import LiveTracking
+    from tune_app.tracking.tracker import artifact_root, tracking_uri
 
     progress = record.progress
     tracking = LiveTracking(
@@ -390,7 +393,7 @@ def _train(
     """
     begin = time.monotonic()
     ray_settings.apply()
-    from tune_app import runner
+    from tune_app.run import tuner as runner
 
     store.patience_s = PATIENCE_S
     with runner.ray_cluster(sweep.resources, record.noted) as num_cores:

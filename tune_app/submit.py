@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_app import exit_codes
-from tune_app.console import duration
 from tune_app.credentials import hide_credentials
 from tune_app.results.run_directory import resolved
-from tune_app.spec import Sweep
+from tune_app.run.console import duration
+from tune_app.sweep.spec import Sweep
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient

@@ -22,8 +22,8 @@ from lt_core.config import Recipe
 from lt_core.evaluate import evaluate
 from lt_core.find import find
 from lt_core.mask import Mask
-from tune_app.bilevel import NUM_RANDOM, Bilevel, Configuration, SearchSpace
-from tune_app.spec import Sweep
+from tune_app.search.bilevel import NUM_RANDOM, Bilevel, Configuration, SearchSpace
+from tune_app.sweep.spec import Sweep
 
 TRAININGS = 120
 REPEATS = 10

@@ -19,7 +19,7 @@ from unittest import mock
 
 from measure import Row
 
-from tune_app import ray_settings
+from tune_app.run import ray_settings
 
 ray_settings.apply()
 
@@ -36,13 +36,17 @@ from lt_core.data import DataSet, Split
 from lt_core.evaluate import Evaluation, evaluate
 from lt_core.lpr import layerwise_pruning_ratios
 from lt_core.mask import PackedMask, dense, num_alive, sparsity, unpack
-from tune_app import launch, runner, trainables, trainer
-from tune_app.plan import Chain, Training, make_plan
-from tune_app.record import Record
+from tune_app import launch
+from tune_app.plan.plan import make_plan
+from tune_app.plan.trainings import Chain, Training
 from tune_app.results.result import Result
-from tune_app.spec import Sweep, load_sweep
-from tune_app.store import Store
-from tune_app.ticket_store import TicketStore, start_holder
+from tune_app.run import tuner as runner
+from tune_app.run.record import Record
+from tune_app.store.store import Store
+from tune_app.sweep.spec import Sweep, load_sweep
+from tune_app.trial import ray_trial as trainables
+from tune_app.trial import trainer
+from tune_app.trial.ticket_store import TicketStore, start_holder
 
 REPOSITORY = Path(__file__).parents[2]
 LR_GRID = REPOSITORY / "sweeps" / "lr_grid.yaml"

@@ -9,9 +9,9 @@ from ray.exceptions import RayError
 from several_nodes import nodes
 from tiny_sweep import wait_for
 
-from tune_app import cluster as watched
-from tune_app.cluster import Nodes, Watch, has_idle_gpu, look
-from tune_app.spec import Resources
+from tune_app.run import cluster as watched
+from tune_app.run.cluster import Nodes, Watch, has_idle_gpu, look
+from tune_app.sweep.spec import Resources
 
 
 @pytest.fixture

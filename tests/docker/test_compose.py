@@ -9,7 +9,7 @@ import pytest
 from ray.scripts.scripts import start as ray_start
 from ruamel.yaml import YAML
 
-from tune_app import ray_settings
+from tune_app.run import ray_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()

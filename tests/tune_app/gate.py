@@ -56,7 +56,7 @@ def stop_before_training() -> None:
 
 
 def stop_after_a_checkpoint() -> None:
-    from tune_app.checkpoints import StoredCheckpoints
+    from tune_app.store.checkpoints import StoredCheckpoints
 
     save = StoredCheckpoints.save
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from lt_core.config import Recipe
-from tune_app.plan import Training, make_plan
+from tune_app.plan.plan import make_plan
+from tune_app.plan.trainings import Training
 from tune_app.results.result import Result
 from tune_app.results.run_directory import RunDirectory
-from tune_app.spec import Sweep, load_sweep
+from tune_app.sweep.spec import Sweep, load_sweep
 
 SWEEP = """\
 name: tiny

@@ -23,15 +23,15 @@ from lt_core.data.batches import Batches
 from lt_core.mask import PackedMask, unpack
 from lt_core.train import accuracy
 from tune_app import export
-from tune_app.plan import make_plan
-from tune_app.report import RunError
+from tune_app.plan.plan import make_plan
+from tune_app.report.page import RunError
 from tune_app.results.curves import Results
 from tune_app.results.result import Result
 from tune_app.results.run_directory import RunDirectory, provenance, resolved
-from tune_app.searching import comparison
-from tune_app.spec import load_sweep
-from tune_app.store import Store
-from tune_app.trainables import Setting, Worker
+from tune_app.search.searching import comparison
+from tune_app.store.store import Store
+from tune_app.sweep.spec import load_sweep
+from tune_app.trial.ray_trial import Setting, Worker
 
 AGAIN = "%: as the sweep recorded it"
 FILES = ["mask.safetensors", "model", "model.pt2", "recipe.json", "weights.safetensors"]
@@ -358,7 +358,7 @@ def test_weights_that_go_on_are_read_from_the_store(tmp_path):
 
 
 def test_ray_is_not_needed():
-    code = "import sys; sys.modules['ray'] = None; import tune_app.export, tune_app.trainer"
+    code = "import sys; sys.modules['ray'] = None; import tune_app.export, tune_app.trial.trainer"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 

@@ -23,9 +23,9 @@ from tiny_sweep import (
     wait_until,
 )
 
-from tune_app.plan import make_plan
-from tune_app.spec import load_sweep
-from tune_app.store import Store
+from tune_app.plan.plan import make_plan
+from tune_app.store.store import Store
+from tune_app.sweep.spec import load_sweep
 
 
 def copied(finished, tmp_path) -> tuple[Path, Store]:

@@ -27,7 +27,8 @@ from ruamel.yaml import YAML
 from tiny_sweep import TINY
 
 from lt_core.config import DATA_SETS, MODELS, Recipe
-from tune_app import launch, spec
+from tune_app import launch
+from tune_app.sweep import spec
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 SHIPPED = [TINY, *(path.read_text() for path in sorted(SWEEPS.glob("*.yaml")))]

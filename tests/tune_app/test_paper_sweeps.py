@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lt_core.steps import Steps
-from tune_app.plan import make_plan
-from tune_app.spec import Sweep, dimensions, load_sweep
+from tune_app.plan.plan import make_plan
+from tune_app.sweep.spec import Sweep, dimensions, load_sweep
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 GRIDS = [path for path in SWEEPS.glob("*.yaml") if load_sweep(path).search is None]

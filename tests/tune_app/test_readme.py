@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from tune_app.plan import make_plan
-from tune_app.spec import load_sweep
+from tune_app.plan.plan import make_plan
+from tune_app.sweep.spec import load_sweep
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tune_app.spec import load_sweep
-from tune_app.yaml_source import SpecError
+from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.yaml_source import SpecError
 
 TEXT = """\
 name: best

@@ -8,12 +8,12 @@ import torch
 from tiny_sweep import Files
 
 from lt_core import data
-from tune_app.plan import make_plan
-from tune_app.report import write_report
+from tune_app.plan.plan import make_plan
+from tune_app.report.page import write_report
 from tune_app.results.run_directory import RunDirectory, provenance
-from tune_app.spec import Sweep, load_sweep
-from tune_app.store import Store
-from tune_app.trainables import Setting, Worker
+from tune_app.store.store import Store
+from tune_app.sweep.spec import Sweep, load_sweep
+from tune_app.trial.ray_trial import Setting, Worker
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 GRIDS = [path for path in sorted(SWEEPS.glob("*.yaml")) if load_sweep(path).search is None]

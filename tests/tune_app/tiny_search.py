@@ -6,14 +6,14 @@ import torch
 from tiny_sweep import Files
 
 from lt_core import data
-from tune_app.console import Progress
-from tune_app.plan import Chain
+from tune_app.plan.trainings import Chain
 from tune_app.results.run_directory import RunDirectory
-from tune_app.samples import Samples
-from tune_app.searching import Searching
-from tune_app.spec import load_sweep
-from tune_app.store import Store
-from tune_app.trainables import Setting, Worker
+from tune_app.run.console import Progress
+from tune_app.search.samples import Samples
+from tune_app.search.searching import Searching
+from tune_app.store.store import Store
+from tune_app.sweep.spec import load_sweep
+from tune_app.trial.ray_trial import Setting, Worker
 
 SEARCH = """\
 name: best

@@ -24,7 +24,7 @@ from outside import environment
 from lt_core.mask import PackedMask
 from tune_app import launch
 from tune_app.results.result import Result
-from tune_app.store import Missing, Store
+from tune_app.store.store import Missing, Store
 
 TINY = """\
 name: tiny

@@ -11,7 +11,7 @@ from synthetic_run import SWEEP, result_of, synthetic_results
 
 from lt_core.config import Recipe
 from lt_core.steps import Steps
-from tune_app.plan import Training
+from tune_app.plan.trainings import Training
 from tune_app.results.curves import (
     Statistic,
     best,
@@ -27,7 +27,7 @@ from tune_app.results.curves import (
 )
 from tune_app.results.result import CurveKey
 from tune_app.results.words import label, short, text, varied_fields
-from tune_app.spec import load_sweep
+from tune_app.sweep.spec import load_sweep
 
 H1, H2 = (Recipe(lr=lr, batch_size=64, duration=Steps(2, "ep")) for lr in (0.1, 0.5))
 

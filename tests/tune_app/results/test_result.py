@@ -10,7 +10,7 @@ from synthetic_run import result_of
 
 from lt_core.config import Recipe
 from lt_core.steps import Steps
-from tune_app.plan import Training
+from tune_app.plan.trainings import Training
 from tune_app.results.result import CurveKey, Result, described, read_lines
 
 H1, H2 = (Recipe(lr=lr, batch_size=64, duration=Steps(2, "ep")) for lr in (0.1, 0.5))

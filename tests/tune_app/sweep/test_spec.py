@@ -1,0 +1,1169 @@
+import copy
+import itertools
+import json
+import re
+import subprocess
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from lt_core.config import Recipe
+from lt_core.steps import Steps
+from tune_app.sweep.spec import Resources, Stage, Sweep, load_sweep, points
+from tune_app.sweep.yaml_source import SpecError
+
+SWEEPS = Path(__file__).parents[3] / "sweeps"
+TEXT = """\
+name: lr_grid
+description: does the learning rate that finds the best mask also train it best?
+
+model: small_resnet
+dataset: digits
+seeds: [0, 1, 2]
+
+train:                            # line 8
+  lr: 0.1
+  batch_size: 64
+  weight_decay: 5e-3
+  momentum: 0.9
+  duration: 16ep                  # line 13
+  milestones: [8ep, 13ep]
+  gamma: 0.3
+
+prune:                            # line 17
+  strategy: global_magnitude
+  fraction: 0.3
+  rounds: 11
+
+find:                             # line 22
+  parameters:
+    lr: {values: [0.02, 0.1, 0.5]}
+
+eval:                             # line 26
+  parameters:
+    lr: {values: [0.02, 0.1, 0.5]}
+  at_sparsity: [0.75, 0.92, 0.96, 0.972, 0.98]
+
+baselines: [global_random, preserve_lpr]
+"""
+"""As sweeps/lr_grid.yaml, whose numbers may change without a change of these tests."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _in_a_folder_of_its_own(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("sweeps"))
+        yield
+
+
+def load(text: str, *overrides: str) -> Sweep:
+    path = Path("sweep.yaml")
+    path.write_text(text, encoding="utf-8")
+    return load_sweep(path, overrides)
+
+
+def edited(*edits: tuple[str, str]) -> str:
+    text = TEXT
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new, 1)
+    return text
+
+
+def problems(text: str, *overrides: str) -> list[str]:
+    with pytest.raises(SpecError) as error:
+        load(text, *overrides)
+    return list(error.value.problems)
+
+
+SWEEP_KEYS = (
+    "name, description, model, dataset, data_dir, seeds, train, prune, find, eval, search, rewind, "
+    "baselines, select_on, resources_per_trial, checkpoint_every, max_failures"
+)
+RECIPE_KEYS = (
+    "lr, batch_size, weight_decay, momentum, duration, stop, warmup, decay, milestones, gamma, "
+    "precision"
+)
+RECIPE_SHAPE = "{" + ": .., ".join(RECIPE_KEYS.split(", ")) + ": ..}"
+NAME_RULE = (
+    "`name` must be letters, digits, `_`, `.` and `-`, at most 100, "
+    "and start with a letter or digit"
+)
+STEPS_RULE = "expected epochs or iterations, such as 160ep or 500it"
+MODEL_RULE = (
+    "`model`: must be one of small_resnet, resnet20, resnet32, resnet56, resnet18, resnet34, "
+    "resnet50, vgg16, lenet_300_100, or an import path such as my_package.nets:make_net"
+)
+DATA_RULE = (
+    "`dataset`: must be one of digits, mnist_5000, mnist, fashion_mnist, cifar10, cifar100, "
+    "tiny_imagenet, miniplaces, image_folder, synthetic, or an import path such as "
+    "my_package.data:load"
+)
+GRID = "lr: {values: [0.02, 0.1, 0.5]}"
+TRAIN = TEXT[TEXT.index("train:") : TEXT.index("prune:")]
+FIND = TEXT[TEXT.index("find:") : TEXT.index("eval:")]
+EVAL = TEXT[TEXT.index("eval:") : TEXT.index("baselines:")]
+
+MISTAKES = [
+    # Keys.
+    (9, "lr: 0.1", "learning_rate: 0.1", "unknown key `train.learning_rate`; did you mean `lr`?"),
+    (13, "duration: 16ep", "epochs: 16", "unknown key `train.epochs`; did you mean `duration`?"),
+    (6, "seeds:", "seed:", "unknown key `seed`; did you mean `seeds`?"),
+    (12, "momentum:", "momentm:", "unknown key `train.momentm`; did you mean `momentum`?"),
+    (12, "momentum:", "nesterov:", f"unknown key `train.nesterov`; known here: {RECIPE_KEYS}"),
+    (
+        2,
+        "name: lr_grid",
+        "name: lr_grid\ncolour: red",
+        f"unknown key `colour`; known here: {SWEEP_KEYS}",
+    ),
+    (2, "name: lr_grid", "name: lr_grid\n'': 1", f"unknown key ``; known here: {SWEEP_KEYS}"),
+    (
+        2,
+        "name: lr_grid",
+        "name: lr_grid\n2020-01-01: 1",
+        f"unknown key `2020-01-01`; known here: {SWEEP_KEYS}",
+    ),
+    (
+        2,
+        "name: lr_grid",
+        'name: lr_grid\n"a\\nb": 1',
+        f"unknown key `a\\nb`; known here: {SWEEP_KEYS}",
+    ),
+    (
+        24,
+        "values: [0.02",
+        "vals: [0.02",
+        "unknown key `find.parameters.lr.vals`; did you mean `values`?",
+    ),
+    (24, GRID, "lr: {min: 0.1}", "`find.parameters.lr`: needs `values`, or `min` and `max`"),
+    (
+        24,
+        GRID,
+        "rounds: {values: [1, 2]}",
+        f"unknown key `find.parameters.rounds`; known here: {RECIPE_KEYS}",
+    ),
+    (
+        23,
+        f"parameters:\n    {GRID}",
+        GRID,
+        "unknown key `find.lr`; known here: method, parameters, points, resources, lpr_from",
+    ),
+    (1, "seeds: [0, 1, 2]", "", "`seeds` is required"),
+    (8, "lr: 0.1", "", "`train.lr` is required"),
+    (
+        13,
+        "momentum: 0.9",
+        "momentum: 0.9\n  momentum: 0.8",
+        "`momentum` is given twice (first at sweep.yaml:12)",
+    ),
+    # Types.
+    (12, "momentum: 0.9", "momentum: fast", '`train.momentum` must be a number, got "fast"'),
+    (12, "momentum: 0.9", "momentum: off", '`train.momentum` must be a number, got "off"'),
+    (12, "momentum: 0.9", "momentum: true", "`train.momentum` must be a number, got true"),
+    (12, "momentum: 0.9", "momentum:", "`train.momentum` must be a number, got null"),
+    (12, "momentum: 0.9", "momentum: '0.9'", '`train.momentum` must be a number, got "0.9"'),
+    (12, "momentum: 0.9", "momentum: 90%", '`train.momentum` must be a number, got "90%"'),
+    (
+        12,
+        "momentum: 0.9",
+        "momentum: 2020-01-01",
+        '`train.momentum` must be a number, got "2020-01-01"',
+    ),
+    (
+        12,
+        "momentum: 0.9",
+        "momentum: 2020-99-99",
+        '`train.momentum` must be a number, got "2020-99-99"',
+    ),
+    (
+        12,
+        "momentum: 0.9",
+        "momentum: .inf",
+        "`train.momentum` must be a finite number, got Infinity",
+    ),
+    (12, "momentum: 0.9", "momentum: .nan", "`train.momentum` must be a finite number, got NaN"),
+    (
+        12,
+        "momentum: 0.9",
+        "momentum: 1e999",
+        "`train.momentum` must be a finite number, got Infinity",
+    ),
+    (
+        12,
+        "momentum: 0.9",
+        f"momentum: {'9' * 300}",
+        f"`train.momentum` must be less than 1, got {'9' * 57}...",
+    ),
+    (
+        12,
+        "momentum: 0.9",
+        f"momentum: {'9' * 5000}",
+        f'`train.momentum` must be a number, got "{"9" * 56}...',
+    ),
+    (12, "momentum: 0.9", "momentum: [0.9]", "`train.momentum` must be a number, got [0.9]"),
+    (10, "batch_size: 64", "batch_size: 64.0", "`train.batch_size` must be an integer, got 64.0"),
+    (10, "batch_size: 64", "batch_size: 0.5", "`train.batch_size` must be an integer, got 0.5"),
+    (10, "batch_size: 64", "batch_size: 1e2", "`train.batch_size` must be an integer, got 100.0"),
+    (6, "seeds: [0, 1, 2]", "seeds: 3", "`seeds` must be a list, got 3"),
+    (8, "seeds: [0, 1, 2]", "seeds:\n- 0\n- one", '`seeds.1` must be an integer, got "one"'),
+    (
+        31,
+        "[global_random, preserve_lpr]",
+        "global_random",
+        '`baselines` must be a list, got "global_random"',
+    ),
+    (31, "[global_random, preserve_lpr]", "", "`baselines` must be a list, got null"),
+    (
+        13,
+        "duration: 16ep",
+        "duration: 16ep: 2",
+        "not valid YAML: mapping values are not allowed here",
+    ),
+    (8, TRAIN, "train: sgd\n", f'`train` must be a mapping {RECIPE_SHAPE}, got "sgd"'),
+    (
+        22,
+        FIND,
+        "find:\n",
+        "`find` must be a mapping {method: .., parameters: .., points: .., resources: .., "
+        "lpr_from: ..}, got null",
+    ),
+    (
+        24,
+        GRID,
+        "lr: [0.02, 0.1]",
+        "`find.parameters.lr` must be a mapping {values: .., min: .., max: .., log: ..}, "
+        "got [0.02, 0.1]",
+    ),
+    (24, GRID, "lr: {values: 0.1}", "`find.parameters.lr.values` must be a list, got 0.1"),
+    (1, "name: lr_grid", "name: 12", "`name` must be text, got 12"),
+    (1, "name: lr_grid", "name: true", "`name` must be text, got true"),
+    (
+        1,
+        "name: lr_grid",
+        "name: !!python/name:os.system",
+        "the tag `python/name:os.system` is not supported",
+    ),
+    # Durations.
+    (13, "duration: 16ep", "duration: 16", f"`train.duration`: {STEPS_RULE}, got 16"),
+    (
+        13,
+        "duration: 16ep",
+        "duration: 16 epochs",
+        f"`train.duration`: {STEPS_RULE}, got '16 epochs'",
+    ),
+    (13, "duration: 16ep", "duration:", f"`train.duration`: {STEPS_RULE}, got None"),
+    (
+        13,
+        "duration: 16ep",
+        f"duration: {'9' * 5000}ep",
+        f"`train.duration`: {STEPS_RULE}, got '999999999999...99999999999ep'",
+    ),
+    (14, "[8ep, 13ep]", "[8ep, 13]", f"`train.milestones.1`: {STEPS_RULE}, got 13"),
+    (14, "[8ep, 13ep]", "8ep", '`train.milestones` must be a list, got "8ep"'),
+    (13, "duration: 16ep", "duration: 0ep", "`train.duration`: must not be 0, got 0ep"),
+    (
+        14,
+        "duration: 16ep",
+        "duration: 16ep\n  warmup: 20ep",
+        "`train.warmup`: must end by `duration` (16ep), got 20ep",
+    ),
+    (
+        14,
+        "duration: 16ep",
+        "duration: 12ep",
+        "`train.milestones.1`: must lie before the end of `duration` (12ep), got 13ep",
+    ),
+    (
+        16,
+        "[8ep, 13ep]",
+        "\n  - 8ep\n  - 16ep",
+        "`train.milestones.1`: must lie before the end of `duration` (16ep), got 16ep",
+    ),
+    (14, "[8ep, 13ep]", "[13ep, 8ep]", "`train.milestones.1`: must rise, got 8ep after 13ep"),
+    (14, "[8ep, 13ep]", "[8ep, 8ep]", "`train.milestones.1`: must rise, got 8ep after 8ep"),
+    # Choices.
+    (
+        4,
+        "small_resnet",
+        "smal_resnet",
+        f"{MODEL_RULE}, got 'smal_resnet'; did you mean small_resnet?",
+    ),
+    (4, "small_resnet", "vgg", f"{MODEL_RULE}, got 'vgg'; did you mean vgg16?"),
+    (4, "small_resnet", "réseau", f"{MODEL_RULE}, got 'réseau'"),
+    (4, "small_resnet", "20", "`model` must be text, got 20"),
+    (5, "digits", "cifar", f"{DATA_RULE}, got 'cifar'; did you mean cifar10?"),
+    (5, "digits", "my_data.load", f"{DATA_RULE}, got 'my_data.load'"),
+    *(
+        (
+            4,
+            "small_resnet",
+            f"'{path}'",
+            "`model`: must be module:function if it has a colon, such as "
+            f"my_package.nets:make_net, got '{path}'",
+        )
+        for path in ("nets:", ":net", "a:b:c", "my-nets:net", "./nets.py:net", "nets: net", ".a:b")
+    ),
+    (6, "digits", "digits\ndata_dir: 3", "`data_dir` must be text, got 3"),
+    (
+        31,
+        "preserve_lpr]",
+        "preserve_lrp]",
+        '`baselines.1` must be one of global_random, preserve_lpr, reinit, got "preserve_lrp"; '
+        "did you mean preserve_lpr?",
+    ),
+    (
+        31,
+        "baselines:",
+        "select_on: tset\nbaselines:",
+        '`select_on` must be one of validation, test, got "tset"; did you mean test?',
+    ),
+    # Bounds.
+    (9, "lr: 0.1", "lr: 0", "`train.lr` must be greater than 0, got 0"),
+    (
+        10,
+        "batch_size: 64",
+        "batch_size: 0",
+        "`train.batch_size` must be greater than or equal to 1, got 0",
+    ),
+    (
+        11,
+        "weight_decay: 5e-3",
+        "weight_decay: -1",
+        "`train.weight_decay` must be greater than or equal to 0, got -1",
+    ),
+    (19, "fraction: 0.3", "fraction: 30", "`prune.fraction` must be less than 1, got 30"),
+    (20, "rounds: 11", "rounds: 0", "`prune.rounds` must be greater than or equal to 1, got 0"),
+    (
+        20,
+        "rounds: 11",
+        "rounds: 1001",
+        "`prune.rounds` must be less than or equal to 1000, got 1001",
+    ),
+    (20, "rounds: 11", "final_sparsity: 98", "`prune.final_sparsity` must be less than 1, got 98"),
+    (29, "[0.75,", "[0,", "`eval.at_sparsity.0` must be greater than 0, got 0"),
+    (29, "[0.75, 0.92, 0.96, 0.972, 0.98]", "[]", "`eval.at_sparsity` must not be empty, got []"),
+    (6, "seeds: [0, 1, 2]", "seeds: []", "`seeds` must not be empty, got []"),
+    (24, GRID, "lr: {values: []}", "`find.parameters.lr.values` must not be empty, got []"),
+    (
+        24,
+        GRID,
+        "lr: {values: [0.1, -5]}",
+        "`find.parameters.lr.values.1` must be greater than 0, got -5",
+    ),
+    (
+        24,
+        GRID,
+        "lr: {values: [0.1, yes]}",
+        '`find.parameters.lr.values.1` must be a number, got "yes"',
+    ),
+    (
+        31,
+        "baselines:",
+        "max_failures: -1\nbaselines:",
+        "`max_failures` must be greater than or equal to 0, got -1",
+    ),
+    (
+        31,
+        "baselines:",
+        "resources_per_trial: {gpu: 1.5}\nbaselines:",
+        "`resources_per_trial.gpu`: must be whole above 1, got 1.5",
+    ),
+    (
+        29,
+        "at_sparsity: [0.75, 0.92, 0.96, 0.972, 0.98]",
+        "resources: {num_gpus: 1}",
+        "unknown key `eval.resources.num_gpus`; did you mean `gpu`?",
+    ),
+    (
+        29,
+        "at_sparsity: [0.75, 0.92, 0.96, 0.972, 0.98]",
+        "resources_per_trial: {gpu: 1}",
+        "unknown key `eval.resources_per_trial`; did you mean `resources`?",
+    ),
+    (1, "name: lr_grid", "name: ../x", NAME_RULE + ', got "../x"'),
+    (1, "name: lr_grid", "name: /etc/x", NAME_RULE + ', got "/etc/x"'),
+    (1, "name: lr_grid", "name: .hidden", NAME_RULE + ', got ".hidden"'),
+    (1, "name: lr_grid", "name: lr grid", NAME_RULE + ', got "lr grid"'),
+    (1, "name: lr_grid", 'name: "x\\n"', NAME_RULE + ', got "x\\n"'),
+    (1, "name: lr_grid", f"name: {'x' * 101}", NAME_RULE + f', got "{"x" * 56}...'),
+    # The database of MLflow, and what SQLite puts beside it.
+    *(
+        (
+            1,
+            "name: lr_grid",
+            f"name: {name}",
+            "`name`: must not start with mlflow.db, which is MLflow's and lies beside it, "
+            f"got '{name}'",
+        )
+        for name in ("mlflow.db", "mlflow.db-wal")
+    ),
+    # Too many of them.
+    (
+        29,
+        "[0.75, 0.92, 0.96, 0.972, 0.98]",
+        str([i / 2000 for i in range(1, 1002)]),
+        "`eval.at_sparsity` must be at most 1000 long, "
+        "got [0.0005, 0.001, 0.0015, 0.002, 0.0025, 0.003, 0.0035, 0.0...",
+    ),
+    (
+        20,
+        "rounds: 11",
+        f"one_shot: {[i / 2000 for i in range(1, 1002)]}",
+        "`prune.one_shot` must be at most 1000 long, "
+        "got [0.0005, 0.001, 0.0015, 0.002, 0.0025, 0.003, 0.0035, 0.0...",
+    ),
+    # Repeated values.
+    (6, "seeds: [0, 1, 2]", "seeds: [0, 1, 0]", "`seeds`: each may be given once, got 0 again"),
+    (6, "seeds: [0, 1, 2]", "seeds: [12, 0o14]", "`seeds`: each may be given once, got 12 again"),
+    (
+        31,
+        "preserve_lpr]",
+        "global_random]",
+        "`baselines`: each may be given once, got global_random again",
+    ),
+    (
+        24,
+        "[0.02, 0.1, 0.5]",
+        "[0.1, 1e-1]",
+        "`find.parameters.lr.values`: each may be given once, got 0.1 again",
+    ),
+    (
+        24,
+        "[0.02, 0.1, 0.5]",
+        "[1, 2, 1.0]",
+        "`find.parameters.lr.values`: each may be given once, got 1.0 again",
+    ),
+    (
+        24,
+        GRID,
+        "milestones: {values: [[8ep], [08ep]]}",
+        "`find.parameters.milestones.values`: each may be given once, got [8ep] again",
+    ),
+    # Keys and points that do not go together.
+    (
+        17,
+        "rounds: 11",
+        "rounds: 11\n  final_sparsity: 0.98",
+        "`prune`: needs one of `rounds`, `final_sparsity` and `one_shot`, got rounds and "
+        "final_sparsity (null unsets one)",
+    ),
+    (
+        17,
+        "rounds: 11",
+        "",
+        "`prune`: needs one of `rounds`, `final_sparsity` and `one_shot`, got none",
+    ),
+    (
+        23,
+        GRID,
+        "duration: {values: [16ep, 12ep]}",
+        "`find.parameters`: at duration=12ep, "
+        "`milestones` must lie before the end of `duration` (12ep), got 13ep",
+    ),
+    (
+        23,
+        GRID,
+        "milestones: {values: [[8ep], [13ep, 8ep]]}",
+        "`find.parameters`: at milestones=[13ep, 8ep], `milestones` must rise, got 8ep after 13ep",
+    ),
+    (
+        23,
+        GRID,
+        f"lr: {{values: {list(range(1, 401))}}}\n    batch_size: {{values: {list(range(1, 301))}}}",
+        "`find.parameters`: must be at most 100,000 points, got 120,000",
+    ),
+    (
+        6,
+        "seeds: [0, 1, 2]",
+        f"seeds: {list(range(20_000))}",
+        # 3 x 3 points x 20,000 seeds x 6 rounds (dense too) x 3 kinds; 3 x 20,000 chains of 12.
+        "`seeds`: with `find` and `eval` asks for 3,960,000 trainings; at most 1,000,000",
+    ),
+    (
+        27,
+        EVAL,
+        EVAL.replace(GRID, "warmup: {values: [1ep, 17ep]}"),
+        "`eval.parameters`: at warmup=17ep, `warmup` must end by `duration` (16ep), got 17ep",
+    ),
+    (
+        23,
+        GRID,
+        f"{GRID}\n    warmup: {{values: [1ep, 17ep]}}",
+        "`find.parameters`: at lr=0.02, warmup=17ep, "
+        "`warmup` must end by `duration` (16ep), got 17ep",
+    ),
+    *(
+        (
+            2,
+            "name: lr_grid",
+            f"name: lr_grid\ncheckpoint_every: '{every}'",
+            f"`checkpoint_every`: must be minutes or epochs, such as 10min or 5ep, got {every!r}",
+        )
+        for every in ("10", "0min", "5it", "1h")
+    ),
+    (
+        18,
+        "strategy: global_magnitude",
+        "strategy: filter_l1",
+        "`prune.strategy`: prunes once: needs `one_shot`, the shares of the filters to remove",
+    ),
+    (
+        20,
+        "rounds: 11",
+        "one_shot: [0.5, 0.9, 0.8]",
+        "`prune.one_shot`: must rise, got [0.5, 0.9, 0.8]",
+    ),
+    (
+        21,
+        "rounds: 11",
+        "rounds: 11\n  layer_fractions: {fc: 0.1}",
+        "`prune.layer_fractions`: goes with `strategy: layerwise_magnitude`, "
+        "not with global_magnitude",
+    ),
+    (
+        22,
+        "strategy: global_magnitude",
+        "strategy: layerwise_magnitude\n  skip: [fc]\n  layer_fractions:\n    conv: 0\n    fc: 0.1",
+        "`prune.layer_fractions.fc`: is in `skip`, so it loses nothing",
+    ),
+    (
+        20,
+        "rounds: 11",
+        "shrink: false\n  rounds: 11",
+        "`prune.shrink`: goes with `strategy: filter_l1`, not with global_magnitude",
+    ),
+    (
+        31,
+        "baselines:",
+        "rewind: {to: 16ep}\nbaselines:",
+        "`rewind.to`: must lie before the end of every training, such as 16ep, got 16ep",
+    ),
+    (
+        27,
+        GRID,
+        f"{GRID}\n  lpr_from:\n    - {{lr: 0.1}}\n    - {{lr: 0.2}}",
+        "`find.lpr_from.1`: must be a point of `find`: lr=0.02; lr=0.1; lr=0.5",
+    ),
+    (
+        25,
+        GRID,
+        f"{GRID}\n  lpr_from: [{{lr: 0.1}}, {{lr: 1e-1}}]",
+        "`find.lpr_from`: each may be given once, got lr=0.1 again",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("line", "old", "new", "message"),
+    MISTAKES,
+    ids=[repr(new)[:50] for _, _, new, _ in MISTAKES],
+)
+def test_each_mistake_is_told_with_its_line_and_what_to_write(line, old, new, message):
+    assert problems(edited((old, new))) == [f"sweep.yaml:{line}: {message}"]
+
+
+def test_what_goes_on_from_trained_weights_has_none_for_random_masks():
+    text = edited(
+        ("baselines: [", "rewind: {method: fine_tuning}\nbaselines: [reinit, "),
+        ("at_sparsity:", "rewind_from: eval\n  at_sparsity:"),
+    )
+    instead = "has no trained weights to go on from; use `rewind.method: weights`"
+    assert problems(text) == [
+        "sweep.yaml:29: `eval.rewind_from`: needs `rewind.method: weights`: no weights are rewound",
+        f"sweep.yaml:33: `baselines.1`: global_random {instead}",
+        f"sweep.yaml:33: `baselines.2`: preserve_lpr {instead}",
+    ]
+
+
+def test_what_does_not_go_with_whole_filters():
+    assert problems(
+        TEXT, "prune={strategy: filter_l1, one_shot: [0.5]}", "find.lpr_from=[{lr: 0.5}]"
+    ) == [
+        "sweep.yaml:31: `baselines.1`: of whole filters global_random preserves the LPR too, "
+        "and costs less",
+        "command line (find.lpr_from=[{lr: 0.5}]): `find.lpr_from`: goes with "
+        "`prune.strategy: global_magnitude`, not with filter_l1",
+    ]
+
+
+def test_a_target_that_needs_too_many_rounds():
+    for fraction in ("0.001", "1e-300", "1e-320"):
+        text = edited(("fraction: 0.3", f"fraction: {fraction}"), ("rounds: 11", ""))
+        assert problems(text, "prune.final_sparsity=0.98") == [
+            "command line (prune.final_sparsity=0.98): `prune.final_sparsity`: "
+            f"takes more than 1000 rounds at `fraction` {float(fraction):g}"
+        ]
+
+
+def test_chains_count_where_few_of_their_tickets_are_evaluated():
+    lrs = ",".join(str(i) for i in range(1, 401))
+    assert problems(
+        TEXT,
+        "prune={fraction: 1e-3, rounds: 1000}",
+        f"find.parameters.lr.values=[{lrs}]",
+        "eval={at_sparsity: [0.9]}",
+        "baselines=[]",
+    ) == [
+        # 400 chains of 1,001 rounds and 400 evaluations of 2, with 3 seeds.
+        "sweep.yaml:6: `seeds`: with `find` and `eval` asks for 1,203,600 trainings; "
+        "at most 1,000,000"
+    ]
+
+
+def test_fewer_trainings_have_many_milestones_and_layers():
+    milestones = ", ".join(f"{i}it" for i in range(1, 1901))
+    layers = ", ".join(f"layer{i}" for i in range(100))
+    overrides = [
+        f"train={{lr: 1, batch_size: 1, duration: 4000it, milestones: [{milestones}]}}",
+        f"prune={{skip: [{layers}], rounds: 11}}",
+        "eval={}",
+        "baselines=[]",
+    ]
+    # 3 chains of 12 and 3 evaluations of 12 tickets.
+    assert problems(TEXT, *overrides, f"seeds={list(range(70))}") == [
+        f"command line (seeds={str(list(range(70)))[:191]}...): `seeds`: with `find` and `eval` "
+        "asks for 5,040 trainings; at most 5,000 with 2,000 milestones and layers"
+    ]
+    load(TEXT, *overrides, f"seeds={list(range(69))}")
+
+
+def test_a_long_list_of_sparsities_is_looked_up_in_no_time():
+    shares = [i / 1001 for i in range(1, 1001)]
+    begin = time.monotonic()
+    sweep = load(TEXT, "prune={fraction: 0.005, rounds: 1000}", f"eval.at_sparsity={shares}")
+    assert time.monotonic() - begin < 5  # 15 s, where each works out the sparsity of each round
+    assert len(sweep.eval_rounds) > 500
+
+
+def test_of_many_points_some_are_named():
+    lrs = ", ".join(map(str, range(1, 101)))
+    assert problems(
+        TEXT, f"find.parameters.lr.values=[{lrs}]", "find.lpr_from=[{lr: 0.5}]", "seeds=[0]"
+    ) == [
+        "command line (find.lpr_from=[{lr: 0.5}]): `find.lpr_from.0`: must be a point of "
+        "`find`: lr=1.0; lr=2.0; lr=3.0; lr=4.0; lr=5.0; lr=6.0; lr=7.0; lr=8.0; "
+        "lr=9.0; lr=10.0; ..."
+    ]
+
+
+def test_import_paths_are_taken_as_they_are():
+    overrides = ("model=my_package.nets:make_net", "dataset=data:load", "data_dir=~/data")
+    sweep = load(TEXT, *overrides)
+    assert (sweep.model, sweep.dataset) == ("my_package.nets:make_net", "data:load")
+    assert sweep.data_dir == "~/data"
+    assert load(TEXT).data_dir == "data"
+
+
+def test_several_mistakes_are_told_at_once_in_the_order_of_the_file():
+    text = edited(
+        ("baselines:", "select_on: all\nbaselines:"),
+        ("rounds: 11", "rounds: many"),
+        ("lr: 0.1", "lr: fast"),
+        ("momentum: 0.9", "momentm: 0.9"),
+        ("duration: 16ep", "duration: 16"),
+        ("seeds: [0, 1, 2]", "seeds: [0, 1, x, y]"),
+    )
+    assert problems(text, "model=vgg", "resources_per_trial.cpu=0") == [
+        'sweep.yaml:6: `seeds.2` must be an integer, got "x"',
+        'sweep.yaml:6: `seeds.3` must be an integer, got "y"',
+        'sweep.yaml:9: `train.lr` must be a number, got "fast"',
+        "sweep.yaml:12: unknown key `train.momentm`; did you mean `momentum`?",
+        f"sweep.yaml:13: `train.duration`: {STEPS_RULE}, got 16",
+        'sweep.yaml:20: `prune.rounds` must be an integer, got "many"',
+        'sweep.yaml:31: `select_on` must be one of validation, test, got "all"',
+        f"command line (model=vgg): {MODEL_RULE}, got 'vgg'; did you mean vgg16?",
+        "command line (resources_per_trial.cpu=0): "
+        "`resources_per_trial.cpu` must be greater than or equal to 1, got 0",
+    ]
+
+
+def test_everything_that_is_required_is_told_at_once():
+    assert problems("{}") == [
+        "sweep.yaml:1: `name` is required",
+        "sweep.yaml:1: `model` is required",
+        "sweep.yaml:1: `dataset` is required",
+        "sweep.yaml:1: `seeds` is required",
+        "sweep.yaml:1: `train` is required",
+        "sweep.yaml:1: `prune` is required",
+    ]
+
+
+def test_all_of_very_many_mistakes_are_told():
+    found = problems(edited(("[0, 1, 2]", f"[{', '.join(['x'] * 5000)}]")))
+    assert len(found) == 5000
+    assert found[-1] == 'sweep.yaml:6: `seeds.4999` must be an integer, got "x"'
+
+
+def test_each_of_many_mistakes_on_the_command_line_is_short():
+    override = f"seeds=[{'x,' * 5000}]"
+    found = problems(TEXT, override)
+    assert len(found) == 5000
+    assert found[-1] == (
+        f'command line ({override[:197]}...): `seeds.4999` must be an integer, got "x"'
+    )
+
+
+def test_a_mistake_in_an_alias_is_told_at_its_anchor():
+    text = edited(
+        ("parameters:", "parameters: &space"),
+        ("0.5]}", "-1]}"),
+        (f"parameters:\n    {GRID}", "parameters: *space"),
+    )
+    assert problems(text) == [
+        "sweep.yaml:24: `find.parameters.lr.values.2` must be greater than 0, got -1",
+        "sweep.yaml:24: `eval.parameters.lr.values.2` must be greater than 0, got -1",
+    ]
+
+
+BAD_OVERRIDES = [
+    ("train.lrr=0.2", ["unknown key `train.lrr`; did you mean `lr`?"]),
+    ("train.learning_rate=0.2", ["unknown key `train.learning_rate`; did you mean `lr`?"]),
+    ("learning_rate=0.2", [f"unknown key `learning_rate`; known here: {SWEEP_KEYS}"]),
+    ("a.b.c=1", [f"unknown key `a`; known here: {SWEEP_KEYS}"]),
+    ("train.lr=", ["`train.lr` must be a number, got null"]),
+    ("train.lr=fast", ['`train.lr` must be a number, got "fast"']),
+    ("train.lr=-1", ["`train.lr` must be greater than 0, got -1"]),
+    ("train.lr=.inf", ["`train.lr` must be a finite number, got Infinity"]),
+    ("train.duration=3", [f"`train.duration`: {STEPS_RULE}, got 3"]),
+    (
+        "train.milestones=[8ep,20ep]",
+        ["`train.milestones.1`: must lie before the end of `duration` (16ep), got 20ep"],
+    ),
+    ("train=3", [f"`train` must be a mapping {RECIPE_SHAPE}, got 3"]),
+    ("train={lr: 1}", ["`train.batch_size` is required", "`train.duration` is required"]),
+    ("seeds=3", ["`seeds` must be a list, got 3"]),
+    ("seeds=[1, 1]", ["`seeds`: each may be given once, got 1 again"]),
+    (
+        "model=small-resnet",
+        [f"{MODEL_RULE}, got 'small-resnet'; did you mean small_resnet?"],
+    ),
+    ("find.parameters.lr.values=[]", ["`find.parameters.lr.values` must not be empty, got []"]),
+    ("train", ["expected key=value or key.below=value"]),
+    ("name.x=1", ["`name` is not a mapping"]),
+    (
+        "train.lr=]",
+        [
+            "not valid YAML: expected the node content, but found ']', "
+            "while parsing a block node that starts at line 1"
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("override", "expected"), BAD_OVERRIDES, ids=str)
+def test_a_mistake_in_an_override_is_told_on_the_command_line(override, expected):
+    assert problems(TEXT, override) == [f"command line ({override}): {text}" for text in expected]
+
+
+def test_an_override_that_does_not_go_with_the_file():
+    assert problems(TEXT, "prune.final_sparsity=0.9") == [
+        "sweep.yaml:17: `prune`: needs one of `rounds`, `final_sparsity` and `one_shot`, "
+        "got rounds and final_sparsity (null unsets one)"
+    ]
+    assert load(TEXT, "prune.final_sparsity=0.9", "prune.rounds=null").prune.num_rounds == 7
+
+
+def test_an_override_is_read_like_the_file():
+    sweep = load(TEXT, "train.lr=1e-4", "seeds=[7]", "find.parameters.lr.values=[0.3]")
+    assert sweep.train.lr == 0.0001
+    assert sweep.seeds == (7,)
+    assert [recipe.lr for recipe in sweep.find_recipes] == [0.3]
+    assert [recipe.lr for recipe in sweep.eval_recipes] == [0.02, 0.1, 0.5]
+
+
+@pytest.mark.parametrize("path", sorted(SWEEPS.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_shipped_sweep_loads(path):
+    load_sweep(path)
+
+
+def test_a_sweep_is_what_its_file_says():
+    sweep = load(TEXT)
+    recipe = Recipe(
+        lr=0.1,
+        batch_size=64,
+        weight_decay=0.005,
+        momentum=0.9,
+        duration=Steps(16, "ep"),
+        milestones=(Steps(8, "ep"), Steps(13, "ep")),
+        gamma=0.3,
+    )
+    assert sweep.train == recipe
+    assert sweep.seeds == (0, 1, 2)
+    assert sweep.baselines == ("global_random", "preserve_lpr")
+    assert sweep.prune.num_rounds == 11
+    # 0.7^4 = 0.240, 0.7^7 = 0.082, 0.7^9 = 0.040, 0.7^10 = 0.028, 0.7^11 = 0.020 are left.
+    assert sweep.eval_rounds == (0, 4, 7, 9, 10, 11)
+    assert sweep.find_recipes == sweep.eval_recipes
+    assert sweep.find_recipes == tuple(
+        recipe.model_copy(update={"lr": lr}) for lr in (0.02, 0.1, 0.5)
+    )
+
+
+def test_a_stage_has_resources_of_its_own_or_those_of_every_trial():
+    every, own = Resources(cpu=2), Resources(gpu=1)
+    for overrides, find, eval_, keys in (
+        ([], every, every, ["resources_per_trial"]),
+        (["find"], own, every, ["find.resources", "resources_per_trial"]),
+        (["eval"], every, own, ["eval.resources", "resources_per_trial"]),
+        (["find", "eval"], own, own, ["find.resources", "eval.resources"]),
+    ):
+        given = [f"{stage}.resources.gpu=1" for stage in overrides]
+        sweep = load(TEXT, "resources_per_trial.cpu=2", *given)
+        assert (sweep.find_resources, sweep.eval_resources) == (find, eval_)
+        assert list(sweep.resources) == keys
+        assert set(sweep.resources.values()) == {find, eval_}
+
+
+def test_what_is_not_given():
+    text = edited(
+        (TEXT[TEXT.index("find:") :], ""),
+        ("description: does the learning rate that finds the best mask also train it best?", ""),
+    )
+    sweep = load(text)
+    assert sweep.description == ""
+    assert sweep.baselines == ()
+    assert sweep.select_on == "validation"
+    assert (sweep.resources_per_trial.cpu, sweep.resources_per_trial.gpu) == (1, 0.0)
+    assert sweep.max_failures == 2
+    assert sweep.find_recipes == sweep.eval_recipes == (sweep.train,)
+    assert sweep.eval_rounds == (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "final_sparsity", "rounds"),
+    [
+        (0.2, 0.98, 18),  # 0.8^17 = 2.25% are left, 0.8^18 = 1.80%
+        (0.2, 0.01, 1),
+        (0.2, 0.2, 1),
+        (0.2, 0.2001, 2),
+        (0.2, 0.36, 2),
+        (0.2, 0.488, 3),
+        (0.2, 0.8926258176, 10),
+        (0.3, 0.98, 11),
+        (0.5, 0.999, 10),
+        (0.9999999999999999, 1e-320, 1),
+        (0.0069, 0.999, 998),
+    ],
+)
+def test_rounds_are_the_fewest_that_reach_the_final_sparsity(fraction, final_sparsity, rounds):
+    sweep = load(
+        TEXT,
+        f"prune={{fraction: {fraction}, final_sparsity: {final_sparsity}}}",
+    )
+    assert sweep.prune.num_rounds == rounds
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "round"),
+    [(0.01, 0), (0.2, 0), (0.3, 1), (0.5, 1), (0.6, 1), (0.65, 2), (0.8, 2), (0.9, 3), (0.999, 3),
+     # As near to one round as to the next.
+     (0.25, 0), (0.625, 1), (0.8125, 2)],
+)  # fmt: skip
+def test_the_nearest_round_and_the_earlier_of_two(sparsity, round):
+    sweep = load(TEXT, "prune={fraction: 0.5, rounds: 3}")  # 0, 0.5, 0.75, 0.875
+    assert sweep.nearest_round(sparsity) == round
+
+
+def test_evaluated_rounds_rise_and_each_is_there_once():
+    # 0.7^2 = 0.49 and 0.7^9 = 0.040 are left.
+    assert load(TEXT, "eval.at_sparsity=[0.96, 0.5, 0.51]").eval_rounds == (0, 2, 9)
+
+
+@pytest.mark.parametrize(
+    ("prune", "fractions", "sparsities"),
+    [
+        # 0.8^5 = 0.32768 and 0.8^10 = 0.1073741824 are left.
+        ("{fraction: 0.2, rounds: 10}", {0: (), 2: (0.2, 0.2)}, {0: 0, 5: 0.67232, 10: 0.892626}),
+        ("{fraction: 0.3, rounds: 2}", {1: (0.3,)}, {1: 0.3, 2: 0.51}),
+        ("{one_shot: [0.5, 0.9]}", {0: (), 1: (0.5,), 2: (0.9,)}, {0: 0, 1: 0.5, 2: 0.9}),
+    ],
+)
+def test_what_each_pruning_removes_of_what_is_left(prune, fractions, sparsities):
+    prune = load(TEXT, f"prune={prune}").prune
+    assert {round: prune.fractions(round) for round in fractions} == fractions
+    for round, sparsity in sparsities.items():
+        assert prune.sparsity(round) == pytest.approx(sparsity, abs=1e-6)
+
+
+def test_one_shot_tickets_are_rounds():
+    sweep = load(TEXT, "prune={one_shot: [0.5, 0.7, 0.97]}")
+    assert sweep.prune.num_rounds == 3
+    assert sweep.eval_rounds == (0, 2, 3)
+
+
+def test_a_layerwise_pruning_ratio_is_taken_from_a_point_of_the_space():
+    sweep = load(
+        TEXT,
+        "train.lr=0.02",
+        "find.parameters={lr: {values: [0.02, 0.5]}, weight_decay: {values: [0, 5e-3]}}",
+        "find.lpr_from=[{lr: 0.5}, {weight_decay: 0, lr: 0.02}]",
+    )
+    assert [(recipe.lr, recipe.weight_decay) for recipe in sweep.lpr_sources] == [
+        (0.5, 0.005),
+        (0.02, 0),
+    ]
+    assert set(sweep.lpr_sources) < set(sweep.find_recipes)
+
+
+def test_points_run_through_the_last_field_fastest_whatever_the_order_in_the_file():
+    grids = ["weight_decay: {values: [0, 1e-4]}", "lr: {values: [0.5, 0.1]}"]
+    expected = [(0.5, 0.0), (0.5, 0.0001), (0.1, 0.0), (0.1, 0.0001)]
+    for order in itertools.permutations(grids):
+        sweep = load(TEXT, f"find.parameters={{{', '.join(order)}}}")
+        assert [(recipe.lr, recipe.weight_decay) for recipe in sweep.find_recipes] == expected
+        for recipe in sweep.find_recipes:
+            varied = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+            assert recipe == sweep.train.model_copy(update=varied)
+
+
+def test_an_empty_space_has_one_point():
+    assert list(points(Stage())) == [{}]
+    assert load(TEXT, "find.parameters.lr=null").find_recipes == (load(TEXT).train,)
+
+
+def test_every_field_of_a_recipe_can_be_varied():
+    varied = {
+        "lr": [0.2],
+        "batch_size": [32],
+        "weight_decay": [0],
+        "momentum": [0.5],
+        "duration": ["20ep"],
+        "stop": ["1ep", None],
+        "warmup": ["1ep"],
+        "decay": ["milestones"],
+        "milestones": [["4ep"], []],
+        "gamma": [1],
+        "precision": ["bf16"],
+    }
+    assert list(varied) == list(Recipe.model_fields)
+    space = {name: {"values": values} for name, values in varied.items()}
+    sweep = load(TEXT, f"find.parameters={json.dumps(space)}")
+    assert [recipe.model_dump(mode="json") for recipe in sweep.find_recipes] == [
+        {
+            "lr": 0.2,
+            "batch_size": 32,
+            "weight_decay": 0.0,
+            "momentum": 0.5,
+            "duration": "20ep",
+            "stop": stop,
+            "warmup": "1ep",
+            "decay": "milestones",
+            "milestones": milestones,
+            "gamma": 1.0,
+            "precision": "bf16",
+        }
+        for stop in ("1ep", None)
+        for milestones in (["4ep"], [])
+    ]
+
+
+def as_yaml(data: dict) -> str:
+    stream = StringIO()
+    YAML(typ="safe", pure=True).dump(data, stream)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("written", [as_yaml, json.dumps])
+def test_a_resolved_sweep_loads_as_itself(written):
+    sweep = load(
+        TEXT,
+        "description='both: 1e-4 and #🎲'",
+        "prune={final_sparsity: 0.9}",
+        "find.parameters={milestones: {values: [[8ep], []]}, weight_decay: {values: [1e-20, 1]}}",
+        "eval.parameters={}",
+        "resources_per_trial={gpu: 0.25}",
+        "find.resources={cpu: 2, gpu: 1}",
+        "rewind={to: 2ep}",
+        "find.lpr_from=[{weight_decay: 1, milestones: []}]",
+    )
+    assert load(written(sweep.model_dump(mode="json", exclude_none=True))) == sweep
+
+
+def test_reading_a_sweep_needs_no_torch_no_ray_and_no_network():
+    program = """
+import sys
+events = []
+sys.addaudithook(lambda event, args: events.append(event))
+import tune_app.sweep.spec
+heavy = {"torch", "ray", "mlflow", "matplotlib"}
+print(sorted(heavy & set(sys.modules)), [e for e in events if e.startswith("socket.")])
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "[] []\n", "")
+
+
+# Whatever is written, the outcome is a valid sweep or a list of located mistakes.
+
+LOCATED = re.compile(r"(sweep\.yaml:[1-9]\d*|sweep\.yaml|command line \(.*\)): \S")
+FUZZ = settings(max_examples=700, derandomize=True, deadline=None, database=None)
+
+
+def check(text: str, *overrides: str) -> None:
+    try:
+        sweep = load(text, *overrides)
+    except SpecError as error:
+        assert str(error).splitlines() == list(error.problems) != []
+        assert len(set(error.problems)) == len(error.problems)
+        for line in error.problems:
+            assert LOCATED.match(line), line
+            assert line.isprintable(), line
+    else:
+        assert sweep.find_recipes and sweep.eval_recipes
+        assert {0} <= set(sweep.eval_rounds) <= set(range(sweep.prune.num_rounds + 1))
+        assert load(json.dumps(sweep.model_dump(mode="json", exclude_none=True))) == sweep
+
+
+RAW_WORDS = """off yes ~ null = << + ._ 1e-4 012 0x 0o8 0b1 1_0 2020-99-99 12:00 16ep 0it 20ep
+9999it .inf -.Inf .nan test vgg resnet20 ../x *a &a --- ... {} [] [1,1] # | >"""
+KEY_WORDS = """name description model dataset seeds train prune find eval baselines select_on cpu
+gpu resources_per_trial max_failures parameters values rounds final_sparsity fraction at_sparsity
+lr batch_size milestones duration warmup learning_rate vals x"""
+PATH_WORDS = """name seeds train train.lr train.duration train.milestones prune prune.rounds
+prune.fraction prune.final_sparsity find eval find.parameters eval.parameters.lr
+find.parameters.duration.values eval.at_sparsity resources_per_trial.gpu"""
+
+GOOD_OVERRIDES = """name=x model=resnet20 seeds=[5] train.lr=1 train.milestones=[]
+train.duration=20ep train.duration=500it prune.rounds=3 prune.rounds=null prune.final_sparsity=0.9
+prune.fraction=0.5 find={} find.parameters.lr=null find.parameters.duration.values=[14ep,20ep]
+eval.parameters.gamma.values=[1,0.1] eval.at_sparsity=[0.5] resources_per_trial.gpu=0.5"""
+
+RAW = st.one_of(
+    st.sampled_from(RAW_WORDS.split()),
+    st.sampled_from(
+        [
+            "&a [*a]",
+            "{a: &a {b: *a}}",
+            "{a: 1, a: 2}",
+            "{<<: {a: 1}}",
+            "{values: [1]}",
+            "? a",
+            "!x",
+            "!!int +",
+            "!!float x",
+            "!!set {a}",
+            "!!python/object/apply:os.system [ls]",
+            "%YAML 1.1",
+            "9" * 400,
+            "9" * 5000,
+            "[" * 40,
+        ]
+    ),
+    st.text("[]{}&*!|>%@#:,-?'\"\\ \n\tax1.=<\x00\x85\u2028é🎲", max_size=12),
+    st.text(max_size=6),
+)
+VALUES = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-2, 40),
+        st.integers(),
+        st.sampled_from([-0.0, 1e-320, 1e308, 10**299, 10**400]),
+        st.floats(),
+        st.floats(0, 1),
+        RAW,
+    ),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(RAW, below, max_size=3),
+    max_leaves=6,
+)
+KEYS = st.sampled_from(KEY_WORDS.split())
+DATA = YAML(typ="safe", pure=True).load(TEXT)
+
+
+def holders(tree):
+    """Every mapping and list in the tree that is not empty."""
+    if isinstance(tree, dict | list) and tree:
+        yield tree
+        for below in tree.values() if isinstance(tree, dict) else tree:
+            yield from holders(below)
+
+
+@st.composite
+def mutated_data(draw) -> str:
+    """The sweep with some keys and items deleted, replaced, retyped or repeated."""
+    sweep = copy.deepcopy(DATA)
+    for _ in range(draw(st.integers(1, 4))):
+        holder = draw(st.sampled_from(list(holders(sweep)) or [{"x": 0}]))
+        place = draw(
+            st.sampled_from(list(holder) if isinstance(holder, dict) else range(len(holder)))
+        )
+        old = holder[place]
+        match draw(st.sampled_from(["delete", "replace", "retype", "rename", "repeat"])):
+            case "delete":
+                del holder[place]
+            case "replace":
+                holder[place] = draw(VALUES)
+            case "retype":
+                holder[place] = draw(st.sampled_from([str(old), [old], {"values": [old]}, None]))
+            case "rename" if isinstance(holder, dict):
+                holder[draw(KEYS | RAW)] = holder.pop(place)
+            case "repeat" if isinstance(holder, list):
+                holder.append(old)
+    return json.dumps(sweep).replace("NaN", ".nan").replace("Infinity", ".inf")
+
+
+@st.composite
+def mutated_text(draw) -> str:
+    """The text with some lines removed, repeated, or partly overwritten."""
+    lines = TEXT.splitlines()
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(lines) - 1))
+        key, colon, value = lines[at].partition(":")
+        raw = draw(RAW)
+        match draw(
+            st.sampled_from(["delete", "repeat", "value", "anchor", "key", "insert", "cut"])
+        ):
+            case "delete":
+                lines[at] = ""
+            case "repeat":
+                lines.insert(draw(st.integers(0, len(lines))), lines[at])
+            case "value":
+                lines[at] = f"{key}{colon} {raw}"
+            case "anchor":
+                lines[at] = f"{key}{colon} &a {value}"
+            case "key":
+                lines[at] = f"{draw(KEYS)}{colon}{value}"
+            case "insert":
+                lines.insert(at, " " * draw(st.integers(0, 4)) + raw)
+            case "cut":
+                column = draw(st.integers(0, len(lines[at])))
+                lines[at] = lines[at][:column] + raw
+    return "\n".join(lines)
+
+
+OVERRIDE = st.one_of(
+    st.builds("{}={}".format, st.lists(KEYS | RAW, max_size=4).map(".".join), RAW),
+    st.builds(
+        "{}={}".format,
+        st.sampled_from(PATH_WORDS.split()),
+        RAW | VALUES.map(json.dumps),
+    ),
+    RAW,
+    st.text(st.characters(), max_size=8),  # halves of surrogate pairs included, as in argv
+    st.sampled_from(GOOD_OVERRIDES.split()),
+    st.sampled_from(GOOD_OVERRIDES.split()),
+)
+
+
+@FUZZ
+@given(mutated_data())
+def test_any_data_is_a_sweep_or_told_mistakes(text):
+    check(text)
+
+
+@FUZZ
+@given(mutated_text())
+def test_any_text_is_a_sweep_or_told_mistakes(text):
+    check(text)
+
+
+@FUZZ
+@given(st.lists(OVERRIDE, min_size=1, max_size=3))
+def test_any_overrides_are_a_sweep_or_told_mistakes(overrides):
+    check(TEXT, *overrides)

@@ -1,0 +1,95 @@
+"""Logging while a sweep runs: to a real database, and to one that is not there yet."""
+
+import sqlite3
+import threading
+
+import pytest
+from synthetic_run import SWEEP, synthetic_results, write_run
+
+from tune_app.sweep.spec import load_sweep
+from tune_app.tracking import live as live_tracking
+from tune_app.tracking.live import LiveTracking
+
+
+def flat(kind, find, eval_, round):
+    return 0.9
+
+
+@pytest.fixture
+def run_dir(tmp_path):
+    return write_run(tmp_path / "tiny", SWEEP, lambda sweep: synthetic_results(sweep, flat))
+
+
+@pytest.fixture
+def sweep(run_dir):
+    return load_sweep(run_dir / "sweep.yaml")
+
+
+def tracking_of(database, sweep, results, said):
+    root = database.parent / "artifacts"
+    return LiveTracking(f"sqlite:///{database}", sweep, root, None, lambda: results, said)
+
+
+def num_runs(database) -> dict[str, int]:
+    with sqlite3.connect(database) as connection:
+        found = connection.execute("select status, count(*) from runs group by status").fetchall()
+    connection.close()
+    return dict(found)
+
+
+def test_the_end_logs_everything_and_gives_the_page(tmp_path, run_dir, sweep):
+    said = []
+    tracking = tracking_of(tmp_path / "m.db", sweep, synthetic_results(sweep, flat), said.append)
+    page = tracking.finish(run_dir)
+    assert page.startswith("http://127.0.0.1:5000/#/experiments/")
+    assert said == []
+    # 3 seeds: 4 lottery curves, 2 random ones, 4 of preserve LPR; and the report.
+    assert num_runs(tmp_path / "m.db") == {"FINISHED": 31}
+
+
+def test_results_are_logged_while_the_sweep_runs(tmp_path, run_dir, sweep, monkeypatch):
+    monkeypatch.setattr(live_tracking, "INTERVAL_S", 0.01)
+    results, logged = [], threading.Event()
+    tracking = tracking_of(tmp_path / "m.db", sweep, results, pytest.fail)
+    results += synthetic_results(sweep, flat)
+    log = tracking._log
+
+    def log_and_tell(found):
+        tracker = log(found)
+        logged.set()
+        return tracker
+
+    monkeypatch.setattr(tracking, "_log", log_and_tell)
+    tracking.start()
+    assert logged.wait(timeout=60)
+    monkeypatch.setattr(tracking, "_log", log)
+    assert num_runs(tmp_path / "m.db") == {"FINISHED": 30}
+    tracking.finish(run_dir)
+
+
+def test_mlflow_away_is_said_once_and_caught_up_with(tmp_path, run_dir, sweep, monkeypatch):
+    monkeypatch.setattr(live_tracking, "INTERVAL_S", 0.01)
+    said, away = [], threading.Semaphore(0)
+    database = tmp_path / "later" / "m.db"
+    tracking = tracking_of(database, sweep, synthetic_results(sweep, flat), said.append)
+    log = tracking._log
+
+    def count(found):
+        away.release()
+        return log(found)
+
+    monkeypatch.setattr(tracking, "_log", count)
+    tracking.start()
+    for _ in range(3):
+        assert away.acquire(timeout=60)
+    database.parent.mkdir()
+    assert tracking.finish(run_dir) is not None
+    assert len([text for text in said if "MLflow is away" in text]) == 1
+    assert num_runs(database) == {"FINISHED": 31}
+
+
+def test_mlflow_away_at_the_end_is_said(tmp_path, run_dir, sweep):
+    said = []
+    tracking = tracking_of(tmp_path / "never" / "m.db", sweep, [], said.append)
+    assert tracking.finish(run_dir) is None
+    assert len(said) == 1 and said[0].startswith("MLflow is away")

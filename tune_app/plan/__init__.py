@@ -1,0 +1,1 @@
+"""The fewest trainings that answer a sweep."""

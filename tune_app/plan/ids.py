@@ -1,0 +1,114 @@
+"""The ids of trainings and tickets.
+
+An id is a hash of everything that determines a result and of nothing else, so that equal trainings
+are one, whatever sweep asks for them. What changes a result by no more than rounding (the hardware,
+the number of threads) is not part of it.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection
+from typing import Any
+
+from lt_core.config import Recipe
+from tune_app.plan.trainings import Training
+from tune_app.sweep.spec import Kind, Sweep
+
+FORMAT = 1
+"""Part of every id; to be raised when the same description gives another result."""
+
+
+class Ids:
+    """Ids of one sweep's trainings and tickets; a recipe's part of a hash is made once."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self.sweep = sweep
+        self.tickets: dict[tuple, str] = {}
+        self.setting = {"format": FORMAT, "model": sweep.model, "dataset": sweep.dataset}
+        self.recipes: dict[Recipe, dict[str, Any]] = {}
+        self.rewinding = _essence(sweep.rewind, {"to"})
+        if sweep.rewind.to.count:
+            self.rewinding["to"] = str(sweep.rewind.to)
+        # By round, what was removed up to it; a one-shot ticket is the first round of its fraction.
+        targets = {"rounds", "final_sparsity", "one_shot"}
+        if sweep.prune.one_shot is None:
+            pruning = _essence(sweep.prune, targets)
+            rounds = range(1, sweep.prune.num_rounds + 2)
+            self.pruned = {round: {"pruning": pruning, "round": round} for round in rounds}
+        else:
+            self.pruned = {
+                round: {"pruning": _essence(sweep.prune.of_round(round), targets), "round": 1}
+                for round in range(1, sweep.prune.num_rounds + 1)
+            }
+
+    def ticket(self, find: Recipe, seed: int, round: int, lpr_from: Recipe | None = None) -> str:
+        # Once for all that is trained under it.
+        asked = (find, seed, round, lpr_from)
+        if asked not in self.tickets:
+            self.tickets[asked] = self._ticket(*asked)
+        return self.tickets[asked]
+
+    def _ticket(self, find: Recipe, seed: int, round: int, lpr_from: Recipe | None) -> str:
+        parts = {"find": self._recipe(find), **self.pruned[round]}
+        if self.rewinding and not self._is_first(round):
+            parts["rewind"] = self.rewinding
+        if lpr_from is not None:
+            parts["lpr_from"] = self._recipe(lpr_from)
+        return self._hash(seed, **parts)
+
+    def dense(self, eval_: Recipe, seed: int) -> Training:
+        id = self._hash(seed, mask="dense", eval=self._recipe(eval_))
+        return Training(id, "lottery", eval_, eval_, seed, 0, None)
+
+    def evaluation(
+        self,
+        kind: Kind,
+        find: Recipe,
+        eval_: Recipe,
+        seed: int,
+        round: int,
+        lpr_from: Recipe | None = None,
+    ) -> Training:
+        if kind == "global_random":
+            mask = {"kind": kind, **self.pruned[round]}
+            found_at, ticket = None, None
+        else:
+            found_at, ticket = find, self.ticket(find, seed, round, lpr_from)
+            is_ticket = kind in ("lottery", "lpr_constrained")
+            mask = ticket if is_ticket else {"kind": kind, "ticket": ticket}
+
+        weights, rewound_at, parts = None, None, {}
+        if self.rewinding and kind != "reinit":
+            if self.sweep.rewind.method == "weights":
+                is_at_eval = found_at is None or self.sweep.eval.rewind_from == "eval"
+                rewound_at = eval_ if is_at_eval else found_at
+                weights = self._hash(seed, weights=self._recipe(rewound_at), **self.rewinding)
+            else:
+                weights = self.dense(find, seed).id if self._is_first(round) else ticket
+            parts = {"start": weights, "rewind": self.rewinding}
+        id = self._hash(seed, mask=mask, eval=self._recipe(eval_), **parts)
+        return Training(
+            id, kind, found_at, eval_, seed, round, ticket, weights, rewound_at, lpr_from
+        )
+
+    def _is_first(self, round: int) -> bool:
+        """Whether the ticket of a round is one of the dense network."""
+        return round == 1 or self.sweep.prune.one_shot is not None
+
+    def _recipe(self, recipe: Recipe) -> dict[str, Any]:
+        essence = self.recipes.get(recipe)
+        if essence is None:
+            essence = self.recipes[recipe] = _essence(recipe)
+        return essence
+
+    def _hash(self, seed: int, **parts: Any) -> str:
+        text = _SORTED.encode({**self.setting, "seed": seed, **parts})
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+_SORTED = json.JSONEncoder(sort_keys=True)
+
+
+def _essence(config: Any, leave_out: Collection[str] = ()) -> dict[str, Any]:
+    """The fields that are not at their default: a new field that does nothing changes no id."""
+    return config.model_dump(mode="json", exclude_defaults=True, exclude=set(leave_out))

@@ -1,0 +1,149 @@
+"""The smallest set of trainings that answers a sweep.
+
+Equal trainings are one: a coupled evaluation is a round of the chain that found its mask, all
+chains of one H and seed share the dense network, and whatever another sweep has trained is there
+already.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from lt_core.config import Recipe
+from tune_app.plan.ids import Ids
+from tune_app.plan.trainings import Chain, Training
+from tune_app.sweep.spec import Kind, Sweep
+from tune_app.words import plural
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the plan: a part of the sweep and the ids of the trainings it asks for."""
+
+    stage: str
+    what: str
+    requested: tuple[str, ...]
+    """With repeats, where the part asks for one training several times."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep asks for, each training once."""
+
+    chains: tuple[Chain, ...]
+    evaluations: tuple[Training, ...]
+    """Trainings that are no round of a chain."""
+
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def trainings(self) -> Mapping[str, Training]:
+        """Every training by id: the chains' first, then the evaluations."""
+        rounds = (training for chain in self.chains for training in chain.trainings)
+        return {training.id: training for training in (*rounds, *self.evaluations)}
+
+    @cached_property
+    def chain_of_ticket(self) -> Mapping[str, Chain]:
+        return {ticket: chain for chain in self.chains for ticket in chain.tickets}
+
+
+def make_plan(sweep: Sweep) -> Plan:
+    """Work out what `sweep` needs."""
+    ids = Ids(sweep)
+    # Chains that take the LPR of another come after it.
+    constrained = [
+        (find, source)
+        for source in sweep.lpr_sources
+        for find in sweep.find_recipes
+        if find != source
+    ]
+    # The last round is trained only where H_find is also an H_eval; otherwise no figure needs it.
+    chains = tuple(
+        chain_to(sweep, ids, find, seed, sweep.eval_rounds[-1], find in sweep.eval_recipes, source)
+        for find, source in (*((find, None) for find in sweep.find_recipes), *constrained)
+        for seed in sweep.seeds
+    )
+    more = f" + {len(constrained)}" if constrained else ""
+    seeds = plural(len(sweep.seeds), "seed")
+    in_chains = tuple(id for chain in chains for id in chain.ids)
+    what = f"{len(sweep.find_recipes)}{more} H_find x {seeds} x {_lengths(chains)}"
+    rows = [Row("find", what, in_chains)]
+    asked: dict[str, Training] = {}
+    for stage, what, trainings in _evaluations(sweep, ids, constrained):
+        requested = []
+        for training in trainings:
+            asked.setdefault(training.id, training)
+            requested.append(training.id)
+        rows.append(Row(stage, f"{what} x {seeds}", tuple(requested)))
+    others = asked.keys() - set(in_chains)
+    return Plan(chains, tuple(t for id, t in asked.items() if id in others), tuple(rows))
+
+
+def _evaluations(
+    sweep: Sweep, ids: Ids, constrained: Sequence[tuple[Recipe, Recipe]]
+) -> Iterator[tuple[str, str, Iterator[Training]]]:
+    """The parts of a sweep: stage, size in words, and what is evaluated."""
+    evals, seeds = sweep.eval_recipes, sweep.seeds
+    rounds = [round for round in sweep.eval_rounds if round > 0]
+
+    def grid(
+        kind: Kind, pairs: Sequence[tuple[Recipe, Recipe | None]]
+    ) -> tuple[str, str, Iterator[Training]]:
+        at = plural(len(rounds), "sparsity")
+        return (
+            kind,
+            f"{len(pairs)} H_find x {len(evals)} H_eval x {at}",
+            (
+                ids.evaluation(kind, find, eval_, seed, round, source)
+                for find, source in pairs
+                for eval_ in evals
+                for round in rounds
+                for seed in seeds
+            ),
+        )
+
+    dense = (ids.dense(eval_, seed) for eval_ in evals for seed in seeds)
+    yield "dense", f"{len(evals)} H_eval", dense
+    for kind in ("lottery", *sweep.baselines):
+        yield grid(kind, [(find, None) for find in sweep.find_recipes])
+    if constrained:
+        yield grid("lpr_constrained", constrained)
+
+
+def _lengths(chains: Collection[Chain]) -> str:
+    """`14 rounds`, or `13 to 14 rounds` where only coupled chains train under their last ticket."""
+    lengths = sorted({len(chain.trainings) for chain in chains})
+    longest = plural(lengths[-1], "round")
+    return longest if len(lengths) == 1 else f"{lengths[0]} to {longest}"
+
+
+def chain_to(
+    sweep: Sweep,
+    ids: Ids,
+    find: Recipe,
+    seed: int,
+    last: int,
+    is_last_trained: bool = False,
+    lpr_from: Recipe | None = None,
+) -> Chain:
+    """The chain that finds the tickets up to round `last`, and may train under that one too."""
+    is_one_shot = sweep.prune.one_shot is not None
+    num_rounds = last + 1 if is_last_trained else max(last, 1)
+    if is_one_shot:
+        num_rounds = 1
+    kind = "lottery" if lpr_from is None else "lpr_constrained"
+    trainings = [ids.dense(find, seed)]
+    for round in range(1, num_rounds):
+        trainings.append(ids.evaluation(kind, find, find, seed, round, lpr_from))
+
+    num_tickets = num_rounds if lpr_from is None and not is_one_shot else max(last, 1)
+    numbers = range(1, num_tickets + 1)
+    tickets = tuple(ids.ticket(find, seed, round, lpr_from) for round in numbers)
+    found = (tickets,) if is_one_shot else tuple(tickets[i : i + 1] for i in range(num_rounds))
+    weights = ()
+    if sweep.rewind.method != "weights":
+        weights = (trainings[0].id, *tickets[1:num_rounds])
+    lpr_tickets = ()
+    if lpr_from is not None:
+        lpr_tickets = tuple(ids.ticket(lpr_from, seed, round) for round in numbers)
+    return Chain(tuple(trainings), found, weights, lpr_tickets)

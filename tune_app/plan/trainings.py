@@ -1,0 +1,66 @@
+"""What is trained: single trainings, and the chains that find tickets."""
+
+from dataclasses import dataclass
+
+from lt_core.config import Recipe
+from tune_app.sweep.spec import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """One network to train under one mask."""
+
+    id: str
+    kind: Kind
+    find: Recipe | None
+    """H_find of its mask; None for a mask that no training found."""
+
+    eval: Recipe
+    seed: int
+    round: int
+    ticket: str | None
+    """The ticket whose mask it needs; None where the seed alone gives the mask."""
+
+    weights: str | None = None
+    """The kept weights that it starts from; None where the seed alone gives them."""
+
+    rewound_at: Recipe | None = None
+    """H of the dense training that `weights` are a step of; None where a chain trained them."""
+
+    lpr_find: Recipe | None = None
+    """H_find of the chain whose LPR its mask has, where that is another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """All rounds of one H_find and seed: train, prune, rewind, again."""
+
+    trainings: tuple[Training, ...]
+    """Round 0, 1, ...; each but round 0 under the ticket of its number. One-shot: round 0."""
+
+    found: tuple[tuple[str, ...], ...]
+    """The tickets that each training finds: that of the next round; one-shot: of every round.
+    None where the chain whose LPR it would take ends."""
+
+    weights: tuple[str, ...] = ()
+    """Where the weights go on: under which id what each training was trained to is kept."""
+
+    lpr_tickets: tuple[str, ...] = ()
+    """For each ticket that of another chain, whose LPR it gets."""
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(training.id for training in self.trainings)
+
+    @property
+    def tickets(self) -> tuple[str, ...]:
+        """Those of round 1, 2, ..."""
+        return tuple(ticket for tickets in self.found for ticket in tickets)
+
+    @property
+    def find(self) -> Recipe:
+        return self.trainings[0].eval
+
+    @property
+    def seed(self) -> int:
+        return self.trainings[0].seed

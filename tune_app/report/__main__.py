@@ -1,0 +1,62 @@
+"""A run's results as figures, tables and one sentence that answers what the sweep asks.
+
+python -m tune_app.report RUN_DIR [--sync]
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tune_app.exit_codes import BAD_INPUT, OK
+from tune_app.report.page import RunError, read_run, read_sweep, write_report_of
+from tune_app.results.curves import Results, curves
+from tune_app.sweep.spec import Sweep
+from tune_app.sweep.yaml_source import SpecError
+from tune_app.tracking.tracker import (
+    Tracker,
+    TrackingError,
+    artifact_root,
+    open_command,
+    tracking_uri,
+)
+from tune_app.words import plural
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Report a run; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tune_app.report", description=__doc__)
+    parser.add_argument(
+        "run_dir", metavar="RUN_DIR", type=Path, help="a directory of a sweep's run"
+    )
+    parser.add_argument(
+        "--sync", action="store_true", help="log in MLflow what it does not have of the run"
+    )
+    arguments = parser.parse_args(argv)
+    run_dir = arguments.run_dir
+    try:
+        sweep = read_sweep(run_dir)
+        report, results = write_report_of(run_dir, sweep)
+        print(report.answer, report.table, sep="\n\n")
+        print("", *report.notes, *report.paths, sep="\n")
+        if arguments.sync:
+            _sync(run_dir, sweep, results())
+    except (RunError, SpecError, OSError, TrackingError) as error:
+        print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
+        return BAD_INPUT
+    return OK
+
+
+def _sync(run_dir: Path, sweep: Sweep, results: Results) -> None:
+    """Log in MLflow what it does not have: all of it, in an experiment that was lost."""
+    uri, commit = tracking_uri(run_dir.parent), read_run(run_dir / "run.json").commit
+    tracker = Tracker(uri, sweep, artifact_root(run_dir.parent), commit)
+    found = curves(results)
+    print(f"{plural(tracker.log_curves(found), 'curve')} of {len(found):,} had something new")
+    tracker.log_report(run_dir)
+    tracker.save_views(found)
+    print(f"MLflow: {open_command(uri)}\nthen {tracker.url()}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,82 @@
+"""What a sweep's results answer, in one sentence that claims no more than they show."""
+
+import math
+
+from tune_app.results.curves import (
+    Cell,
+    Means,
+    best,
+    cells,
+    how_sparse,
+    is_complete,
+    most_complete_round,
+)
+from tune_app.results.words import short, varied_fields
+from tune_app.sweep.spec import Sweep
+
+
+def answer(sweep: Sweep, means: Means) -> str:
+    """One sentence: which H_find and H_eval are best where the grid is complete, and how surely."""
+    round = most_complete_round(sweep, means)
+    found = cells(sweep, means, round)
+    if not is_complete(sweep, found):
+        total = len(sweep.find_recipes) * len(sweep.eval_recipes)
+        if total == 1:
+            return "No answer yet: the only configuration has no result of a ticket."
+        return (
+            f"No answer yet: at no sparsity do all {total} configurations have results; at "
+            f"{how_sparse(means, round)} {len(found)} do."
+        )
+    at = f"At {how_sparse(means, round)}"
+    top = best(sweep, found)
+    if len(found) == 1:
+        return f"{at}, the only configuration, {_place(sweep, top)}, reaches test {_score(top)}."
+
+    others = [cell for cell in found if cell.coupled != top.coupled]
+    other_kind = "decoupled" if top.coupled else "coupled"
+    rank = f"best {other_kind} configuration"
+    if not others:
+        others = [cell for cell in found if cell != top]
+        rank = f"next best configuration (the grid has no {other_kind} one)"
+    other = best(sweep, others)
+    same = "the same H" if top.coupled else "another H"
+    return (
+        f"{at}, masks {_place(sweep, top)}, {same}, are best by {sweep.select_on} accuracy: "
+        f"test {_score(top)}, against {_score(other)} for the {rank}, {_place(sweep, other)}; "
+        f"{_verdict(top, other)}."
+    )
+
+
+def _place(sweep: Sweep, cell: Cell) -> str:
+    varied = varied_fields(sweep)
+    find, eval_ = short(cell.find, varied), short(cell.eval, varied)
+    return (
+        f"found and trained at {find}"
+        if cell.coupled
+        else f"found at {find} and trained at {eval_}"
+    )
+
+
+def _score(cell: Cell) -> str:
+    test = cell.point.test
+    spread = f" ± {100 * test.std:.1f}" if test.n > 1 else ""
+    return f"{100 * test.mean:.1f}{spread}% (n={test.n})"
+
+
+def _verdict(top: Cell, other: Cell) -> str:
+    """What the test accuracies say about two cells, of which `top` was selected."""
+    a, b = top.point.test, other.point.test
+    gap = 100 * (a.mean - b.mean)
+    if a.n == 1 or b.n == 1:
+        return f"one seed has no spread, so the difference of {abs(gap):.1f} points may be chance"
+    # How far two single seeds of equally good configurations would lie apart.
+    spread = 100 * math.hypot(a.std, b.std)
+    if abs(gap) <= spread:
+        return (
+            f"the difference of {abs(gap):.1f} points is within the spread over seeds "
+            f"({spread:.1f}), so neither is shown to be better"
+        )
+    beyond = f"more than the spread over seeds ({spread:.1f})"
+    if gap < 0:
+        return f"but on test the latter is better by {-gap:.1f} points, {beyond}"
+    return f"the difference of {gap:.1f} points is {beyond}"

@@ -1,0 +1,1 @@
+"""From an agenda to results, with Ray Tune."""

@@ -1,0 +1,217 @@
+"""What a person sees in the terminal: the plan, and live progress."""
+
+import time
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from tune_app.plan.left import ToDo
+from tune_app.plan.plan import Plan
+from tune_app.plan.trainings import Chain, Training
+from tune_app.results.result import Result
+from tune_app.results.words import label, text, varied_fields
+from tune_app.sweep.spec import Stage, Sweep
+from tune_app.sweep.yaml_source import printable
+from tune_app.words import plural
+
+
+def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
+    """The plan as a table: what is asked for, and how little of it is left to train."""
+    width = max(len(row.what) for row in plan.rows)
+
+    def line(stage: str, what: str, *cells: str | int) -> str:
+        columns = (f"{cell:>11,}" if isinstance(cell, int) else f"{cell:>11}" for cell in cells)
+        return f"{stage:<16}{what:<{width}}{''.join(columns)}"
+
+    about = f"{sweep.name}: {sweep.model} on {sweep.dataset}. {sweep.description}".rstrip()
+    lines = [printable(about), ""]
+    lines.append(line("trainings", "", "requested", "shared", "done", "to do"))
+    totals = (0, 0, 0, 0)
+    seen: set[str] = set()
+    for row in plan.rows:
+        new = set(row.requested) - seen
+        seen |= new
+        left = len(new & to_do.trainings)
+        counts = (len(row.requested), len(row.requested) - len(new), len(new) - left, left)
+        totals = tuple(a + b for a, b in zip(totals, counts, strict=True))
+        lines.append(line(row.stage, row.what, *counts))
+    lines.append(line("total", "", *totals))
+    lines.append("")
+    find = "finds" if len(to_do.chains) == 1 else "find"
+    lines.append(
+        f"{'trials':<16}{to_do.num_trials:,} to run: {plural(len(to_do.chains), 'chain')} that "
+        f"{find} masks, {plural(len(to_do.evaluations), 'evaluation')}"
+    )
+    rounds = (
+        "dense" if round == 0 else f"{sweep.prune.sparsity(round):.1%} (round {round})"
+        for round in sweep.eval_rounds
+    )
+    what = "filters pruned" if sweep.prune.strategy == "filter_l1" else "sparsities"
+    lines.append(f"{what:<16}{', '.join(rounds)}")
+    return "\n".join(lines)
+
+
+def search_text(sweep: Sweep, num_samples: int) -> str:
+    """What a search looks for, what one configuration costs, and when it ends."""
+    search, last = sweep.search, sweep.search_rounds[-1]
+    chain = 1 if sweep.prune.one_shot is not None else max(last, 1)
+    about = f"{sweep.name}: {sweep.model} on {sweep.dataset}. {sweep.description}".rstrip()
+    sparsities = ", ".join(f"{sweep.prune.sparsity(round):.1%}" for round in sweep.search_rounds)
+    ends = {
+        "samples": search.num_samples
+        and f"{plural(search.num_samples, 'sample')} ({num_samples:,} tried)",
+        "trainings": search.trainings and plural(search.trainings, "training"),
+        "time": search.time_budget,
+    }
+    seeds = len(sweep.seeds)
+    rows = {
+        "looks for": f"the highest {search.metric} at {sparsities}, mean over "
+        f"{plural(seeds, 'seed')}",
+        "H_find": _drawn(sweep.find),
+        "H_eval": _drawn(sweep.eval),
+        "cost": f"{plural(chain * seeds, 'training')} to find a mask, "
+        f"{len(sweep.search_rounds) * seeds:,} to evaluate it",
+        "ends after": " or ".join(filter(None, ends.values())),
+        "then": "the best coupled and the best decoupled configuration over "
+        f"{plural(len(search.report_seeds), 'fresh seed')}",
+    }
+    lines = [f"{name:<16}{text}" for name, text in rows.items()]
+    return "\n".join([printable(about), "", *lines])
+
+
+def _drawn(stage: Stage) -> str:
+    dimensions = []
+    for name, domain in stage.parameters:
+        if domain is not None and domain.values is not None:
+            dimensions.append(f"{name} of {', '.join(map(text, domain.values))}")
+        elif domain is not None:
+            scale = ", log" if domain.log else ""
+            dimensions.append(f"{name} from {domain.min:g} to {domain.max:g}{scale}")
+    if stage.points:
+        dimensions.append(plural(len(stage.points), "point"))
+    return f"{stage.method}: {'; '.join(dimensions) or 'as train says'}"
+
+
+def how_far(work: Chain | Training, time: int, val_accuracy: float) -> str:
+    """Where a trial was given up."""
+    at = f"at round {time}" if isinstance(work, Chain) else f"after {plural(time, 'epoch')}"
+    return f"{at} with validation {val_accuracy:.1%}"
+
+
+def duration(seconds: float) -> str:
+    """`0.8s`, `12s`, `4m12s`, `1h05m`, `3d04h`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    days, h = divmod(hours, 24)
+    if days:
+        return f"{days}d{h:02}h"
+    if hours:
+        return f"{h}h{m:02}m"
+    return f"{m}m{s:02}s" if minutes else f"{s}s"
+
+
+class Progress:
+    """Says what is running, done and failed, and when it will be over.
+
+    On a terminal a few lines that change; elsewhere one line for each finished training.
+    """
+
+    def __init__(self, sweep: Sweep, num_trainings: int | None, stream: TextIO) -> None:
+        """Prepare; `num_trainings` is None where nobody knows how many there will be."""
+        self.name = sweep.name
+        self.varied = varied_fields(sweep)
+        self.num_trainings = num_trainings
+        self.num_done = 0
+        self.num_failed = 0
+        self.running: dict[str, str] = {}
+        self.last = ""
+        self.first_start: float | None = None
+        self.console = Console(file=stream, highlight=False)
+        self.live = Live(
+            get_renderable=self._panel, console=self.console, refresh_per_second=2, transient=True
+        )
+
+    def __enter__(self) -> "Progress":
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.live.stop()
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+        self.console.print(text, soft_wrap=True, markup=False)
+
+    def started(self, work: Chain | Training) -> None:
+        if self.first_start is None:
+            self.first_start = time.monotonic()
+        self.running[_id(work)] = self._words(work)
+
+    def ended(self, work: Chain | Training) -> None:
+        self.running.pop(_id(work), None)
+
+    def finished(self, result: Result) -> None:
+        self.num_done += 1
+        counter = f"{self.num_done:>4}"
+        if self.num_trainings is not None:
+            counter = f"{self.num_done:>{len(str(self.num_trainings))}}/{self.num_trainings}"
+        self.last = (
+            f"[{counter}] {self._words(result)}  {result.sparsity:.1%} pruned  "
+            f"val {result.val_accuracy:.1%}  {duration(result.seconds)}"
+        )
+        if not self.console.is_terminal:
+            self.say(self.last + ("" if self.num_trainings is None else f"  eta {self.eta()}"))
+
+    def failed(self, work: Chain | Training, reason: str) -> None:
+        self.num_failed += 1
+        self.say(f"failed: {self._words(work)}: {reason}")
+
+    def stopped(self, work: Chain | Training, time: int, val_accuracy: float) -> None:
+        self.say(f"stopped: {self._words(work)}: {how_far(work, time, val_accuracy)}")
+
+    def tried_again(self, work: Chain | Training, reason: str) -> None:
+        self.say(f"to be tried again: {self._words(work)}: {reason}")
+
+    def eta(self) -> str:
+        """How long the rest takes at the pace until now."""
+        if self.num_done == 0:
+            return "?"
+        pace = self.elapsed() / self.num_done
+        return duration(pace * (self.num_trainings - self.num_done))
+
+    def elapsed(self) -> float:
+        """Seconds since the first trial started."""
+        return 0.0 if self.first_start is None else time.monotonic() - self.first_start
+
+    def _words(self, of: Chain | Training | Result) -> str:
+        if isinstance(of, Chain):
+            return f"chain {label(of.find, self.varied)} seed {of.seed}"
+        found = f"find {label(of.find, self.varied)} " if of.find else ""
+        return f"{of.kind} {found}eval {label(of.eval, self.varied)} seed {of.seed}"
+
+    def _panel(self) -> Group:
+        counts = Table.grid(padding=(0, 2))
+        failed, elapsed = f"{self.num_failed} failed", duration(self.elapsed())
+        if self.num_trainings is None:
+            counts.add_row(self.name, f"{self.num_done} done, {failed}", elapsed)
+        else:
+            counts.add_row(
+                self.name,
+                ProgressBar(total=self.num_trainings, completed=self.num_done, width=30),
+                f"{self.num_done}/{self.num_trainings} done, {failed}",
+                f"{elapsed}, eta {self.eta()}",
+            )
+        running = [f"  running  {words}" for words in self.running.values()]
+        more = [f"           and {len(running) - 8} more"] if len(running) > 8 else []
+        return Group(counts, *(Text(line) for line in (*running[:8], *more, self.last)))
+
+
+def _id(work: Chain | Training) -> str:
+    return work.ids[0] if isinstance(work, Chain) else work.id

@@ -1,0 +1,142 @@
+"""What a search has tried: its configurations in order, kept in search.json of the run directory,
+and what that took, in spent.json.
+
+A search that was interrupted goes on with the same configurations, so that what was begun is
+finished first; their values, and those of configurations that other sweeps trained, are in the
+store.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pydantic import ValidationError
+
+from lt_core.config import Recipe
+from tune_app.search.bilevel import Configuration
+from tune_app.store.files import write_atomically
+from tune_app.store.store import StoreError
+
+State = Literal["running", "complete", "stopped", "failed"]
+
+
+@dataclass
+class Sample:
+    """A configuration that a search chose, and what came of it."""
+
+    configuration: Configuration
+    id: str
+    """Of the first training that gives its value: another one where the sweep file is another."""
+
+    state: State = "running"
+    value: float | None = None
+    """Its mean validation accuracy; of one that was stopped the last that was seen, and 0 for one
+    that failed."""
+
+    reason: str = ""
+    """Why it was stopped or failed."""
+
+    trainings: int = 0
+    """How many the search had made when this ended, over all its launches."""
+
+    training_seconds: float = 0.0
+    """How long these took."""
+
+    seconds: float = 0.0
+    """Wall time of the search then, over all its launches."""
+
+
+class Spent(NamedTuple):
+    """What a search took, over all its launches."""
+
+    trainings: int = 0
+    training_seconds: float = 0.0
+    """How long these took."""
+
+    seconds: float = 0.0
+    """Wall time."""
+
+
+class Samples:
+    """The samples of a search, in the order in which they were chosen."""
+
+    def __init__(self, path: Path) -> None:
+        """Take up what an earlier launch left at `path`.
+
+        Raises:
+            StoreError: when it is damaged.
+        """
+        self.path = path
+        self.spent_path = path.with_name("spent.json")
+        self.all: list[Sample] = []
+        self.last_spent = Spent()
+        """By the end of the last training."""
+
+        try:
+            self.all = [_read(line) for line in json.loads(path.read_bytes())]
+        except FileNotFoundError:
+            pass
+        except (ValueError, TypeError, KeyError, ValidationError):
+            raise StoreError(
+                f"{path}: is damaged; without it the search starts anew, from what is trained"
+            ) from None
+        try:
+            self.last_spent = Spent(**json.loads(self.spent_path.read_bytes()))
+        except FileNotFoundError:
+            pass  # of an older version
+        except (ValueError, TypeError):
+            raise StoreError(
+                f"{self.spent_path}: is damaged; without it trainings since the end of the last "
+                "sample are not counted"
+            ) from None
+
+    def write(self) -> None:
+        """Keep them, and what they took.
+
+        Raises:
+            OSError: when the run directory cannot be written.
+        """
+        self.write_spent()
+        text = ",\n".join(json.dumps(_line(sample)) for sample in self.all)
+        write_atomically(self.path, f"[\n{text}\n]\n".encode())
+
+    def write_spent(self) -> None:
+        """Keep only what they took: the samples are many, and this changes with each training.
+
+        Raises:
+            OSError: when the run directory cannot be written.
+        """
+        write_atomically(self.spent_path, json.dumps(self.last_spent._asdict()).encode())
+
+    @property
+    def running(self) -> list[Sample]:
+        return [sample for sample in self.all if sample.state == "running"]
+
+    @property
+    def spent(self) -> Spent:
+        """Until now; at least as much as when the last sample ended."""
+        ends = (Spent(s.trainings, s.training_seconds, s.seconds) for s in self.all)
+        return Spent(*map(max, zip(self.last_spent, *ends, strict=True)))
+
+
+def best(samples: Sequence[Sample], coupled: bool) -> Sample | None:
+    """The finished sample of the highest value, coupled or decoupled; the first if two are."""
+    among = [s for s in samples if s.state == "complete" and s.configuration.coupled == coupled]
+    return max(among, key=lambda sample: sample.value, default=None)
+
+
+def _line(sample: Sample) -> dict[str, Any]:
+    line = dict(vars(sample))
+    configuration = line.pop("configuration")
+    recipes = {
+        "find": configuration.find.model_dump(mode="json"),
+        "eval": configuration.eval.model_dump(mode="json"),
+    }
+    return recipes | line
+
+
+def _read(line: dict[str, Any]) -> Sample:
+    find, eval_ = (Recipe.model_validate_json(json.dumps(line.pop(s))) for s in ("find", "eval"))
+    return Sample(Configuration(find, eval_), **line)

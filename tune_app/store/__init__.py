@@ -1,0 +1,1 @@
+"""What was trained, by id: the record of truth."""

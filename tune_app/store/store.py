@@ -1,0 +1,262 @@
+"""Everything that was trained, addressed by id: the record of truth.
+
+    store.json                             the format of all below
+    results/3f/3f0c....json.gz             a finished training
+    failures/1c/1c07....json.gz            why a training diverged, as it would again
+    tickets/8a/8a41....safetensors.gz      a ticket's mask, packed
+    weights/3f/3f0c....safetensors.gz      a whole network: what a dense one was trained to, or
+                                           what pruned ones start from
+    checkpoints/3f/3f0c....safetensors.gz  the state of a running training
+    claims/                                what each launch is training now (claims.py)
+    damaged/                               what was set aside
+
+A file is whole or absent, and what equal ids describe is equal, so two writers of one file do no
+harm. gzip is there for its checksum, nothing is compressed: a file that a crash or a disk garbled
+is set aside, said, and made again.
+"""
+
+import errno
+import gzip
+import json
+import time
+import uuid
+import zlib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+import safetensors.numpy
+from pydantic_core import from_json
+
+from tune_app.credentials import hide_credentials
+from tune_app.json_line import as_line
+from tune_app.store.files import open_storage
+from tune_app.store.inventory import Stored
+
+FORMAT = 2
+"""Of the files; what they are named by has a format of its own (plan.py)."""
+
+SUFFIXES = {
+    "results": ".json.gz",
+    "failures": ".json.gz",
+    "tickets": ".safetensors.gz",
+    "weights": ".safetensors.gz",
+    "checkpoints": ".safetensors.gz",
+}
+STORED = ("results", "tickets", "weights")
+"""What a plan asks for; a checkpoint is gone when its training has a result."""
+
+MARKER = "store.json"
+
+T = TypeVar("T")
+
+
+class StoreError(Exception):
+    """The store cannot be used; says why, and what to do."""
+
+
+class Missing(Exception):
+    """The store does not have, or not whole, what a training needs."""
+
+
+class Store:
+    """Results, tickets, weights and checkpoints in a directory or in the cloud.
+
+    Every call but `create` raises StoreError when the storage refuses for longer than patience.
+    """
+
+    def __init__(self, place: str, patience_s: float = 0.0) -> None:
+        """Look at the store at `place`, which need not exist yet.
+
+        Args:
+            place: a path or a URL (storage.py).
+            patience_s: storage that is full or away is asked again for so long.
+
+        Raises:
+            StoreError: when what is there is something else, or of another format.
+        """
+        self.place = place
+        self.patience_s = patience_s
+        self.notes: list[str] = []
+        """What its user is to be told: what was set aside, what was waited for."""
+        try:
+            self.storage = open_storage(place)
+            marker = self.storage.read(MARKER)
+            written = None if marker is None else json.loads(marker)["format"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            why = hide_credentials(error)
+            raise StoreError(f"{self._at(MARKER)}: cannot be read: {why}") from None
+        if written not in (None, FORMAT):
+            raise StoreError(
+                f"{self._at(MARKER)}: written in format {written}, this version reads and writes "
+                f"format {FORMAT}; keep it for the version that wrote it and give another --out or "
+                "--store"
+            )
+
+    def create(self) -> None:
+        """Make the store, and see that it can be written.
+
+        Raises:
+            StoreError: when it cannot.
+        """
+        try:
+            self.storage.create()
+            self.storage.write(MARKER, json.dumps({"format": FORMAT}).encode())
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise StoreError(hide_credentials(f"{self.place}: cannot be written: {why}")) from None
+
+    def stored(self, among: Collection[str] | None = None) -> Stored:
+        """The ids of all that is there, or of those among `among`; whole or not."""
+        if among is None:
+            return Stored(*(self.patiently(self._ids, kind) for kind in STORED))
+        return Stored(
+            *(
+                frozenset(id for id in among if self.patiently(self._exists, _name(kind, id)))
+                for kind in STORED
+            )
+        )
+
+    def drop_checkpoints(self, done: Collection[str]) -> None:
+        """Forget the states of finished trainings: a worker that outlived its launch for a moment
+        may have written one after another had finished the training."""
+        for id in self.patiently(self._ids, "checkpoints").intersection(done):
+            self.drop_checkpoint(id)
+
+    def damaged(self, stored: Stored) -> Stored:
+        """Read these tickets and weights; what of them is damaged, and now set aside."""
+
+        def lost(ids: frozenset[str], get: Callable[[str], object]) -> frozenset[str]:
+            found = zip(ids, self.storage.map(get, ids), strict=True)
+            return frozenset(id for id, what in found if what is None)
+
+        return Stored(
+            tickets=lost(stored.tickets, self.ticket), weights=lost(stored.weights, self.weights)
+        )
+
+    def result(self, id: str) -> bytes | None:
+        """The line of a finished training's result, or None."""
+        return self._get("results", id)
+
+    def results(self, ids: Iterable[str]) -> dict[str, bytes]:
+        """The lines of those finished trainings that are there, by id."""
+        ids = list(ids)
+        found = zip(ids, self.storage.map(self.result, ids), strict=True)
+        return {id: line for id, line in found if line is not None}
+
+    def put_result(self, id: str, line: bytes) -> None:
+        self._put("results", id, line)
+
+    def failures(self, ids: Collection[str]) -> dict[str, str]:
+        """Those trainings that diverged, and why, by id."""
+        there = self.patiently(self._ids, "failures").intersection(ids)
+        read = ((id, self._get("failures", id)) for id in there)
+        return {id: from_json(data)["reason"] for id, data in read if data is not None}
+
+    def put_failure(self, id: str, reason: str) -> None:
+        self._put("failures", id, as_line({"id": id, "reason": reason}))
+
+    def ticket(self, id: str) -> bytes | None:
+        """A packed mask, or None."""
+        return self._get("tickets", id)
+
+    def put_ticket(self, id: str, packed: bytes) -> None:
+        self._put("tickets", id, packed)
+
+    def weights(self, id: str) -> dict[str, np.ndarray] | None:
+        """A network's parameters and buffers by name, or None."""
+        data = self._get("weights", id)
+        return None if data is None else safetensors.numpy.load(data)
+
+    def put_weights(self, id: str, weights: Mapping[str, np.ndarray]) -> None:
+        self._put("weights", id, safetensors.numpy.save(dict(weights)))
+
+    def checkpoint(self, id: str) -> bytes | None:
+        """The state of a running training, or None."""
+        return self._get("checkpoints", id)
+
+    def put_checkpoint(self, id: str, state: bytes) -> None:
+        self._put("checkpoints", id, state)
+
+    def drop_checkpoint(self, id: str) -> None:
+        """Forget the state of a training, if there is one."""
+        self.patiently(self.storage.delete, _name("checkpoints", id))
+
+    def _get(self, kind: str, id: str) -> bytes | None:
+        name = _name(kind, id)
+        data = self.patiently(self._read, name)
+        if data is None:
+            return None
+        try:
+            if not data:  # which gzip takes for nothing, compressed
+                raise EOFError("it is empty")
+            return gzip.decompress(data)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            aside = f"damaged/{kind}-{id}-{uuid.uuid4().hex[:8]}"
+            self.patiently(self.storage.move, name, aside)
+            self.notes.append(
+                f"{self._at(name)} is damaged ({error}): set aside as {aside}, to be made again"
+            )
+            return None
+
+    def _put(self, kind: str, id: str, data: bytes) -> None:
+        # At level 0 a checksum, at the price of one.
+        self.patiently(self._write, _name(kind, id), gzip.compress(data, 0, mtime=0))
+
+    def _ids(self, kind: str) -> frozenset[str]:
+        suffix = SUFFIXES[kind]
+        names = (name.rpartition("/")[2] for name in self.storage.names(kind))
+        return frozenset(name.removesuffix(suffix) for name in names if name.endswith(suffix))
+
+    def _read(self, name: str) -> bytes | None:
+        data = self.storage.read(name)
+        if data is None:
+            self._see_that_it_is_there()
+        return data
+
+    def _write(self, name: str, data: bytes) -> None:
+        self._see_that_it_is_there()
+        self.storage.write(name, data)
+
+    def _exists(self, name: str) -> bool:
+        if self.storage.exists(name):
+            return True
+        self._see_that_it_is_there()
+        return False
+
+    def _see_that_it_is_there(self) -> None:
+        """A disk that is not mounted any more looks like a store with nothing in it."""
+        if not self.storage.exists(MARKER):
+            raise FileNotFoundError(errno.ENOENT, "the store is not there", self._at(MARKER))
+
+    def patiently(self, do: Callable[..., T], *arguments: Any) -> T:
+        """Do it; where the storage refuses, again and again until it does or patience is over.
+
+        Raises:
+            StoreError: when it is over.
+        """
+        began, pause, refused = time.monotonic(), 0.5, None
+        while True:
+            try:
+                done = do(*arguments)
+            except OSError as error:
+                refused = error
+                if time.monotonic() + pause > began + self.patience_s:
+                    tried = f" (tried for {self.patience_s:.0f} s)" if self.patience_s else ""
+                    raise StoreError(hide_credentials(f"{self.place}: {error}{tried}")) from None
+                time.sleep(pause)
+                pause = min(2 * pause, 8.0)
+            else:
+                if refused is not None:
+                    waited = time.monotonic() - began
+                    self.notes.append(
+                        f"waited {waited:.0f} s for the store: {hide_credentials(refused)}"
+                    )
+                return done
+
+    def _at(self, name: str) -> str:
+        return f"{hide_credentials(self.place)}/{name}"
+
+
+def _name(kind: str, id: str) -> str:
+    return f"{kind}/{id[:2]}/{id}{SUFFIXES[kind]}"

@@ -1,0 +1,90 @@
+"""Logs to MLflow while a sweep runs, from a thread of its own; the sweep never waits for it."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from tune_app.results.curves import Curve, curves
+from tune_app.results.result import Result
+from tune_app.sweep.spec import Sweep
+from tune_app.tracking.tracker import Tracker, TrackingError
+
+INTERVAL_S = 60.0
+
+
+class LiveTracking:
+    """Brings an MLflow experiment up to date every minute, and once more at the end."""
+
+    def __init__(
+        self,
+        uri: str,
+        sweep: Sweep,
+        artifact_root: Path,
+        commit: str | None,
+        results: Callable[[], list[Result]],
+        say: Callable[[str], None],
+    ) -> None:
+        """Prepare; nothing is connected yet.
+
+        Args:
+            uri: of MLflow.
+            sweep: whose results these are.
+            artifact_root: where files go that belong to runs, if MLflow has no server.
+            commit: of this program.
+            results: gives all there are until now; called from the thread.
+            say: tells the user, once, that MLflow is away.
+        """
+        self.uri = uri
+        self.open = lambda: Tracker(uri, sweep, artifact_root, commit)
+        self.results = results
+        self.say = say
+        self.tracker: Tracker | None = None
+        self.is_away = False
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._keep_logging, daemon=True)
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def finish(self, run_dir: Path) -> str | None:
+        """Log what is missing, the report and the saved views.
+
+        Returns:
+            The address of the main view; None when MLflow is away.
+        """
+        self.over.set()
+        if self.thread.is_alive():
+            self.thread.join()
+        try:
+            found = curves(self.results())
+            tracker = self._log(found)
+            tracker.log_report(run_dir)
+            for sentence in tracker.save_views(found):
+                self.say(sentence)
+            return tracker.url()
+        except TrackingError as error:
+            self.say(
+                f"MLflow is away ({error}). Nothing is lost: the same command logs what is missing."
+            )
+            return None
+
+    def _keep_logging(self) -> None:
+        has_views = False  # those of the end have the ranges of all results
+        while not self.over.wait(INTERVAL_S):
+            try:
+                found = curves(self.results())
+                tracker = self._log(found)
+                if not has_views:
+                    tracker.save_views(found)
+                    has_views = True
+                self.is_away = False
+            except TrackingError as error:
+                if not self.is_away:
+                    self.say(f"MLflow is away ({error}); the sweep goes on without.")
+                self.is_away = True
+
+    def _log(self, found: list[Curve]) -> Tracker:
+        if self.tracker is None:
+            self.tracker = self.open()
+        self.tracker.log_curves(found)
+        return self.tracker

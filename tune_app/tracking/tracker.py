@@ -1,0 +1,353 @@
+"""MLflow: an experiment for each sweep name, in it a run for each curve and one for the report.
+
+MLflow is a view of the results: logging them again changes nothing, and what was missed while
+a server was away is logged by the next call.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tune_app.credentials import hide_credentials
+from tune_app.results.curves import Curve
+from tune_app.results.result import CurveKey
+from tune_app.sweep.spec import Sweep
+from tune_app.tracking.runs import (
+    curve_tag,
+    evaluated,
+    finished_ms,
+    points,
+    run_name,
+    run_params,
+    table_columns,
+    varied_params,
+)
+from tune_app.tracking.views import TAG_PREFIX, saved_views, view_tags
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+RUNS_PER_PAGE = 1000
+
+REPORT_FILES = ("*.md", "*.yaml", "*.json", "*.jsonl", "figures/*.png", "tables/*.csv")
+
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # by default a dead server costs four minutes
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+class TrackingError(Exception):
+    """MLflow cannot be reached or refuses; one line says where and why."""
+
+
+def tracking_uri(out_dir: Path) -> str:
+    """MLFLOW_TRACKING_URI, or a SQLite file in the directory that holds all run directories."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{out_dir.resolve()}/mlflow.db"
+
+
+def artifact_root(out_dir: Path) -> Path:
+    """Where the report's files go, in the directory that holds all run directories."""
+    return out_dir.resolve() / "_mlflow_artifacts"
+
+
+def open_command(uri: str) -> str:
+    """The shell command that serves MLflow's page; where a server does, its address."""
+    if _is_server(uri):
+        return hide_credentials(uri)
+    # The job runner that MLflow starts by default takes 1.5 GB and has nothing to do here.
+    return (
+        f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {shlex.quote(sys.executable)} -m mlflow ui"
+        f" --workers 1 --backend-store-uri {shlex.quote(hide_credentials(uri))}"
+    )
+
+
+def _is_server(uri: str) -> bool:
+    return uri.startswith(("http://", "https://"))
+
+
+@dataclass
+class _Run:
+    """What MLflow holds of a curve, or of the report."""
+
+    id: str
+    running: bool = True
+    rounds: set[int] = field(default_factory=set)
+    params: dict[str, str] = field(default_factory=dict)
+
+
+class Tracker:
+    """The experiment of a sweep and what is logged in it; one writer at a time."""
+
+    def __init__(self, uri: str, sweep: Sweep, artifact_root: Path, commit: str | None) -> None:
+        """Open the experiment; create it where there is none.
+
+        Args:
+            uri: of a tracking server or a database.
+            sweep: names the experiment.
+            artifact_root: where the report's files go; a server has a place of its own.
+            commit: of this program; None where it is not known.
+
+        Raises:
+            TrackingError: if MLflow cannot be reached.
+        """
+        self.uri = uri
+        self._sweep = sweep
+        self._tags = {"sweep": sweep.name} | ({} if commit is None else {"commit": commit})
+        self._runs: dict[str, _Run] | None = None
+        with _tracking_errors(uri):
+            self._client = connect(uri)
+            self._experiment_id = self._open_experiment(artifact_root)
+        with self._known_runs():
+            pass
+
+    def log_curves(self, curves: Iterable[Curve]) -> int:
+        """Log what is new in each curve at the rounds that the sweep evaluates.
+
+        Returns:
+            How many curves had something new.
+
+        Raises:
+            TrackingError: if MLflow cannot be reached; the next call logs the rest.
+        """
+        with self._known_runs() as runs:
+            shown = [evaluated(self._sweep, curve) for curve in curves]
+            return sum([self._log_curve(runs, curve) for curve in shown if curve.results])
+
+    def log_report(self, run_dir: Path) -> None:
+        """Log the files of a run directory that there are, over those of an earlier call.
+
+        Raises:
+            TrackingError: if MLflow cannot be reached.
+        """
+        with self._known_runs() as runs:
+            if "report" not in runs:
+                runs["report"] = self._create_run("report", "report")
+            run = runs["report"]
+            self._client.log_param(run.id, "kind", "report")
+            for pattern in REPORT_FILES:
+                for path in run_dir.glob(pattern):
+                    folder = path.parent.relative_to(run_dir).name or None
+                    self._client.log_artifact(run.id, str(path), folder)
+            self._client.set_terminated(run.id)
+
+    def log_export(
+        self,
+        id: str,
+        params: Mapping[str, str],
+        metrics: Mapping[str, float],
+        finished_ms: int,
+        model: Path,
+    ) -> tuple[str, str]:
+        """Log a trained network, in a run of its own; one that was logged is not logged again.
+
+        Args:
+            id: of its training.
+            params: of the run and of the model.
+            metrics: of the run.
+            finished_ms: when the metrics were measured, the same at each call.
+            model: a directory that MLflow saved a model in.
+
+        Returns:
+            The name of the run, and the model's URI for `mlflow.pytorch.load_model`.
+
+        Raises:
+            TrackingError: if MLflow cannot be reached.
+        """
+        from mlflow.entities import LoggedModelOutput, Metric, Param
+
+        name = f"export {id}"
+        with self._known_runs() as runs:
+            if name not in runs:
+                runs[name] = self._create_run(name, name)
+            run = runs[name]
+            if run.running:
+                self._client.log_batch(
+                    run.id,
+                    [Metric(key, value, finished_ms, 0) for key, value in metrics.items()],
+                    [Param(key, value) for key, value in params.items()],
+                )
+                logged = self._client.create_logged_model(
+                    self._experiment_id, "model", run.id, params=dict(params)
+                )
+                self._client.log_outputs(run.id, [LoggedModelOutput(logged.model_id, 0)])
+                self._client.log_model_artifacts(logged.model_id, str(model))
+                self._client.finalize_logged_model(logged.model_id, "READY")
+                self._client.set_terminated(run.id)
+                run.running = False
+        return name, f"runs:/{run.id}/model"
+
+    def save_views(self, curves: Iterable[Curve]) -> list[str]:
+        """Write the saved views, in place of an earlier call's.
+
+        Args:
+            curves: all there are by now; they set the range of the charts.
+
+        Returns:
+            A sentence on each kind of view that is left out.
+
+        Raises:
+            TrackingError: if MLflow cannot be reached.
+        """
+        with self._known_runs() as runs:
+            views, left_out = saved_views(self._sweep, self._setting(runs.values()))
+            curves = [evaluated(self._sweep, curve) for curve in curves]
+            params = [run_params(self._sweep, curve) for curve in curves]
+            shown = [
+                [curve for curve, its in zip(curves, params, strict=True) if view.shows(its)]
+                for view in views
+            ]
+            tags = view_tags(views, table_columns(self._sweep), shown)
+            old = self._client.get_experiment(self._experiment_id).tags
+            for name in old.keys() - tags.keys():
+                if name.startswith(TAG_PREFIX):
+                    self._client.delete_experiment_tag(self._experiment_id, name)
+            for name, value in tags.items():
+                self._client.set_experiment_tag(self._experiment_id, name, value)
+        return left_out
+
+    def url(self) -> str:
+        """The address of the main view, on the server or where `open_command` serves it."""
+        server = "http://127.0.0.1:5000"
+        if _is_server(self.uri):
+            server = hide_credentials(self.uri).replace("***@", "").rstrip("/")
+        views, _ = saved_views(self._sweep, {})
+        query = views[0].query if views else "workflowType=machine_learning"
+        return f"{server}/#/experiments/{self._experiment_id}/runs?{query}"
+
+    def _open_experiment(self, artifact_root: Path) -> str:
+        name = self._sweep.name
+        experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            place = None if _is_server(self.uri) else (artifact_root.resolve() / name).as_uri()
+            note = f"{self._sweep.description}\n\nThe charts are under `Views`, top right."
+            return self._client.create_experiment(name, place, {"mlflow.note.content": note})
+        if experiment.lifecycle_stage == "deleted":
+            self._client.restore_experiment(experiment.experiment_id)
+        return experiment.experiment_id
+
+    @contextlib.contextmanager
+    def _known_runs(self) -> Iterator[dict[str, _Run]]:
+        """What is logged, by curve; looked up again after an error, when it is not certain."""
+        with _tracking_errors(self.uri):
+            runs = self._load_runs() if self._runs is None else self._runs
+            self._runs = None
+            yield runs
+            self._runs = runs
+
+    def _load_runs(self) -> dict[str, _Run]:
+        runs: dict[str, _Run] = {}
+        token = None
+        while True:
+            page = self._client.search_runs(
+                [self._experiment_id], max_results=RUNS_PER_PAGE, page_token=token
+            )
+            for found in page:
+                curve = found.data.tags.get("curve")
+                rounds = {int(round) for round in found.data.tags.get("rounds", "").split()}
+                # A create that is sent again after a timeout may leave a second, empty run.
+                if curve is not None and (curve not in runs or rounds > runs[curve].rounds):
+                    running = found.info.status == "RUNNING"
+                    runs[curve] = _Run(found.info.run_id, running, rounds, found.data.params)
+            if not (token := page.token):
+                return runs
+
+    def _create_run(self, curve: str, name: str, start_ms: int | None = None) -> _Run:
+        tags = self._tags | {"curve": curve}
+        return _Run(self._client.create_run(self._experiment_id, start_ms, tags, name).info.run_id)
+
+    def _log_curve(self, runs: dict[str, _Run], curve: Curve) -> bool:
+        from mlflow.entities import Param
+
+        tag = curve_tag(self._sweep, curve)
+        if tag not in runs:
+            start_ms = min(finished_ms(r) - round(1000 * r.seconds) for r in curve.results)
+            runs[tag] = self._create_run(tag, run_name(self._sweep, curve), start_ms)
+        run = runs[tag]
+        new = [result for result in curve.results if result.round not in run.rounds]
+        if new:
+            run.params = run_params(self._sweep, curve)
+            self._client.log_batch(
+                run.id,
+                list(points(self._sweep, new)),
+                [Param(name, value) for name, value in run.params.items()],
+            )
+            # Only now, for a long batch goes in parts; MLflow drops a point that it has already.
+            run.rounds |= {result.round for result in new}
+            self._client.set_tag(run.id, "rounds", " ".join(map(str, sorted(run.rounds))))
+        if new or run.running:
+            self._client.set_terminated(run.id, end_time=max(map(finished_ms, curve.results)))
+            run.running = False
+        return bool(new)
+
+    def _setting(self, runs: Collection[_Run]) -> dict[str, str]:
+        """What tells this sweep's runs from those of an earlier sweep of its name."""
+        train = self._sweep.train
+        params = run_params(self._sweep, Curve(CurveKey("lottery", train, train), 0, ()))
+        vary = {"kind", "seed", "coupled", *varied_params(self._sweep)}
+        return {
+            name: value
+            for name, value in params.items()
+            if name not in vary and any(run.params.get(name, value) != value for run in runs)
+        }
+
+
+@contextlib.contextmanager
+def _tracking_errors(uri: str) -> Iterator[None]:
+    """Whatever goes wrong inside, in MLflow, database, network or disk, as one kind of error."""
+    try:
+        yield
+    except Exception as error:
+        root = error
+        while cause := root.__cause__ or (not root.__suppress_context__ and root.__context__):
+            root = cause
+        line = next(iter(str(root).splitlines()), "")
+        raise TrackingError(hide_credentials(f"{uri}: {type(root).__name__}: {line}")) from error
+
+
+def configure() -> None:
+    """Import MLflow with its environment set, and without its log."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import mlflow  # noqa: F401
+
+    for name in ("mlflow", "urllib3.connectionpool"):  # what matters, TrackingError says
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def connect(uri: str) -> "MlflowClient":
+    """A client of a tracking server, or of a database, which is made if it is a SQLite file."""
+    configure()
+    from mlflow import MlflowClient
+
+    if _is_server(uri):
+        return MlflowClient(uri)
+
+    import sqlalchemy
+
+    url = sqlalchemy.make_url(uri)
+    is_file = url.get_backend_name() == "sqlite"
+    with contextlib.ExitStack() as stack:
+        if is_file:
+            # Two processes that create MLflow's tables at a time break the file for good.
+            directory = os.open(Path(url.database).parent, os.O_RDONLY)
+            stack.callback(os.close, directory)
+            fcntl.flock(directory, fcntl.LOCK_EX)
+        # MLflow would try for two minutes to open a database that is not there.
+        engine = sqlalchemy.create_engine(url)
+        with engine.connect() as connection:
+            if is_file:  # so that the page does not wait for the writer
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+        engine.dispose()
+        client = MlflowClient(uri)
+        client.search_experiments(max_results=1)
+        return client

@@ -1,0 +1,129 @@
+"""What a training of the plan is: its mask, what it starts from, and H_eval. The same network to
+the bit for a trial and for an export; it knows nothing of Ray."""
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from lt_core import prune, rewind, seeds
+from lt_core.channels import channel_groups
+from lt_core.checkpoint import Checkpoints
+from lt_core.config import ModelName, Pruning, Rewinding
+from lt_core.data import DataSet
+from lt_core.evaluate import Evaluation, Progress, evaluate, evaluating
+from lt_core.filters import filter_l1, random_filters
+from lt_core.mask import Mask, PackedMask, dense, unpack
+from lt_core.rewind import Start, State
+from tune_app.plan.trainings import Training
+from tune_app.store.store import Missing, Store
+from tune_app.sweep.spec import Prune
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Trains single trainings of a sweep; their results it leaves to others to store."""
+
+    model: ModelName
+    prune: Prune
+    rewind: Rewinding
+    data: DataSet
+    store: Store
+    """Of the weights that trainings start from."""
+
+    ticket: Callable[[str], PackedMask]
+    """By id."""
+
+    device: str
+
+    def train(
+        self, training: Training, mask: Mask, checkpoints: Checkpoints | None = None
+    ) -> Evaluation:
+        """Train a network under `mask`, that of `training`.
+
+        Raises:
+            Diverged: when a loss or a weight is not finite.
+            Missing: when the weights that it starts from are not stored.
+        """
+        return evaluate(mask=mask, checkpoints=checkpoints, **self._setting(training))
+
+    def watch(
+        self, training: Training, mask: Mask, checkpoints: Checkpoints | None = None
+    ) -> Generator[Progress, None, Evaluation]:
+        """As `train`, and tell between epochs how good the network is."""
+        return evaluating(mask=mask, checkpoints=checkpoints, **self._setting(training))
+
+    def _setting(self, training: Training) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "data": self.data,
+            "recipe": training.eval,
+            "seed": training.seed,
+            "start": self._start(training),
+            "pruning": self.prune if training.round > 0 else Pruning(),
+            "device": self.device,
+        }
+
+    def mask(self, training: Training) -> Mask:
+        """The mask that a training is under."""
+        fractions = self.prune.fractions(training.round)
+        # Not the round: what was pruned once at 50% is the same whatever else a sweep prunes at.
+        num_prunings = len(fractions)
+        if training.ticket is not None:
+            mask = unpack(self.ticket(training.ticket))
+            if training.kind == "preserve_lpr":
+                generator = seeds.generator(training.seed, "preserve_lpr", num_prunings)
+                return prune.preserve_lpr(mask, generator)
+            return mask
+        network = rewind.to_initialization(self.model, self.data, seed=training.seed)
+        everything = dense(network, self.prune.skip)
+        if training.round == 0:
+            return everything
+        generator = seeds.generator(training.seed, "global_random", num_prunings)
+        if self.prune.strategy == "filter_l1":
+            groups = channel_groups(network, self.data.image_shape)
+            as_many = filter_l1(network, groups, *fractions, self.prune.skip)
+            return random_filters(groups, as_many, generator)
+        is_layerwise = self.prune.strategy == "layerwise_magnitude"
+        by_layer = self.prune.layer_fractions if is_layerwise else None
+        num_alive = prune.num_alive_after(fractions, everything, by_layer)
+        return prune.global_random(everything, num_alive, generator)
+
+    def weights(self, training: Training) -> State:
+        """The weights that a training starts from: kept ones, or of a dense training's step."""
+        kept = self.store.weights(training.weights)
+        if kept is not None:
+            return tensors(kept)
+        if training.rewound_at is None:
+            raise Missing(
+                f"there are no weights {training.weights}; the same command trains them again"
+            )
+        weights = rewind.to_step(
+            self.model,
+            self.data,
+            training.rewound_at,
+            self.rewind.to,
+            seed=training.seed,
+            device=self.device,
+        )
+        self.store.put_weights(training.weights, arrays(weights))
+        return weights
+
+    def _start(self, training: Training) -> Start:
+        if training.kind == "reinit":
+            return rewind.to_another_initialization(self.model, self.data, seed=training.seed)
+        if training.weights is None:
+            return Start()
+        return rewind.after_pruning(self.rewind, self.weights(training))
+
+
+def arrays(state: State) -> dict[str, np.ndarray]:
+    """Weights as the store takes them."""
+    return {name: tensor.numpy() for name, tensor in state.items()}
+
+
+def tensors(arrays: Mapping[str, np.ndarray]) -> State:
+    """Undo `arrays`."""
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
