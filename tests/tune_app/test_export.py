@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from mlflow import MlflowClient
 from synthetic_run import SWEEP, synthetic_results, write_run
-from tiny_search import SEARCH, taken_up, train
+from tiny_search import SEARCH, Taken
 from tiny_sweep import TINY, Files, environment, file_of, read_results, run_here
 
 from lt_core import data, models
@@ -28,10 +28,10 @@ from tune_app.report.page import RunError
 from tune_app.results.curves import Results
 from tune_app.results.result import Result
 from tune_app.results.run_directory import RunDirectory, provenance, resolved
-from tune_app.search.searching import comparison
+from tune_app.search.comparison import comparison
 from tune_app.store.store import Store
 from tune_app.sweep.spec import load_sweep
-from tune_app.trial.ray_trial import Setting, Worker
+from tune_app.trial.worker import Setting, Worker
 
 AGAIN = "%: as the sweep recorded it"
 FILES = ["mask.safetensors", "model", "model.pt2", "recipe.json", "weights.safetensors"]
@@ -273,7 +273,7 @@ def run_of(folder, text):
     sweep = load_sweep(folder / "sweep.yaml")
     plan, store = make_plan(sweep), Store(str(folder / "_store"))
     store.create()
-    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None, None)
+    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None)
     worker = Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
     torch.set_num_threads(1)
     reports = [report for chain in plan.chains for report in worker.find(chain, needed=())]
@@ -281,7 +281,7 @@ def run_of(folder, text):
     run_dir = RunDirectory(folder / sweep.name)
     run_dir.create(sweep)
     run_dir.write_provenance(provenance("python -m tune_app.launch"))
-    run_dir.write_results(report["result"] for report in reports)
+    run_dir.write_results(report.result for report in reports)
     return run_dir.path
 
 
@@ -374,17 +374,17 @@ def test_a_directory_is_made_whole_or_not_at_all(tmp_path):
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """The runs of a search that tried a decoupled and a coupled configuration, and its record."""
+    """The runs of a search that tried a decoupled and a coupled configuration, and the search."""
     folder = tmp_path_factory.mktemp("searched")
     (folder / "best.yaml").write_text(SEARCH)
-    record = taken_up(folder / "runs", folder / "best.yaml", "search.num_samples=2")
-    list(train(record))
-    return folder / "runs", record
+    search = Taken(folder / "runs", folder / "best.yaml", "search.num_samples=2")
+    list(search.train())
+    return folder / "runs", search
 
 
 def test_a_training_of_a_search_is_exported_by_its_id(searched, tmp_path):
-    runs, record = searched
-    decoupled = record.search_plan.evaluations(record.samples.all[0].configuration)[0]
+    runs, search = searched
+    decoupled = search.agenda.plan.evaluations(search.agenda.samples.all[0].configuration)[0]
     done = run_export(runs / "best", "--id", decoupled.id, "--out", tmp_path / "out")
     assert done.returncode == 0 and AGAIN in done.stdout, done.stderr
     [result] = [r for r in read_results(runs, "best") if r["id"] == decoupled.id]
@@ -396,10 +396,10 @@ def test_a_training_of_a_search_is_exported_by_its_id(searched, tmp_path):
 def test_without_an_id_of_its_own_the_comparison_of_a_search_is_exported(
     searched, tmp_path, capsys
 ):
-    runs, record = tmp_path / "runs", searched[1]
+    runs, search = tmp_path / "runs", searched[1]
     shutil.copytree(searched[0], runs)
     store, of_search = runs / "_store", f"{runs / 'best'}; results.jsonl has 4, such as "
-    chosen, beside = comparison(record.sweep, record.samples), runs / "best-best"
+    chosen, beside = comparison(search.sweep, search.agenda.samples), runs / "best-best"
     assert export.main([str(runs / "best"), "--best"]) == 2
     assert capsys.readouterr().err == f"error: {beside}: no such directory\n"
     assert export.main([str(runs / "best"), "--id", "abc"]) == 2
@@ -416,9 +416,9 @@ def test_without_an_id_of_its_own_the_comparison_of_a_search_is_exported(
 
 
 def test_a_ticket_of_a_search_that_is_lost_needs_a_grid(searched, tmp_path, capsys):
-    runs, record = tmp_path / "runs", searched[1]
+    runs, search = tmp_path / "runs", searched[1]
     shutil.copytree(searched[0], runs)
-    decoupled = record.search_plan.evaluations(record.samples.all[0].configuration)[0]
+    decoupled = search.agenda.plan.evaluations(search.agenda.samples.all[0].configuration)[0]
     file_of(Store(str(runs / "_store")), "tickets", decoupled.ticket).unlink()
     assert export.main([str(runs / "best"), "--id", decoupled.id]) == 2
     assert capsys.readouterr().err == (
@@ -430,11 +430,11 @@ def test_a_ticket_of_a_search_that_is_lost_needs_a_grid(searched, tmp_path, caps
 def test_what_a_chain_of_a_search_trained_has_the_resources_of_chains(tmp_path):
     (tmp_path / "best.yaml").write_text(SEARCH)
     stop = "search.stop={chains: median, probe_at: 0.5}"
-    record = taken_up(tmp_path, tmp_path / "best.yaml", "find.resources={cpu: 3}", stop)
-    to_do = record.ask(set())
+    search = Taken(tmp_path, tmp_path / "best.yaml", "find.resources={cpu: 3}", stop)
+    plan, to_do = search.agenda.plan, search.agenda.next(frozenset())
     [chain], [evaluation] = to_do.chains, to_do.evaluations
-    trained = (chain.trainings[1], record.search_plan.probes(chain)[1], evaluation)
-    given = [export._resources(record.sweep, record.search_plan, t).cpu for t in trained]
+    trained = (chain.trainings[1], plan.probes(chain)[1], evaluation)
+    given = [export._resources(search.sweep, plan, t).cpu for t in trained]
     assert given == [3, 3, 1]
 
 

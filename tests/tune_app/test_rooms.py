@@ -19,7 +19,7 @@ FLOORS = (
     ("tune_app.run",),
     ("tune_app.search",),
     ("tune_app.report",),
-    ("tune_app.export", "tune_app.submit"),
+    ("tune_app.conduct", "tune_app.export", "tune_app.submit"),
     ("tune_app.launch",),
 )
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -13,7 +13,7 @@ from tune_app.report.page import write_report
 from tune_app.results.run_directory import RunDirectory, provenance
 from tune_app.store.store import Store
 from tune_app.sweep.spec import Sweep, load_sweep
-from tune_app.trial.ray_trial import Setting, Worker
+from tune_app.trial.worker import Setting, Worker
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 GRIDS = [path for path in sorted(SWEEPS.glob("*.yaml")) if load_sweep(path).search is None]
@@ -53,14 +53,14 @@ def test_a_shipped_sweep_runs_and_is_drawn(path, tmp_path):
     plan = make_plan(sweep)
     store = Store(str(tmp_path / "store"))
     store.create()
-    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None, None)
+    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None)
     worker = Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
 
     reports = [report for chain in plan.chains for report in worker.find(chain, needed=())]
     reports += [report for t in plan.evaluations for report in worker.evaluate(t)]
     run_dir = RunDirectory(tmp_path / sweep.name)
     run_dir.create(sweep)
-    run_dir.write_results([report["result"] for report in reports])
+    run_dir.write_results([report.result for report in reports])
     run_dir.write_provenance(provenance("pytest"))
     write_report(run_dir.path)
 

@@ -1,19 +1,20 @@
 """A search that takes seconds, and what tests need to go through it without Ray."""
 
-import io
-
 import torch
 from tiny_sweep import Files
 
 from lt_core import data
 from tune_app.plan.trainings import Chain
 from tune_app.results.run_directory import RunDirectory
-from tune_app.run.console import Progress
+from tune_app.run.driver import Listeners
+from tune_app.run.events import Ended, Finished, Found
+from tune_app.run.record import Record
+from tune_app.search.agenda import SearchAgenda
 from tune_app.search.samples import Samples
-from tune_app.search.searching import Searching
+from tune_app.store.claims import Claims
 from tune_app.store.store import Store
 from tune_app.sweep.spec import load_sweep
-from tune_app.trial.ray_trial import Setting, Worker
+from tune_app.trial.worker import Setting, Worker
 
 SEARCH = """\
 name: best
@@ -38,28 +39,35 @@ search:
 # A chain is rounds 0 and 1 for each of two seeds, an evaluation is round 2: 4 trainings and 2.
 
 
-def taken_up(runs, path, *overrides):
-    """The record of a search, as a launch begins with it."""
-    sweep = load_sweep(path, ["seeds=[0]", *overrides])
-    store, run_dir = Store(str(runs / "_store")), RunDirectory(runs / sweep.name)
-    store.create()
-    run_dir.create(sweep)
-    samples = Samples(run_dir.path / "search.json")
-    return Searching(sweep, store, samples, run_dir, Progress(sweep, None, io.StringIO()))
+class Taken:
+    """A search as a launch takes it up, with its run directory, without Ray."""
 
+    def __init__(self, runs, path, *overrides):
+        self.sweep = load_sweep(path, ["seeds=[0]", *overrides])
+        self.store = Store(str(runs / "_store"))
+        self.store.create()
+        run_dir = RunDirectory(runs / self.sweep.name)
+        run_dir.create(self.sweep)
+        samples = Samples(run_dir.path / "search.json")
+        self.listeners = Listeners()
+        self.agenda = SearchAgenda(self.sweep, Claims(self.store), samples, self.listeners.tell)
+        self.record = Record(self.agenda, run_dir, {}, print)
+        self.listeners.all = [self.record.on_event, self.agenda.on_event]
+        self.listeners.tell(Found(self.agenda.known))
 
-def train(record):
-    """Do what a search asks for; yields the id of each training when it has ended."""
-    sweep, store = record.sweep, record.store
-    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None, None)
-    worker = Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
-    torch.set_num_threads(1)
-    tickets = set(record.stored.tickets)
-    while to_do := record.ask(tickets):
-        for work in (*to_do.chains, *to_do.evaluations):
-            is_chain = isinstance(work, Chain)
-            for report in worker.find(work, to_do.needed) if is_chain else worker.evaluate(work):
-                tickets.update(report.get("tickets", ()))
-                record.finished(report["result"], masks_from_disk=0)
-                yield report["result"]["id"]
-            record.ended(work)
+    def train(self):
+        """Do what it asks for; yields the id of each training when it has ended."""
+        sweep, store = self.sweep, self.store
+        setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None)
+        worker = Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
+        torch.set_num_threads(1)
+        tickets = set(self.agenda.stored.tickets)
+        while to_do := self.agenda.next(frozenset(tickets)):
+            for work in (*to_do.chains, *to_do.evaluations):
+                is_chain = isinstance(work, Chain)
+                reports = worker.find(work, to_do.needed) if is_chain else worker.evaluate(work)
+                for report in reports:
+                    tickets.update(report.tickets)
+                    self.listeners.tell(Finished(report.result))
+                    yield report.result.id
+                self.listeners.tell(Ended(work))

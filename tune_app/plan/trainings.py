@@ -30,6 +30,11 @@ class Training:
     lpr_find: Recipe | None = None
     """H_find of the chain whose LPR its mask has, where that is another."""
 
+    @property
+    def ids(self) -> tuple[str]:
+        """Its own; a chain's are those of its rounds."""
+        return (self.id,)
+
 
 @dataclass(frozen=True, slots=True)
 class Chain:

@@ -27,9 +27,9 @@ from tune_app.results.curves import Results
 from tune_app.results.method import method
 from tune_app.results.words import field_name, text, varied_fields
 from tune_app.run.console import duration
+from tune_app.search.comparison import comparison
 from tune_app.search.plan import plan_of
 from tune_app.search.samples import Sample, Samples, best
-from tune_app.search.searching import comparison
 from tune_app.store.files import write_atomically
 from tune_app.store.store import StoreError
 from tune_app.sweep.spec import Sweep

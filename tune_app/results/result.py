@@ -91,6 +91,10 @@ class Result:
         """The result as JSON on one line, without its end."""
         return as_line(self)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Between processes it travels as its line, and shares its recipes where it arrives."""
+        return Result.from_line, (self.to_line(),)
+
 
 _ADAPTER = TypeAdapter(Result)
 

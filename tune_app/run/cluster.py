@@ -1,7 +1,6 @@
 """What a person sees of a Ray cluster: its nodes as they come and go, and what they cost."""
 
 import operator
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -12,50 +11,14 @@ import ray
 from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.exceptions import RayError
 
-from tune_app.credentials import hide_credentials
 from tune_app.run.console import duration
 from tune_app.sweep.spec import Resources
-from tune_app.sweep.yaml_source import SpecError
 from tune_app.words import plural
-
-TIMEOUT_S = 10.0
-"""How long a cluster's head may take to answer at all."""
 
 INTERVAL_S = 5.0
 
 PATIENCE_S = 300.0
 """How long a cluster may have no node that is large enough before it is said once more."""
-
-
-def connect(address: str, **options: Any) -> str:
-    """Connect this process to a cluster; where that and its page are.
-
-    Args:
-        address: of its head, host:port, or `auto` for the one on this machine.
-        options: of `ray.init`.
-
-    Raises:
-        SpecError: when no cluster can be reached there.
-    """
-    place = hide_credentials(address)
-    if address != "auto":
-        host, _, port = address.rpartition(":")
-        if "://" in address or not host or not port.isdecimal():
-            raise SpecError(
-                f"{place}: must be host and port of Ray's head, such as 10.0.0.1:6379 (http://... "
-                "is for --submit)"
-            )
-        try:  # Ray would try for minutes
-            socket.create_connection((host.strip("[]"), int(port)), TIMEOUT_S).close()
-        except (OSError, OverflowError, UnicodeError) as error:
-            raise SpecError(f"{place}: no Ray cluster answers there ({error})") from None
-    try:
-        # By the environment, which Ray prefers, and which its other processes see.
-        page = ray.init(**options).dashboard_url
-    except (ConnectionError, ValueError) as error:
-        reason = hide_credentials(str(error)).splitlines()[0]
-        raise SpecError(f"{place}: {reason} (it may want its token, in RAY_AUTH_TOKEN)") from None
-    return f"Ray at {place}" + (f", its page at http://{page}" if page else "")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """What a person sees in the terminal: the plan, and live progress."""
 
+import sys
 import time
+from collections.abc import Callable, Collection
 from typing import TextIO
 
 from rich.console import Console, Group
@@ -9,13 +11,28 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from tune_app.plan.left import ToDo
+from tune_app.credentials import hide_credentials
+from tune_app.plan.left import ToDo, without
 from tune_app.plan.plan import Plan
-from tune_app.plan.trainings import Chain, Training
+from tune_app.plan.trainings import Chain
 from tune_app.results.result import Result
 from tune_app.results.words import label, text, varied_fields
+from tune_app.run.events import (
+    Ended,
+    Event,
+    Failed,
+    Finished,
+    Found,
+    Retried,
+    Said,
+    Started,
+    Stopped,
+)
+from tune_app.store.inventory import Stored
+from tune_app.store.store import Store
 from tune_app.sweep.spec import Stage, Sweep
 from tune_app.sweep.yaml_source import printable
+from tune_app.trial.report import Work
 from tune_app.words import plural
 
 
@@ -53,6 +70,21 @@ def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
     what = "filters pruned" if sweep.prune.strategy == "filter_l1" else "sparsities"
     lines.append(f"{what:<16}{', '.join(rounds)}")
     return "\n".join(lines)
+
+
+def show_plan(
+    sweep: Sweep, plan: Plan, to_do: ToDo, store: Store, stored: Stored, failures: Collection[str]
+) -> ToDo:
+    """Print what is left to do; that without what failed before, and would again."""
+    print(plan_text(sweep, plan, to_do))
+    rest = without(to_do, stored, failures)
+    if left_out := len(to_do.trainings) - len(rest.trainings):
+        print(
+            f"{'not tried again':<16}{left_out:,} of these: {len(failures):,} diverged before, as "
+            f"{hide_credentials(store.place)}/failures tells, and others wait for their masks"
+        )
+    sys.stdout.flush()
+    return rest
 
 
 def search_text(sweep: Sweep, num_samples: int) -> str:
@@ -96,7 +128,7 @@ def _drawn(stage: Stage) -> str:
     return f"{stage.method}: {'; '.join(dimensions) or 'as train says'}"
 
 
-def how_far(work: Chain | Training, time: int, val_accuracy: float) -> str:
+def how_far(work: Work, time: int, val_accuracy: float) -> str:
     """Where a trial was given up."""
     at = f"at round {time}" if isinstance(work, Chain) else f"after {plural(time, 'epoch')}"
     return f"{at} with validation {val_accuracy:.1%}"
@@ -122,13 +154,22 @@ class Progress:
     On a terminal a few lines that change; elsewhere one line for each finished training.
     """
 
-    def __init__(self, sweep: Sweep, num_trainings: int | None, stream: TextIO) -> None:
-        """Prepare; `num_trainings` is None where nobody knows how many there will be."""
+    def __init__(self, sweep: Sweep, total: Callable[[], int | None], stream: TextIO) -> None:
+        """Prepare.
+
+        Args:
+            sweep: what runs.
+            total: the number of trainings by now; None where results decide it.
+            stream: a terminal, or what takes lines.
+        """
         self.name = sweep.name
         self.varied = varied_fields(sweep)
-        self.num_trainings = num_trainings
+        self.total = total
         self.num_done = 0
         self.num_failed = 0
+        self.known: set[str] = set()
+        """Results that are counted, or were there before."""
+
         self.running: dict[str, str] = {}
         self.last = ""
         self.first_start: float | None = None
@@ -149,48 +190,58 @@ class Progress:
         """A line that stays."""
         self.console.print(text, soft_wrap=True, markup=False)
 
-    def started(self, work: Chain | Training) -> None:
-        if self.first_start is None:
-            self.first_start = time.monotonic()
-        self.running[_id(work)] = self._words(work)
+    def on_event(self, event: Event) -> None:
+        match event:
+            case Found(results):
+                self.known.update(result.id for result in results)
+            case Started(work):
+                if self.first_start is None:
+                    self.first_start = time.monotonic()
+                self.running[work.ids[0]] = self._words(work)
+            case Finished(result):
+                self._finished(result)
+            case Retried(work, reason):
+                self.say(f"to be tried again: {self._words(work)}: {reason}")
+            case Failed():
+                self.num_failed += 1
+                self.say(f"failed: {self._words(event.work)}: {event.reason}")
+            case Stopped():
+                far = how_far(event.work, event.time, event.val_accuracy)
+                self.say(f"stopped: {self._words(event.work)}: {far}")
+            case Said(text):
+                self.say(text)
+            case Ended(work):
+                self.running.pop(work.ids[0], None)
 
-    def ended(self, work: Chain | Training) -> None:
-        self.running.pop(_id(work), None)
-
-    def finished(self, result: Result) -> None:
+    def _finished(self, result: Result) -> None:
+        if result.id in self.known:
+            return  # a chain that goes on reports its earlier rounds too
+        self.known.add(result.id)
         self.num_done += 1
-        counter = f"{self.num_done:>4}"
-        if self.num_trainings is not None:
-            counter = f"{self.num_done:>{len(str(self.num_trainings))}}/{self.num_trainings}"
+        total = self.total()
+        if total is None:
+            counter, eta = f"{self.num_done:>4}", ""
+        else:
+            counter, eta = f"{self.num_done:>{len(str(total))}}/{total}", f"  eta {self.eta(total)}"
         self.last = (
             f"[{counter}] {self._words(result)}  {result.sparsity:.1%} pruned  "
             f"val {result.val_accuracy:.1%}  {duration(result.seconds)}"
         )
         if not self.console.is_terminal:
-            self.say(self.last + ("" if self.num_trainings is None else f"  eta {self.eta()}"))
+            self.say(self.last + eta)
 
-    def failed(self, work: Chain | Training, reason: str) -> None:
-        self.num_failed += 1
-        self.say(f"failed: {self._words(work)}: {reason}")
-
-    def stopped(self, work: Chain | Training, time: int, val_accuracy: float) -> None:
-        self.say(f"stopped: {self._words(work)}: {how_far(work, time, val_accuracy)}")
-
-    def tried_again(self, work: Chain | Training, reason: str) -> None:
-        self.say(f"to be tried again: {self._words(work)}: {reason}")
-
-    def eta(self) -> str:
-        """How long the rest takes at the pace until now."""
+    def eta(self, total: int) -> str:
+        """How long the rest of `total` takes at the pace until now."""
         if self.num_done == 0:
             return "?"
         pace = self.elapsed() / self.num_done
-        return duration(pace * (self.num_trainings - self.num_done))
+        return duration(pace * (total - self.num_done))
 
     def elapsed(self) -> float:
         """Seconds since the first trial started."""
         return 0.0 if self.first_start is None else time.monotonic() - self.first_start
 
-    def _words(self, of: Chain | Training | Result) -> str:
+    def _words(self, of: Work | Result) -> str:
         if isinstance(of, Chain):
             return f"chain {label(of.find, self.varied)} seed {of.seed}"
         found = f"find {label(of.find, self.varied)} " if of.find else ""
@@ -199,19 +250,16 @@ class Progress:
     def _panel(self) -> Group:
         counts = Table.grid(padding=(0, 2))
         failed, elapsed = f"{self.num_failed} failed", duration(self.elapsed())
-        if self.num_trainings is None:
+        total = self.total()
+        if total is None:
             counts.add_row(self.name, f"{self.num_done} done, {failed}", elapsed)
         else:
             counts.add_row(
                 self.name,
-                ProgressBar(total=self.num_trainings, completed=self.num_done, width=30),
-                f"{self.num_done}/{self.num_trainings} done, {failed}",
-                f"{elapsed}, eta {self.eta()}",
+                ProgressBar(total=total, completed=self.num_done, width=30),
+                f"{self.num_done}/{total} done, {failed}",
+                f"{elapsed}, eta {self.eta(total)}",
             )
         running = [f"  running  {words}" for words in self.running.values()]
         more = [f"           and {len(running) - 8} more"] if len(running) > 8 else []
         return Group(counts, *(Text(line) for line in (*running[:8], *more, self.last)))
-
-
-def _id(work: Chain | Training) -> str:
-    return work.ids[0] if isinstance(work, Chain) else work.id

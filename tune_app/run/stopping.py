@@ -1,7 +1,7 @@
 """Stops what does badly before it ends: Ray Tune's ASHA and median rule, each among its like.
 
-What is compared are reports with `progress` (trainables.py): evaluations at equal sparsity by epoch
-(`watched`), and chains by round (`probes`). Everything else goes on. Accuracies are of validation.
+What is compared are the standings that trials report: watched evaluations at equal sparsity by
+epoch, and probed chains by round. Everything else goes on. Accuracies are of validation.
 
 Comparing evaluations by epoch is as sound as the order of trainings at an epoch is that at their
 end. It is not where the learning rate is lowered late: a small one leads early, and the large one
@@ -14,15 +14,16 @@ takes for granted that a mask that is worse at one sparsity does not become the 
 """
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import ASHAScheduler, MedianStoppingRule, TrialScheduler
 
-from tune_app.plan.trainings import Chain, Training
+from tune_app.plan.trainings import Chain
 from tune_app.run.trial_queue import StartAll
+from tune_app.trial.report import Report, Standing, Work
 
 Rule = Literal["asha", "median"]
 """asha: at the grace period, and when the time since the beginning has grown by
@@ -73,18 +74,20 @@ class EarlyStopping(StartAll):
         super().__init__()
         self.rules = rules
         self.schedulers: dict[Hashable, TrialScheduler] = {}
-        self.stopped: set[Chain | Training] = set()
+        self.stopped: set[Work] = set()
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        if "progress" not in result:
+        report: Report = result["report"]
+        if report.standing is None:
             return TrialScheduler.CONTINUE
-        work = trial.config["work"]
-        if work not in self.stopped and self._stops(work, result):
+        work = trial.config["order"].work
+        if work not in self.stopped and self._stops(work, report.standing):
             self.stopped.add(work)
         return TrialScheduler.STOP if work in self.stopped else TrialScheduler.CONTINUE
 
-    def _stops(self, work: Chain | Training, result: Mapping[str, Any]) -> bool:
+    def _stops(self, work: Work, standing: Standing) -> bool:
         rules = self.rules
+        group: Hashable
         if isinstance(work, Chain):
             group, rule, grace, last = "chain", rules.chains, rules.grace_rounds, rules.rounds
             grace = math.ceil(last / 2) if grace is None else grace
@@ -93,14 +96,14 @@ class EarlyStopping(StartAll):
             group = ("evaluation", work.kind, work.round)
             rule, grace, last = rules.evaluations, rules.grace_epochs, rules.max_epochs
             grace = math.ceil(last / 4) if grace is None else grace
-        if rule is None or grace >= last or result["time"] >= last:
+        if rule is None or grace >= last or standing.time >= last:
             return False
         if group not in self.schedulers:
             self.schedulers[group] = self._scheduler(rule, grace, last)
         scheduler, contender = self.schedulers[group], _Contender(work)
         scheduler.on_trial_add(None, contender)
         # Only what it compares: the median rule keeps all that it is told.
-        told = {name: result[name] for name in ("time", "val_accuracy")}
+        told = {"time": standing.time, "val_accuracy": standing.val_accuracy}
         return scheduler.on_trial_result(None, contender, told) == TrialScheduler.STOP
 
     def _scheduler(self, rule: Rule, grace: int, last: int) -> TrialScheduler:
@@ -125,15 +128,4 @@ class _Contender(NamedTuple):
     Not Tune's: one that crashed and is handed out again would be compared with itself.
     """
 
-    trial_id: Chain | Training
-
-
-def was_stopped(result: Mapping[str, Any] | None) -> bool:
-    """Whether a trial that ended with this result was stopped by a scheduler.
-
-    For `Searcher.on_trial_complete`, whose `result` is the last report, None of a trial that
-    crashed. Tune says `done` of every last report. What ends by itself ends with a report of its
-    own, with a result, a failure or nothing; what is stopped ends with one of its `progress`, which
-    `Searcher.on_trial_result` has not heard of: of a chain, it brings the result of its last probe.
-    """
-    return result is not None and "progress" in result
+    trial_id: Work

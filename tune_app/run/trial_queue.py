@@ -1,4 +1,4 @@
-"""Which trial may start now: Ray Tune's searcher and scheduler for a plan.
+"""Which trial may start now: Ray Tune's searcher, and the scheduler that starts all of them.
 
 Only a searcher can hold a trial back in Tune. Ours hands out the chains first, since they take
 longest and everything waits for them, and an evaluation as soon as its mask exists; so it does a
@@ -14,47 +14,69 @@ from ray.tune.search import Searcher
 
 from tune_app.plan.left import ToDo
 from tune_app.plan.trainings import Chain, Training
+from tune_app.run.agenda import Agenda
 from tune_app.store.store import StoreError
+from tune_app.trial.report import Report, Work
 
 MAX_UNSTARTED_CHAINS = 8
 """Half of what Tune lets wait for room (ray_settings.py), so that evaluations can wait too."""
 
+MAX_TRIALS = 5_000
+"""Trials of one Tuner, which keeps 0.16 MB of each."""
 
-class PlanSearch(Searcher):
-    """Hands out the trials of a plan, each when the tickets that it needs exist."""
 
-    def __init__(self, to_do: ToDo, tickets: Collection[str], max_failures: int) -> None:
+class TrialQueue(Searcher):
+    """Hands out what an agenda wants trained, each trial when the tickets that it needs exist."""
+
+    def __init__(
+        self,
+        agenda: Agenda,
+        tickets: Collection[str],
+        max_failures: int,
+        max_concurrent: int | None = None,
+        holds_evaluations: Callable[[], bool] | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
-            to_do: what is left of a plan.
+            agenda: says what to train, and hears nothing from here.
             tickets: the ids of those that exist.
             max_failures: how often a trial that crashed, or whose worker or node died, is handed
                 out again. Tune's own setting does not count where a worker dies before it has
                 taken up the trial.
+            max_concurrent: trials that run at a time; None: as many as find room.
+            holds_evaluations: where an evaluation is given other resources than a chain: whether,
+                while chains wait for room, evaluations are not to take it. Small ones would, again
+                and again. None where all trials are given the same and so start in the order in
+                which they are handed out.
         """
         super().__init__()
+        self.agenda = agenda
+        self.max_failures = max_failures
+        self.max_concurrent = max_concurrent
+        self.holds_evaluations = holds_evaluations
         self.needed: set[str | None] = set()
         self.tickets = set(tickets)
         self.chains: deque[Chain] = deque()
         self.waiting_chains: list[Chain] = []
         self.ready: deque[Training] = deque()
         self.waiting: dict[str, list[Training]] = defaultdict(list)
-        self.running: dict[str, Chain | Training] = {}
-        self.max_failures = max_failures
-        self.num_failures: Counter[Chain | Training] = Counter()
+        self.running: dict[str, Work] = {}
+        self.num_failures: Counter[Work] = Counter()
         self.stopped_by = ""
         """Why nothing more is handed out."""
-        self.holds_evaluations: Callable[[], bool] | None = None
-        """Where an evaluation is given other resources than a chain: whether, while chains wait for
-        room, evaluations are not to take it. Small ones would, again and again. None where all
-        trials are given the same and so start in the order in which they are handed out."""
+
+        self.num_handed_out = 0
+        """By this Tuner."""
+
         self.unstarted: set[str] = set()
         """Trials of chains that wait for room."""
-        self.add(to_do)
 
-    def add(self, to_do: ToDo) -> None:
-        """Take up more work."""
+    def is_cut_short(self) -> bool:
+        """Whether another Tuner is to go on, since this one has had its number of trials."""
+        return self.num_handed_out >= MAX_TRIALS and not self.stopped_by
+
+    def _add(self, to_do: ToDo) -> None:
         self.needed |= to_do.needed
         self.waiting_chains += to_do.chains
         self._start_chains()
@@ -66,15 +88,35 @@ class PlanSearch(Searcher):
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next trial's config; None to be asked again later; FINISHED when nothing can come."""
-        for queue in (self.chains, self.ready):
-            if queue and not self.stopped_by and not self._is_held(queue):
-                self.running[trial_id] = queue.popleft()
-                if queue is self.chains:
-                    self.unstarted.add(trial_id)
-                return self._config(self.running[trial_id])
+        if self.max_concurrent is not None and len(self.running) >= self.max_concurrent:
+            return None
+        if self.num_handed_out < MAX_TRIALS and not self.stopped_by:
+            self._ask()
+            for queue in (self.chains, self.ready):
+                if queue and not self.stopped_by and not self._is_held(queue):
+                    return self._hand_out(trial_id, queue.popleft())
         return None if self.running else Searcher.FINISHED
 
-    def _is_held(self, queue: deque) -> bool:
+    def _ask(self) -> None:
+        try:
+            while not (self.chains or self.ready):
+                to_do = self.agenda.next(frozenset(self.tickets))
+                if to_do is None:
+                    break
+                self._add(to_do)
+        except StoreError as error:  # Tune would end with a traceback
+            self.stopped_by = str(error)
+
+    def _hand_out(self, trial_id: str, work: Work) -> dict[str, Any]:
+        self.running[trial_id] = work
+        self.num_handed_out += 1
+        tickets: tuple[str, ...] = ()
+        if isinstance(work, Chain):
+            self.unstarted.add(trial_id)
+            tickets = work.tickets
+        return {"order": self.agenda.order(work, frozenset(self.needed.intersection(tickets)))}
+
+    def _is_held(self, queue: deque[Any]) -> bool:
         if self.holds_evaluations is None:
             return False
         if queue is self.chains:
@@ -85,15 +127,14 @@ class PlanSearch(Searcher):
         """A trial has found room; Tune tells its callbacks, not its searcher."""
         self.unstarted.discard(trial_id)
 
-    def _config(self, work: Chain | Training) -> dict[str, Any]:
-        tickets = work.tickets if isinstance(work, Chain) else ()
-        return {"work": work, "needed": self.needed.intersection(tickets)}
-
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        found = result.get("tickets", ())
-        self.tickets.update(found)
-        for ticket in found:
-            # Reported again after a restart, it finds nobody waiting.
+        report: Report = result["report"]
+        self.found(report.tickets)
+
+    def found(self, tickets: Collection[str]) -> None:
+        """Tickets exist now; reported again after a restart, they free nothing."""
+        self.tickets.update(tickets)
+        for ticket in tickets:
             self.ready.extend(self.waiting.pop(ticket, ()))
         self._start_chains()
 
@@ -108,14 +149,18 @@ class PlanSearch(Searcher):
     ) -> None:
         self.unstarted.discard(trial_id)
         work = self.running.pop(trial_id, None)
-        if result is not None and result.get("stop"):
-            self.stopped_by = result["reason"]  # the others would train, and fail as it did
+        report: Report | None = None if result is None else result.get("report")
+        if report is not None and report.failure is not None and report.failure.kind == "store":
+            self.stopped_by = report.failure.reason  # the others would train, and fail as it did
         if error and work is not None:
             self.num_failures[work] += 1
             if not self.gives_up(work):
-                (self.chains if isinstance(work, Chain) else self.ready).append(work)
+                if isinstance(work, Chain):
+                    self.chains.append(work)
+                else:
+                    self.ready.append(work)
 
-    def gives_up(self, work: Chain | Training) -> bool:
+    def gives_up(self, work: Work) -> bool:
         """Whether a trial that failed in Tune is not handed out again."""
         return self.num_failures[work] > self.max_failures
 
@@ -126,49 +171,6 @@ class PlanSearch(Searcher):
         """Nothing: a new launch plans anew from what is stored."""
 
     def restore(self, checkpoint_path: str) -> None: ...
-
-
-class AskingSearch(PlanSearch):
-    """Asks what to do next whenever a trial can start, so that each choice knows all results."""
-
-    def __init__(
-        self,
-        ask: Callable[[Collection[str]], ToDo | None],
-        tickets: Collection[str],
-        max_failures: int,
-        max_concurrent: int,
-        extras: Callable[[Chain | Training], dict[str, Any]],
-    ) -> None:
-        """Prepare.
-
-        Args:
-            ask: given the tickets that exist, gives more work; None where there is none, or none
-                before more is known.
-            tickets: the ids of those that exist.
-            max_failures: as of `PlanSearch`.
-            max_concurrent: how many trials run at a time.
-            extras: what else the config of a trial has.
-        """
-        super().__init__(ToDo((), (), frozenset(), frozenset()), tickets, max_failures)
-        self.ask = ask
-        self.max_concurrent = max_concurrent
-        self.extras = extras
-
-    def _config(self, work: Chain | Training) -> dict[str, Any]:
-        return super()._config(work) | self.extras(work)
-
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if len(self.running) >= self.max_concurrent:
-            return None
-        try:
-            while not (self.chains or self.ready or self.stopped_by):
-                to_do = self.ask(self.tickets)
-                if to_do is None:
-                    break
-                self.add(to_do)
-        except StoreError as error:  # Tune would end with a traceback
-            self.stopped_by = str(error)
-        return super().suggest(trial_id)
 
 
 class StartAll(FIFOScheduler):

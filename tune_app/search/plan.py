@@ -44,13 +44,17 @@ class SearchPlan:
             for round in self.sweep.probe_rounds
         }
 
-    def add(self, configuration: Configuration) -> Plan:
+    def of(self, configuration: Configuration) -> Plan:
         """The trainings of one configuration."""
         chains = self.chains(configuration.find)
         in_chains = {id for chain in chains for id in chain.ids}
         evaluations = self.evaluations(configuration)
-        probes = (probe for chain in chains for probe in self.probes(chain).values())
-        plan = Plan(chains, tuple(t for t in evaluations if t.id not in in_chains), ())
+        return Plan(chains, tuple(t for t in evaluations if t.id not in in_chains), ())
+
+    def add(self, configuration: Configuration) -> Plan:
+        """Take up the trainings of one configuration."""
+        plan = self.of(configuration)
+        probes = (probe for chain in plan.chains for probe in self.probes(chain).values())
         # A new dict: the thread that logs to MLflow may be going through the old one.
         self.trainings = self.trainings | {probe.id: probe for probe in probes} | plan.trainings
         self.chain_of_ticket |= plan.chain_of_ticket

@@ -13,8 +13,8 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,13 +35,16 @@ class Claim:
 
 
 class Claims:
-    """The claims of one launch on the trainings of a store."""
+    """The claims of one launch on the trainings of a store; a context, which releases them."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
         self.storage = store.storage
         self.name = f"claims/{uuid.uuid4().hex}"
-        self.is_held = False
+        self.ids: set[str] = set()
+        self.over = threading.Event()
+        self.thread: threading.Thread | None = None
+        """Beats while something is claimed."""
 
     def of_others(self) -> list[Claim]:
         """What other launches that live train now.
@@ -68,7 +71,7 @@ class Claims:
                 claims.append(Claim(claim["who"], frozenset(claim["ids"])))
             else:
                 _delete(self.storage, other)
-        if not self.is_held:  # it was only to learn the storage's time
+        if self.thread is None:  # it was only to learn the storage's time
             self.storage.delete(f"{self.name}.alive")
         return claims
 
@@ -78,36 +81,45 @@ class Claims:
         last = self.storage.written_at(f"{other}.alive")
         return last is not None and now - last < DEAD_AFTER_S
 
-    @contextmanager
-    def held(self, ids: Collection[str]) -> Iterator[None]:
-        """Claim trainings while the context is open, or until this process dies.
+    def __enter__(self) -> "Claims":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
+
+    def take(self, ids: Collection[str]) -> None:
+        """Claim trainings, beside those that are claimed already, until `release` or death.
 
         Raises:
             StoreError: when the storage refuses.
         """
+        self.ids |= set(ids)
         claim = {
             "who": f"process {os.getpid()} on {socket.gethostname()}",
             "machine": _machine(),
             "pid": os.getpid(),
-            "ids": sorted(ids),
+            "ids": sorted(self.ids),
         }
-        self.store.patiently(self._beat)
+        if self.thread is None:
+            self.store.patiently(self._beat)
         self.store.patiently(self.storage.write, f"{self.name}.json", json.dumps(claim).encode())
-        self.is_held = True
-        over = threading.Event()
-        thread = threading.Thread(target=self._keep_beating, args=(over,), daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-            self.is_held = False
+        if self.thread is None:
+            self.over.clear()
+            self.thread = threading.Thread(target=self._keep_beating, daemon=True)
+            self.thread.start()
+
+    def release(self) -> None:
+        """Claim nothing any more."""
+        if self.thread is not None:
+            self.over.set()
+            self.thread.join()
+            self.thread = None
+            self.ids.clear()
             with suppress(OSError):  # then it is found dead
                 _delete(self.storage, self.name)
 
-    def _keep_beating(self, over: threading.Event) -> None:
-        while not over.wait(HEARTBEAT_S):
+    def _keep_beating(self) -> None:
+        while not self.over.wait(HEARTBEAT_S):
             with suppress(OSError):  # away for a while
                 self._beat()
 

@@ -1,7 +1,8 @@
 """Logs to MLflow while a sweep runs, from a thread of its own; the sweep never waits for it."""
 
+import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tune_app.results.curves import Curve, curves
@@ -21,7 +22,6 @@ class LiveTracking:
         sweep: Sweep,
         artifact_root: Path,
         commit: str | None,
-        results: Callable[[], list[Result]],
         say: Callable[[str], None],
     ) -> None:
         """Prepare; nothing is connected yet.
@@ -31,13 +31,14 @@ class LiveTracking:
             sweep: whose results these are.
             artifact_root: where files go that belong to runs, if MLflow has no server.
             commit: of this program.
-            results: gives all there are until now; called from the thread.
             say: tells the user, once, that MLflow is away.
         """
         self.uri = uri
         self.open = lambda: Tracker(uri, sweep, artifact_root, commit)
-        self.results = results
         self.say = say
+        self.news: queue.SimpleQueue[Result] = queue.SimpleQueue()
+        """Results for the thread, in the order in which they came."""
+
         self.tracker: Tracker | None = None
         self.is_away = False
         self.over = threading.Event()
@@ -46,8 +47,13 @@ class LiveTracking:
     def start(self) -> None:
         self.thread.start()
 
-    def finish(self, run_dir: Path) -> str | None:
-        """Log what is missing, the report and the saved views.
+    def add(self, results: Iterable[Result]) -> None:
+        """Log these too when their time comes."""
+        for result in results:
+            self.news.put(result)
+
+    def finish(self, run_dir: Path, results: Iterable[Result]) -> str | None:
+        """Log what is missing of all results, the report and the saved views.
 
         Returns:
             The address of the main view; None when MLflow is away.
@@ -56,7 +62,7 @@ class LiveTracking:
         if self.thread.is_alive():
             self.thread.join()
         try:
-            found = curves(self.results())
+            found = curves(results)
             tracker = self._log(found)
             tracker.log_report(run_dir)
             for sentence in tracker.save_views(found):
@@ -70,9 +76,13 @@ class LiveTracking:
 
     def _keep_logging(self) -> None:
         has_views = False  # those of the end have the ranges of all results
+        results: dict[str, Result] = {}
         while not self.over.wait(INTERVAL_S):
+            for _ in range(self.news.qsize()):
+                result = self.news.get()
+                results[result.id] = result
             try:
-                found = curves(self.results())
+                found = curves(results.values())
                 tracker = self._log(found)
                 if not has_views:
                     tracker.save_views(found)

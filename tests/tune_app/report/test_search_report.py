@@ -16,8 +16,8 @@ from tune_app.report.search_figures import draw_importances, draw_search, heat_m
 from tune_app.results.curves import Statistic
 from tune_app.results.run_directory import RunDirectory
 from tune_app.search.bilevel import Configuration
+from tune_app.search.comparison import comparison
 from tune_app.search.samples import Sample, Samples
-from tune_app.search.searching import comparison
 from tune_app.sweep.spec import load_sweep
 
 SEARCH = """\

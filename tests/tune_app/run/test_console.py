@@ -8,6 +8,7 @@ from synthetic_run import result_of
 from tune_app.plan.left import what_is_left
 from tune_app.plan.plan import make_plan
 from tune_app.run.console import Progress, duration, plan_text
+from tune_app.run.events import Failed, Finished, Retried, Said, Started
 from tune_app.store.inventory import Stored
 from tune_app.sweep.spec import load_sweep
 from tune_app.words import plural
@@ -88,13 +89,22 @@ def test_away_from_a_terminal_each_training_is_a_plain_line(tiny):
     plan = make_plan(sweep)
     screen = io.StringIO()
     evaluation = plan.evaluations[0]
-    with Progress(sweep, 2, screen) as progress:
-        progress.started(evaluation)
-        progress.finished(result_of(evaluation, sparsity=0.75, val_accuracy=0.9, seconds=1.26))
-        progress.failed(evaluation, "Diverged: loss is nan")
-    first, second = screen.getvalue().splitlines()
+    result = result_of(evaluation, sparsity=0.75, val_accuracy=0.9, seconds=1.26)
+    with Progress(sweep, lambda: 2, screen) as progress:
+        for event in (
+            Started(evaluation),
+            Finished(result),
+            Finished(result),  # a chain that goes on reports its earlier rounds too
+            Failed(evaluation, "diverged", "Diverged: loss is nan", evaluation.id),
+            Retried(plan.chains[0], "RuntimeError: its worker died"),
+            Said("the store is full"),
+        ):
+            progress.on_event(event)
+    first, second, third, fourth = screen.getvalue().splitlines()
     assert first.startswith(
         "[1/2] lottery find lr 0.05 eval lr 0.2 seed 0  75.0% pruned  val 90.0%  1.3s  eta "
     )
     assert second == "failed: lottery find lr 0.05 eval lr 0.2 seed 0: Diverged: loss is nan"
+    again = "to be tried again: chain lr 0.05 seed 0: RuntimeError: its worker died"
+    assert (third, fourth) == (again, "the store is full")
     assert "\x1b" not in screen.getvalue()

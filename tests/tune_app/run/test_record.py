@@ -1,15 +1,17 @@
 """Results, failures, and the reasons of what has no result."""
 
-import io
 import json
+from types import SimpleNamespace
 
 import pytest
 from synthetic_run import result_of
 
 from tune_app.plan.plan import make_plan
+from tune_app.results.result import read_lines
 from tune_app.results.run_directory import RunDirectory
-from tune_app.run.console import Progress
+from tune_app.run.events import Failed, Finished, Found, Retried, Stopped
 from tune_app.run.record import Record
+from tune_app.run.words import in_a_line
 from tune_app.sweep.spec import load_sweep
 
 
@@ -22,13 +24,13 @@ def plan(tiny):
 def record(tiny, plan, tmp_path):
     run_dir = RunDirectory(tmp_path / "tiny")
     run_dir.create(load_sweep(tiny))
-    return Record(plan, {}, run_dir, Progress(load_sweep(tiny), 44, io.StringIO()), {})
+    return Record(SimpleNamespace(plan=plan), run_dir, {}, [].append)
 
 
 def test_a_result_that_is_reported_again_counts_once(record, plan):
     result = result_of(plan.chains[0].trainings[0], seconds=2.0)
-    record.finished(result, masks_from_disk=1)
-    record.finished(result, masks_from_disk=0)
+    record.on_event(Finished(result, 1))
+    record.on_event(Finished(result))
     assert (record.num_trained, record.training_seconds, record.num_masks_from_disk) == (1, 2.0, 1)
     lines = (record.run_dir.path / "results.jsonl").read_bytes().splitlines()
     assert lines == [result.to_line()]
@@ -36,8 +38,8 @@ def test_a_result_that_is_reported_again_counts_once(record, plan):
 
 def test_results_are_ordered_by_the_plan_and_not_by_time(record, plan):
     first, second = (chain.trainings[0] for chain in plan.chains[:2])
-    record.finished(result_of(second), 0)
-    record.finished(result_of(first), 0)
+    record.on_event(Finished(result_of(second)))
+    record.on_event(Finished(result_of(first)))
     assert [result.id for result in record.in_plan_order()] == [first.id, second.id]
 
 
@@ -45,8 +47,8 @@ def test_what_hangs_on_a_failed_round_says_so(record, plan):
     chain = plan.chains[0]
     for training in plan.trainings.values():
         if training.id != chain.ids[1] and training.ticket not in chain.tickets[1:]:
-            record.finished(result_of(training), 0)
-    record.failed(chain, chain.ids[1], "Diverged: loss is nan at step 1")
+            record.on_event(Finished(result_of(training)))
+    record.on_event(Failed(chain, "diverged", "Diverged: loss is nan at step 1", chain.ids[1]))
     reasons = {failure["id"]: failure["reason"] for failure in record.missing()}
     # Round 1, round 2, and the decoupled and two LPR evaluations of the ticket of round 2.
     assert len(reasons) == 1 + 1 + 3
@@ -61,9 +63,9 @@ def test_what_takes_the_ratios_of_a_failed_chain_says_so(tiny, tmp_path):
     plan = make_plan(sweep)
     run_dir = RunDirectory(tmp_path / "tiny")
     run_dir.create(sweep)
-    record = Record(plan, {}, run_dir, Progress(sweep, 44, io.StringIO()), {})
+    record = Record(SimpleNamespace(plan=plan), run_dir, {}, pytest.fail)
     source, waiting = plan.chains[0], plan.chains[4]
-    record.failed(source, source.ids[1], "Diverged: loss is nan at step 1")
+    record.on_event(Failed(source, "diverged", "Diverged: loss is nan at step 1", source.ids[1]))
     reasons = {failure["id"]: failure["reason"] for failure in record.missing()}
     why = "round 1 of the chain whose LPR it takes failed: Diverged: loss is nan at step 1"
     assert reasons[waiting.ids[1]] == f"its mask was not found: {why}"
@@ -73,19 +75,24 @@ def test_what_takes_the_ratios_of_a_failed_chain_says_so(tiny, tmp_path):
 
 def test_a_crash_counts_for_the_first_round_without_a_result(record, plan):
     chain = plan.chains[0]
-    record.finished(result_of(chain.trainings[0]), 0)
-    record.failed(chain, None, "Traceback ...\nRuntimeError: its worker died")
+    record.on_event(Finished(result_of(chain.trainings[0])))
+    reason = "RuntimeError: its worker died"
+    record.on_event(Failed(chain, "crashed", reason, traceback=f"Traceback ...\n{reason}"))
     assert record.failures == {chain.ids[1]: "RuntimeError: its worker died"}
     traceback = record.run_dir.path / "errors" / f"{chain.ids[1]}.txt"
     assert traceback.read_text().startswith("Traceback")
 
 
 def test_what_is_tried_again_has_not_failed(record, plan):
-    record.tried_again(plan.chains[0], "Traceback ...\nRuntimeError: its worker died")
+    record.on_event(Retried(plan.chains[0], "RuntimeError: its worker died"))
     assert record.failures == {}
-    said = record.progress.console.file.getvalue()
-    assert said.startswith("to be tried again: chain") and "RuntimeError: its worker died" in said
-    assert "Traceback" not in said
+
+
+def test_what_is_stopped_says_where(record, plan):
+    chain = plan.chains[0]
+    record.on_event(Finished(result_of(chain.trainings[0])))
+    record.on_event(Stopped(chain, 1, 0.5))
+    assert record.failures == {chain.ids[1]: "stopped at round 1 with validation 50.0%"}
 
 
 @pytest.mark.parametrize(
@@ -109,16 +116,15 @@ def test_what_is_tried_again_has_not_failed(record, plan):
         ),
     ],
 )
-def test_a_failure_is_told_in_a_line(record, plan, error, reason):
-    record.failed(plan.chains[0], None, error)
-    assert record.failures == {plan.chains[0].ids[0]: reason}
+def test_a_failure_is_told_in_a_line(error, reason):
+    assert in_a_line(error) == reason
 
 
 def test_what_another_launch_trained_is_no_work_of_ours(record, plan):
     stored = result_of(plan.chains[0].trainings[0])
-    record.found({stored.id: stored.to_line()})
+    record.on_event(Found((stored,)))
     assert record.in_plan_order() == [stored]
-    assert (record.num_trained, record.progress.num_trainings) == (0, 43)
+    assert record.num_trained == 0
 
 
 def test_what_never_ran_says_so(record, plan):
@@ -131,26 +137,26 @@ def test_results_that_cannot_be_written_down_now_are_not_lost(record, plan, tmp_
         path.unlink()
     record.run_dir.path.rmdir()
     for chain in plan.chains[:2]:
-        record.finished(result_of(chain.trainings[0]), 0)
-    record.failed(plan.chains[2], None, "RuntimeError: its worker died")
+        record.on_event(Finished(result_of(chain.trainings[0])))
+    reason = "RuntimeError: its worker died"
+    record.on_event(Failed(plan.chains[2], "crashed", reason, traceback=reason))
     assert len(record.in_plan_order()) == 2 and len(record.failures) == 1
-    said = record.progress.console.file.getvalue()
-    assert said.count("cannot be written now") == 1 and "results.jsonl" in said
+    [said] = record.say.__self__
+    assert said.startswith("cannot be written now") and "results.jsonl" in said
 
 
-def test_recipes_stored_by_an_older_version_get_every_field(record, plan):
+def test_recipes_stored_by_an_older_version_get_every_field(plan):
     first = plan.chains[0].trainings[0]
     old = json.loads(result_of(first).to_line())
     old["eval"] = {"lr": 0.05, "batch_size": 64, "duration": "4it"}
     lines = {first.id: json.dumps(old).encode()}
-    again = Record(plan, lines, record.run_dir, record.progress, {})
-    assert again.in_plan_order() == [result_of(first)]
+    assert read_lines(lines, plan.trainings) == {first.id: result_of(first)}
 
 
-def test_stored_results_have_the_recipes_of_the_plan_and_none_of_their_own(record, plan):
+def test_stored_results_have_the_recipes_of_the_plan_and_none_of_their_own(plan):
     lines = {id: result_of(t).to_line() for id, t in plan.trainings.items()}
-    again = Record(plan, lines, record.run_dir, record.progress, {})
-    assert len(again.results) == 44
-    for id, result in again.results.items():
+    results = read_lines(lines, plan.trainings)
+    assert len(results) == 44
+    for id, result in results.items():
         training = plan.trainings[id]
         assert result.find is training.find and result.eval is training.eval

@@ -19,11 +19,13 @@ from lt_core import data
 from tune_app.plan.plan import Plan, make_plan
 from tune_app.plan.trainings import Chain, Training
 from tune_app.results.result import Result
-from tune_app.run.stopping import EarlyStopping, StoppingRules, was_stopped
+from tune_app.run.stopping import EarlyStopping, StoppingRules
 from tune_app.store.store import Store
 from tune_app.sweep.spec import Sweep, load_sweep
-from tune_app.trial.ray_trial import Setting, TicketTrial, Worker
+from tune_app.trial.ray_trial import TicketTrial
+from tune_app.trial.report import Order, Report, Standing
 from tune_app.trial.ticket_store import start_holder
+from tune_app.trial.worker import Setting, Worker
 
 Reports = list[dict[str, Any]]
 
@@ -42,6 +44,12 @@ def one_core() -> Iterator[None]:
     )
     yield
     ray.shutdown()
+
+
+def time_of(result: dict[str, Any]) -> int | None:
+    """When a trial was by a report; None of one that is not to be compared."""
+    standing = result["report"].standing
+    return None if standing is None else standing.time
 
 
 class InOrder(Searcher):
@@ -83,20 +91,20 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def setting_of(sweep: Sweep, store: Store, data: ray.ObjectRef | None = None) -> Setting:
-    return Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, data, None)
+def setting_of(sweep: Sweep, store: Store) -> Setting:
+    return Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None)
 
 
 def run(
-    sweep: Sweep, store: Store, rules: StoppingRules, configs: list[dict[str, Any]], scratch: Path
+    sweep: Sweep, store: Store, rules: StoppingRules, orders: list[Order], scratch: Path
 ) -> list[Reports]:
     """What each trial reports; the last of its reports is the one it ends with."""
     start_holder(store.place)
-    setting = setting_of(sweep, store, ray.put(data.load(sweep.dataset)))
-    search = InOrder(configs)
+    images = ray.put(data.load(sweep.dataset))
+    search = InOrder([{"order": order} for order in orders])
     tune.Tuner(
         tune.with_resources(
-            tune.with_parameters(TicketTrial, setting=setting),
+            tune.with_parameters(TicketTrial, setting=setting_of(sweep, store), data=images),
             tune.PlacementGroupFactory([{"CPU": 1}]),
         ),
         tune_config=tune.TuneConfig(
@@ -137,19 +145,19 @@ def test_hopeless_evaluations_are_stopped_and_the_rest_is_as_unwatched(
     dense = {training.eval.lr: training for training in make_plan(sweep).evaluations[: len(lrs)]}
     # The first three have too few to be compared with.
     order = [*MEDIOCRE, HOPELESS[0], GOOD[0], HOPELESS[1]]
-    watched = [{"work": dense[lr], "watched": True} for lr in order]
-    unwatched = {"work": dense[GOOD[1]]}  # in a process that gave up another
+    watched = [Order(dense[lr], watched=True) for lr in order]
+    unwatched = Order(dense[GOOD[1]])  # in a process that gave up another
     again = watched[-1]  # as a search may, and the last that its process does
     rules = StoppingRules(evaluations="median", max_epochs=4, rounds=1, grace_epochs=2)
     reports = run(sweep, store, rules, [*watched, unwatched, again], tmp_path)
 
     whole, stopped = [1, 2, 3, None], [1, 2]
-    assert [[report.get("time") for report in each] for each in reports] == [
+    assert [[time_of(report) for report in each] for each in reports] == [
         *(stopped if lr in HOPELESS else whole for lr in order),
         [None],
         [1],
     ]
-    assert [was_stopped(each[-1]) for each in reports] == [
+    assert [time_of(each[-1]) is not None for each in reports] == [
         *(lr in HOPELESS for lr in order),
         False,
         True,
@@ -158,7 +166,7 @@ def test_hopeless_evaluations_are_stopped_and_the_rest_is_as_unwatched(
 
     alone = undisturbed(sweep, store)
     trained = [dense[lr] for lr in (*MEDIOCRE, *GOOD)]
-    expected = [next(alone.evaluate(training))["result"] for training in trained]
+    expected = [next(alone.evaluate(training)).result for training in trained]
     lines = store.results(store.stored().results)
     assert computed(map(Result.from_line, lines.values())) == computed(expected)
     assert checkpoints(store) == []
@@ -178,34 +186,33 @@ def test_a_chain_whose_tickets_are_bad_is_stopped(tiny, store, tmp_path, one_cor
     )
     plan = make_plan(sweep)
     good, hopeless = plan.chains
-    configs = [
-        {
-            "work": chain,
-            "needed": frozenset(),
-            "probes": {
+    orders = [
+        Order(
+            chain,
+            probes={
                 t.round: t
                 for t in plan.trainings.values()
                 if t.ticket in chain.tickets and t.eval == good.find
             },
-        }
+        )
         for chain in (good, hopeless)
     ]
     rules = StoppingRules(chains="asha", max_epochs=3, rounds=3)
-    reports = run(sweep, store, rules, configs, tmp_path)
+    reports = run(sweep, store, rules, orders, tmp_path)
 
-    times = [[report.get("time") for report in each] for each in reports]
+    times = [[time_of(report) for report in each] for each in reports]
     # The good one was to be evaluated where it was found: its probes are its own rounds.
     assert times == [[None, None, 1, None, 2, None, 3, None], [None, 1, None, 2]]
-    assert [was_stopped(each[-1]) for each in reports] == [False, True]
-    last = reports[1][-1]
-    result = Result.from_line(last["result"])
-    assert result.id == configs[1]["probes"][2].id
-    assert result.val_accuracy == last["val_accuracy"] < reports[0][4]["val_accuracy"]
+    assert [time_of(each[-1]) is not None for each in reports] == [False, True]
+    last = reports[1][-1]["report"]
+    assert last.result.id == orders[1].probes[2].id
+    assert last.result.val_accuracy == last.standing.val_accuracy
+    assert last.standing.val_accuracy < reports[0][4]["report"].standing.val_accuracy
     assert store.result(hopeless.ids[2]) is None
     assert store.ticket(hopeless.tickets[1]) and store.ticket(hopeless.tickets[2]) is None
 
     alone = undisturbed(sweep, store)
-    expected = [report["result"] for report in alone.find(good, ())]
+    expected = [report.result for report in alone.find(good, ())]
     lines = store.results(good.ids)
     assert computed(map(Result.from_line, lines.values())) == computed(expected)
     assert checkpoints(store) == []
@@ -213,7 +220,7 @@ def test_a_chain_whose_tickets_are_bad_is_stopped(tiny, store, tmp_path, one_cor
 
 def test_what_crashes_keeps_its_checkpoint_to_go_on_from(store):
     def reports():
-        yield {"progress": "evaluation", "time": 1, "val_accuracy": 0.5}
+        yield Report(standing=Standing(1, 0.5))
         raise MemoryError
 
     def halfway() -> TicketTrial:
@@ -222,7 +229,7 @@ def test_what_crashes_keeps_its_checkpoint_to_go_on_from(store):
         trial.setting = SimpleNamespace(store=store)
         trial.tickets, trial.from_disk = SimpleNamespace(num_from_disk=0), 0
         trial.ids, trial.reports = ("a1",), reports()
-        assert trial.step()["time"] == 1
+        assert trial.step()["report"].standing.time == 1
         return trial
 
     crashed = halfway()
@@ -244,9 +251,9 @@ def plan(tiny) -> Plan:
 
 def told(scheduler: EarlyStopping, work: Chain | Training, time: int, accuracy: float) -> bool:
     """Whether a trial is stopped at such a report."""
-    progress = "chain" if isinstance(work, Chain) else "evaluation"
-    result = {"progress": progress, "time": time, "val_accuracy": accuracy, "done": False}
-    decision = scheduler.on_trial_result(None, SimpleNamespace(config={"work": work}), result)
+    trial = SimpleNamespace(config={"order": Order(work)})
+    result = {"report": Report(standing=Standing(time, accuracy)), "done": False}
+    decision = scheduler.on_trial_result(None, trial, result)
     assert decision in (TrialScheduler.CONTINUE, TrialScheduler.STOP)
     return decision == TrialScheduler.STOP
 
@@ -341,14 +348,8 @@ def test_one_that_crashed_is_not_compared_with_itself(plan):
 
 def test_ordinary_reports_go_on(plan):
     scheduler = asha()
-    trial = SimpleNamespace(config={"work": plan.chains[0]})
-    for result in ({"result": "{}", "tickets": ()}, {"result": "{}", "done": True}, {"done": True}):
+    trial = SimpleNamespace(config={"order": Order(plan.chains[0])})
+    for report in (Report(tickets=("a1",)), Report(done=True)):
+        result = {"report": report, "done": report.done}
         assert scheduler.on_trial_result(None, trial, result) == TrialScheduler.CONTINUE
     assert scheduler.choose_trial_to_run(None) is None
-
-
-def test_what_ends_by_itself_was_not_stopped():
-    assert not was_stopped(None)
-    assert not was_stopped({"result": "{}", "done": True})
-    assert not was_stopped({"failed": "a1", "reason": "Diverged", "done": True})
-    assert was_stopped({"progress": "chain", "result": "{}", "done": True})

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from tune_app.store import claims
 from tune_app.store.claims import Claim, Claims
-from tune_app.store.store import Store, claims
+from tune_app.store.store import Store
 
 
 @pytest.fixture(params=["directory", "s3"])
@@ -24,7 +25,8 @@ def store(request, tmp_path):
 def test_a_launch_sees_what_others_train_while_they_do(store):
     one, other = Claims(store), Claims(Store(store.place))
     assert other.of_others() == []
-    with one.held({"a1", "b2"}):
+    with one:
+        one.take({"a1", "b2"})
         [claim] = other.of_others()
         assert claim.ids == {"a1", "b2"}
         assert f"process {os.getpid()} on " in claim.who
@@ -38,7 +40,7 @@ def test_a_launch_that_was_killed_has_no_claim(store):
     hold = (
         "import sys, time\n"
         "from tune_app.store.claims import Claims\nfrom tune_app.store.store import Store\n"
-        "with Claims(Store(sys.argv[1])).held(['a1']): print('held', flush=True); time.sleep(600)"
+        "Claims(Store(sys.argv[1])).take(['a1'])\nprint('held', flush=True); time.sleep(600)"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", hold, store.place], stdout=subprocess.PIPE, text=True
@@ -55,7 +57,8 @@ def test_a_launch_that_was_killed_has_no_claim(store):
 
 def test_a_launch_on_another_machine_is_dead_when_it_is_not_heard_of(store, monkeypatch):
     here, there = Claims(store), Claims(store)
-    with there.held({"a1"}):
+    with there:
+        there.take({"a1"})
         name = f"{there.name}.json"
         claim = json.loads(store.storage.read(name)) | {"machine": "elsewhere", "pid": 1 << 30}
         store.storage.write(name, json.dumps(claim).encode())
@@ -68,7 +71,8 @@ def test_a_claim_is_kept_alive(store, monkeypatch):
     monkeypatch.setattr(claims, "HEARTBEAT_S", 0.01)
     mine = Claims(store)
     alive = f"{mine.name}.alive"
-    with mine.held({"a1"}):
+    with mine:
+        mine.take({"a1"})
         store.storage.delete(alive)
         while not store.storage.exists(alive):
             pass

@@ -27,7 +27,9 @@ def sweep(run_dir):
 
 def tracking_of(database, sweep, results, said):
     root = database.parent / "artifacts"
-    return LiveTracking(f"sqlite:///{database}", sweep, root, None, lambda: results, said)
+    tracking = LiveTracking(f"sqlite:///{database}", sweep, root, None, said)
+    tracking.add(results)
+    return tracking
 
 
 def num_runs(database) -> dict[str, int]:
@@ -39,8 +41,8 @@ def num_runs(database) -> dict[str, int]:
 
 def test_the_end_logs_everything_and_gives_the_page(tmp_path, run_dir, sweep):
     said = []
-    tracking = tracking_of(tmp_path / "m.db", sweep, synthetic_results(sweep, flat), said.append)
-    page = tracking.finish(run_dir)
+    results = synthetic_results(sweep, flat)
+    page = tracking_of(tmp_path / "m.db", sweep, [], said.append).finish(run_dir, results)
     assert page.startswith("http://127.0.0.1:5000/#/experiments/")
     assert said == []
     # 3 seeds: 4 lottery curves, 2 random ones, 4 of preserve LPR; and the report.
@@ -49,9 +51,9 @@ def test_the_end_logs_everything_and_gives_the_page(tmp_path, run_dir, sweep):
 
 def test_results_are_logged_while_the_sweep_runs(tmp_path, run_dir, sweep, monkeypatch):
     monkeypatch.setattr(live_tracking, "INTERVAL_S", 0.01)
-    results, logged = [], threading.Event()
-    tracking = tracking_of(tmp_path / "m.db", sweep, results, pytest.fail)
-    results += synthetic_results(sweep, flat)
+    results, logged = synthetic_results(sweep, flat), threading.Event()
+    tracking = tracking_of(tmp_path / "m.db", sweep, [], pytest.fail)
+    tracking.add(results)
     log = tracking._log
 
     def log_and_tell(found):
@@ -64,14 +66,15 @@ def test_results_are_logged_while_the_sweep_runs(tmp_path, run_dir, sweep, monke
     assert logged.wait(timeout=60)
     monkeypatch.setattr(tracking, "_log", log)
     assert num_runs(tmp_path / "m.db") == {"FINISHED": 30}
-    tracking.finish(run_dir)
+    tracking.finish(run_dir, results)
 
 
 def test_mlflow_away_is_said_once_and_caught_up_with(tmp_path, run_dir, sweep, monkeypatch):
     monkeypatch.setattr(live_tracking, "INTERVAL_S", 0.01)
     said, away = [], threading.Semaphore(0)
     database = tmp_path / "later" / "m.db"
-    tracking = tracking_of(database, sweep, synthetic_results(sweep, flat), said.append)
+    results = synthetic_results(sweep, flat)
+    tracking = tracking_of(database, sweep, results, said.append)
     log = tracking._log
 
     def count(found):
@@ -83,7 +86,7 @@ def test_mlflow_away_is_said_once_and_caught_up_with(tmp_path, run_dir, sweep, m
     for _ in range(3):
         assert away.acquire(timeout=60)
     database.parent.mkdir()
-    assert tracking.finish(run_dir) is not None
+    assert tracking.finish(run_dir, results) is not None
     assert len([text for text in said if "MLflow is away" in text]) == 1
     assert num_runs(database) == {"FINISHED": 31}
 
@@ -91,5 +94,5 @@ def test_mlflow_away_is_said_once_and_caught_up_with(tmp_path, run_dir, sweep, m
 def test_mlflow_away_at_the_end_is_said(tmp_path, run_dir, sweep):
     said = []
     tracking = tracking_of(tmp_path / "never" / "m.db", sweep, [], said.append)
-    assert tracking.finish(run_dir) is None
+    assert tracking.finish(run_dir, []) is None
     assert len(said) == 1 and said[0].startswith("MLflow is away")

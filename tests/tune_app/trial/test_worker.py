@@ -20,7 +20,7 @@ from tune_app.store.checkpoints import StoredCheckpoints
 from tune_app.store.files import Directory
 from tune_app.store.store import Store
 from tune_app.sweep.spec import Sweep, load_sweep
-from tune_app.trial.ray_trial import Setting, Worker
+from tune_app.trial.worker import Setting, Worker
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def plan(sweep):
 def worker(sweep, tmp_path):
     store = Store(str(tmp_path))
     store.create()
-    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None, "c0ffee")
+    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, "c0ffee")
     return Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
 
 
@@ -52,30 +52,30 @@ def test_a_chain_is_what_find_yields(worker, plan, sweep):
     rounds = list(
         find(sweep.model, worker.data, chain.find, sweep.prune, rounds=2, seed=chain.seed)
     )
-    assert [report["tickets"] for report in reports] == [(id,) for id in chain.tickets]
+    assert [report.tickets for report in reports] == [(id,) for id in chain.tickets]
     for report, round in zip(reports, rounds, strict=True):
-        stored = worker.tickets.get(report["tickets"][0])
+        stored = worker.tickets.get(report.tickets[0])
         assert stored.bits.tolist() == pack(round.next_mask).bits.tolist()
-        assert report["result"].test_accuracy == round.evaluation.test_accuracy
-        assert report["result"].lpr == round.evaluation.lpr
-        assert report["result"].commit == "c0ffee"
-        assert worker.setting.store.result(report["result"].id) == report["result"].to_line()
+        assert report.result.test_accuracy == round.evaluation.test_accuracy
+        assert report.result.lpr == round.evaluation.lpr
+        assert report.result.commit == "c0ffee"
+        assert worker.setting.store.result(report.result.id) == report.result.to_line()
 
 
 def test_a_chain_goes_on_to_the_same_bits(worker, plan):
     chain = plan.chains[0]
     going = worker.find(chain, needed=())
-    first = next(going)["result"]
+    first = next(going).result
     going.close()
     reports = list(worker.find(chain, needed=()))
-    assert reports[0]["result"] == first  # reported again, not trained again
-    on = [report["result"] for report in reports]
+    assert reports[0].result == first  # reported again, not trained again
+    on = [report.result for report in reports]
 
     fresh = Store(f"{worker.setting.store.place}/fresh")
     fresh.create()
     setting = dataclasses.replace(worker.setting, store=fresh)
     undisturbed = Worker(setting, worker.data, Files(fresh), "cpu")
-    straight = [report["result"] for report in undisturbed.find(chain, needed=())]
+    straight = [report.result for report in undisturbed.find(chain, needed=())]
     for a, b in zip(on, straight, strict=True):
         assert (a.id, a.train_loss, a.lpr) == (b.id, b.train_loss, b.lpr)
     assert fresh.ticket(chain.tickets[-1]) == worker.setting.store.ticket(chain.tickets[-1])
@@ -101,7 +101,7 @@ def test_a_training_that_is_killed_goes_on_from_its_checkpoint(worker, tiny, mon
             assert saved.pop() == (id, step)
         monkeypatch.setattr(StoredCheckpoints, "save", save)
         going = worker.find(chain, needed=())
-        while next(going)["result"].id != id:
+        while next(going).result.id != id:
             pass
         going.close()
         assert worker.setting.store.checkpoint(id) is None
@@ -127,7 +127,7 @@ def test_a_lost_ticket_is_found_again_to_the_same_bits(worker, plan):
 
 def test_a_dense_network_is_pruned_in_another_way_without_training_it(worker, plan, sweep):
     chain = plan.chains[0]
-    dense = next(worker.find(chain, needed=()))["result"]
+    dense = next(worker.find(chain, needed=())).result
     other = make_plan(
         sweep.model_copy(update={"prune": sweep.prune.model_copy(update={"fraction": 0.3})})
     ).chains[0]
@@ -136,8 +136,8 @@ def test_a_dense_network_is_pruned_in_another_way_without_training_it(worker, pl
         worker.setting, prune=sweep.prune.model_copy(update={"fraction": 0.3})
     )
     report = next(Worker(setting, worker.data, worker.tickets, "cpu").find(other, needed=()))
-    assert report["result"] == dense
-    mask = unpack(worker.tickets.get(report["tickets"][0]))
+    assert report.result == dense
+    mask = unpack(worker.tickets.get(report.tickets[0]))
     assert sparsity(mask) == 5840 / 19464  # ceil(0.3 * 19,464)
 
 
@@ -183,7 +183,7 @@ def test_a_chain_that_is_killed_after_every_round_ends_with_the_same_bits(worker
     list(straight.find(chain, needed=()))
     for training in chain.trainings:
         going = worker.find(chain, needed=chain.tickets)
-        while next(going)["result"].id != training.id:
+        while next(going).result.id != training.id:
             pass
         going.close()
     for id in chain.ids:
@@ -209,16 +209,16 @@ def test_a_chain_is_what_find_yields_however_is_rewound(worker, tiny, rewind):
         rewinding=Rewinding(**rewind),
     )
     for report, round in zip(reports, rounds, strict=True):
-        assert report["result"].train_loss == round.evaluation.train_loss
-        stored = worker.tickets.get(report["tickets"][0])
+        assert report.result.train_loss == round.evaluation.train_loss
+        stored = worker.tickets.get(report.tickets[0])
         assert stored.bits.tolist() == pack(round.next_mask).bits.tolist()
 
 
 def test_a_chain_takes_the_layerwise_ratios_of_another(worker, tiny):
     plan, worker = changed(worker, tiny, find=CONSTRAINED)
     source, chain = plan.chains[0], plan.chains[-2]
-    theirs = [report["result"].lpr for report in worker.find(source, needed=())]
-    reports = [report["result"] for report in worker.find(chain, needed=())]
+    theirs = [report.result.lpr for report in worker.find(source, needed=())]
+    reports = [report.result for report in worker.find(chain, needed=())]
     assert [result.lpr for result in reports] == theirs
     assert [result.kind for result in reports] == ["lottery"] + 2 * ["lpr_constrained"]
     assert reports[1].lpr_find.lr == 0.05 and reports[1].find.lr == 0.2
@@ -230,7 +230,7 @@ def test_one_shot_tickets_are_the_first_of_chains_that_prune_as_much(worker, tin
     plan, one_shot = changed(worker, tiny, prune={"one_shot": [0.3, 0.9]})
     chain = plan.chains[0]
     [report] = one_shot.find(chain, needed=())
-    assert report["tickets"] == chain.tickets
+    assert report.tickets == chain.tickets
     for fraction, id in zip((0.3, 0.9), chain.tickets, strict=True):
         other, iterative = changed(worker, tiny, prune={"fraction": fraction, "rounds": 1})
         iterative = in_a_store_of_its_own(iterative, str(fraction))
@@ -292,7 +292,7 @@ def test_random_filters_are_as_many_of_each_layer_as_the_tickets_have(worker, ti
         assert not torch.equal(random["conv"], ticket["conv"])
     training = evaluation(plan, "lottery", 2, ticket=chain.tickets[1])
     [report] = worker.evaluate(training)
-    assert report["result"].sparsity == sparsity(ticket)
+    assert report.result.sparsity == sparsity(ticket)
     # A pruned network is trained without its filters, a dense one is the same however it is pruned.
     strategies = [call["pruning"].strategy for call in calls]
     assert strategies == ["global_magnitude", "filter_l1"]
@@ -354,10 +354,10 @@ def test_weights_that_are_gone_fail_the_training_and_say_so(worker, tiny):
     store = worker.setting.store
     file_of(store, "weights", chain.weights[1]).unlink()
     [report] = worker.evaluate(evaluation(plan, "lottery", 2, ticket=chain.tickets[1]))
-    assert report["reason"] == (
+    assert report.failure.reason == (
         f"Missing: there are no weights {chain.weights[1]}; the same command trains them again"
     )
-    assert not report["stop"]
+    assert report.failure.kind == "missing"
 
 
 def evaluation(plan, kind, round, **fields):
@@ -399,8 +399,8 @@ def test_an_evaluation_is_done_once(worker, plan):
     training = evaluation(plan, "global_random", 1)
     [first] = worker.evaluate(training)
     [again] = worker.evaluate(training)
-    assert first["result"] == again["result"]
-    assert first["result"].find is None
+    assert first.result == again.result
+    assert first.result.find is None
 
 
 def test_a_full_disk_fails_the_training_and_says_so(worker, plan, monkeypatch):
@@ -409,10 +409,10 @@ def test_a_full_disk_fails_the_training_and_says_so(worker, plan, monkeypatch):
 
     monkeypatch.setattr(Directory, "write", no_space)
     *_, last = worker.find(plan.chains[0], needed=())
-    assert last["failed"] == plan.chains[0].ids[0]
-    assert last["reason"].startswith("StoreError: ")
-    assert "No space left on device" in last["reason"]
-    assert last["done"] and last["stop"]  # others would train in vain
+    assert last.failure.training == plan.chains[0].ids[0]
+    assert last.failure.reason.startswith("StoreError: ")
+    assert "No space left on device" in last.failure.reason
+    assert last.done and last.failure.kind == "store"  # others would train in vain
     assert worker.setting.store.stored().results == frozenset()
 
 
@@ -438,7 +438,7 @@ def test_a_damaged_ticket_fails_what_is_under_it_and_is_found_by_the_next_run(wo
     ticket = store.ticket(chain.tickets[0])
     file_of(store, "tickets", chain.tickets[0]).write_bytes(b"garbled")
     [report] = worker.evaluate(evaluation(plan, "lottery", 1, ticket=chain.tickets[0]))
-    assert report["reason"] == (
+    assert report.failure.reason == (
         f"Missing: there is no ticket {chain.tickets[0]}; the same command finds it again"
     )
     list(worker.find(chain, needed=chain.tickets))
@@ -452,11 +452,11 @@ def test_watched_it_tells_of_each_epoch_and_comes_to_the_same_result(worker, tin
     plan, worker = changed(worker, tiny, train=LONGER)
     training = evaluation(plan, "global_random", 1)
     *told, last = worker.evaluate(training, watched=True)
-    assert [(r["progress"], r["time"]) for r in told] == [("evaluation", 1), ("evaluation", 2)]
-    assert not any("done" in report or "result" in report for report in told)
-    assert told[0]["val_accuracy"] != told[1]["val_accuracy"]
+    assert [report.standing.time for report in told] == [1, 2]
+    assert not any(report.done or report.result for report in told)
+    assert told[0].standing.val_accuracy != told[1].standing.val_accuracy
     [unwatched] = in_a_store_of_its_own(worker, "unwatched").evaluate(training)
-    assert computed([last["result"]]) == computed([unwatched["result"]])
+    assert computed([last.result]) == computed([unwatched.result])
     assert list(worker.evaluate(training, watched=True)) == [last]  # it was done
 
 
@@ -467,9 +467,9 @@ def test_watched_it_goes_on_from_its_checkpoint(worker, tiny):
     first = next(killed)
     killed.close()
     again, last = worker.evaluate(training, watched=True)
-    assert (first["time"], again["time"]) == (1, 2)
+    assert (first.standing.time, again.standing.time) == (1, 2)
     [unwatched] = in_a_store_of_its_own(worker, "unwatched").evaluate(training)
-    assert computed([last["result"]]) == computed([unwatched["result"]])
+    assert computed([last.result]) == computed([unwatched.result])
 
 
 def probed(plan, chain, lr):
@@ -484,7 +484,7 @@ def probed(plan, chain, lr):
 def told_by(reports) -> list[tuple[str, int, bool]]:
     """Of a chain's reports: what each is, of which round, and whether it brings tickets."""
     return [
-        (report.get("progress", "round"), report["result"].round, "tickets" in report)
+        ("chain" if report.standing else "round", report.result.round, bool(report.tickets))
         for report in reports
     ]
 
@@ -501,15 +501,15 @@ def test_a_probed_chain_trains_its_tickets_as_it_finds_them(worker, plan):
         ("round", 2, True),
     ]
     for report in reports:
-        if "progress" in report:
-            result = report["result"]
-            assert result.id == probes[report["time"]].id
-            assert report["val_accuracy"] == result.val_accuracy
+        if report.standing is not None:
+            result = report.result
+            assert result.id == probes[report.standing.time].id
+            assert report.standing.val_accuracy == result.val_accuracy
             assert result.eval.lr == 0.2 and result.find.lr == 0.05
     alone = in_a_store_of_its_own(worker, "alone")
-    rounds = [report["result"] for report in alone.find(chain, ())]
-    evaluations = [next(alone.evaluate(probe))["result"] for probe in probes.values()]
-    assert computed([r["result"] for r in reports]) == computed(rounds + evaluations)
+    rounds = [report.result for report in alone.find(chain, ())]
+    evaluations = [next(alone.evaluate(probe)).result for probe in probes.values()]
+    assert computed([r.result for r in reports]) == computed(rounds + evaluations)
 
 
 def test_a_probed_chain_that_goes_on_tells_again_of_what_is_done(worker, plan, calls):
@@ -524,7 +524,7 @@ def test_a_probed_chain_that_goes_on_tells_again_of_what_is_done(worker, plan, c
     reports = list(worker.find_probed(chain, (), probes))
     assert reports[:4] == before
     assert told_by(reports) == told_by(undisturbed)
-    assert computed([r["result"] for r in reports]) == computed([r["result"] for r in undisturbed])
+    assert computed([r.result for r in reports]) == computed([r.result for r in undisturbed])
     assert not calls  # what is left is a round
 
 
@@ -536,7 +536,7 @@ def test_a_probe_that_was_lost_is_trained_under_its_ticket_found_again(worker, p
     file_of(store, "results", probes[1].id).unlink()
     file_of(store, "tickets", chain.tickets[0]).unlink()
     reports = list(worker.find_probed(chain, (), probes))
-    assert "failed" not in reports[-1]
+    assert reports[-1].failure is None
     assert computed([Result.from_line(store.result(probes[1].id))]) == computed([before])
 
 
@@ -569,5 +569,5 @@ def test_a_probe_that_diverges_ends_its_chain_and_says_so(worker, tiny):
     probes = probed(plan, chain, 1e20)
     *reports, last = worker.find_probed(chain, (), probes)
     assert told_by(reports) == [("round", 0, True)]
-    assert last["failed"] == probes[1].id and last["done"]
-    assert last["reason"].startswith("Diverged: ")
+    assert last.failure.training == probes[1].id and last.done
+    assert (last.failure.kind, last.failure.reason[:10]) == ("diverged", "Diverged: ")

@@ -7,7 +7,7 @@ import statistics
 import subprocess
 
 import pytest
-from tiny_search import SEARCH, taken_up, train
+from tiny_search import SEARCH, Taken
 from tiny_sweep import (
     TINY,
     environment,
@@ -20,6 +20,7 @@ from tiny_sweep import (
 )
 
 from tune_app.run.console import search_text
+from tune_app.run.events import Failed
 from tune_app.store.store import Store
 
 
@@ -215,94 +216,74 @@ def test_chains_whose_tickets_are_worse_are_stopped_and_said_to_be(path, launch,
 
 def test_a_search_whose_spaces_hold_no_other_configuration_is_over(path, tmp_path):
     spaces = ("find.parameters.lr={values: [0.1]}", "eval.parameters.lr={values: [0.1, 0.2]}")
-    record = taken_up(tmp_path, path, *spaces)
-    assert not record.is_over()
-    assert len(list(train(record))) == 4  # rounds 0 and 1, and round 2 at each H_eval
+    search = Taken(tmp_path, path, *spaces)
+    assert not search.agenda.is_over()
+    assert len(list(search.train())) == 4  # rounds 0 and 1, and round 2 at each H_eval
     assert [sample["state"] for sample in samples(tmp_path)] == ["complete"] * 2  # it may try 5
-    assert taken_up(tmp_path, path, *spaces).is_over()
+    assert Taken(tmp_path, path, *spaces).agenda.is_over()
 
 
 def test_a_search_with_an_interrupted_sample_is_not_over(path, tmp_path):
-    record = taken_up(tmp_path, path, "search.num_samples=1")
-    next(train(record))
-    again = taken_up(tmp_path, path, "search.num_samples=1")
-    assert again.why_over() == "num_samples: 1" and not again.is_over()
-    assert len(list(train(again))) == 3  # round 0 is reported once more
-    assert taken_up(tmp_path, path, "search.num_samples=1").is_over()
+    search = Taken(tmp_path, path, "search.num_samples=1")
+    next(search.train())
+    again = Taken(tmp_path, path, "search.num_samples=1")
+    assert again.agenda.why_over() == "num_samples: 1" and not again.agenda.is_over()
+    assert len(list(again.train())) == 3  # round 0 is reported once more
+    assert Taken(tmp_path, path, "search.num_samples=1").agenda.is_over()
 
 
 def test_a_search_of_one_of_each_is_told_in_the_singular(path, tmp_path):
     one = ("search.num_samples=1", "search.trainings=1", "search.report_seeds=[10]")
-    record = taken_up(tmp_path, path, *one, "prune.rounds=1")
-    text = search_text(record.sweep, 0)
+    search = Taken(tmp_path, path, *one, "prune.rounds=1")
+    text = search_text(search.sweep, 0)
     assert "looks for       the highest val_accuracy at 50.0%, mean over 1 seed\n" in text
     assert "cost            1 training to find a mask, 1 to evaluate it\n" in text
     assert "ends after      1 sample (0 tried) or 1 training\n" in text
     assert text.endswith("configuration over 1 fresh seed")
 
-    next(train(record))
-    again = taken_up(tmp_path, path, *one, "prune.rounds=1")
-    assert next(again.about_the_start()) == (
+    next(search.train())
+    again = Taken(tmp_path, path, *one, "prune.rounds=1")
+    assert next(again.agenda.about_the_start()) == (
         "1 sample is there, 1 of them begun and to be finished first"
     )
-    edited = taken_up(tmp_path, path, "train.duration=3it")
-    assert list(edited.about_the_start()) == [
+    edited = Taken(tmp_path, path, "train.duration=3it")
+    assert list(edited.agenda.about_the_start()) == [
         "1 sample is left out: the sweep file was another when it was chosen"
     ]
 
 
-class Disturbed(dict):
-    """Calls `disturb` at the first lookup."""
-
-    disturb = None
-
-    def __contains__(self, key):
-        disturb, self.disturb = self.disturb, None
-        if disturb:
-            disturb()
-        return super().__contains__(key)
-
-
-def test_results_can_be_read_while_the_search_asks_for_more(path, tmp_path):
-    """The thread that logs to MLflow reads them; what the driver does meanwhile is done here."""
-    record = taken_up(tmp_path, path)
-    first = next(train(record))
-    there = set(record.plan.trainings)
-    record.results = Disturbed(record.results)
-    record.results.disturb = lambda: record.ask(set())
-    assert [result["id"] for result in record.in_plan_order()] == [first]
-    assert set(record.plan.trainings) > there
-
-
 def test_the_budget_counts_what_an_interrupted_sample_took(path, tmp_path):
     budget = ("search.num_samples=null", "search.trainings=2")
-    search = train(taken_up(tmp_path, path, *budget))
+    search = Taken(tmp_path, path, *budget).train()
     trained = {next(search), next(search)}  # rounds 0 and 1; the sample lacks its evaluation
     results = read_results(tmp_path, "best")
     assert {result["id"] for result in results} == trained
-    again = taken_up(tmp_path, path, *budget)
-    assert again.samples.spent.trainings == 2
-    assert again.samples.spent.training_seconds == sum(result["seconds"] for result in results)
-    assert again.samples.spent.seconds > again.samples.spent.training_seconds
-    assert again.why_over() == "trainings: 2"
+    again = Taken(tmp_path, path, *budget)
+    assert again.agenda.samples.spent.trainings == 2
+    assert again.agenda.samples.spent.training_seconds == sum(
+        result["seconds"] for result in results
+    )
+    assert again.agenda.samples.spent.seconds > again.agenda.samples.spent.training_seconds
+    assert again.agenda.why_over() == "trainings: 2"
 
 
 def test_the_budget_counts_what_ended_after_its_sample_had_failed(path, tmp_path):
-    record = taken_up(tmp_path, path, "search.num_samples=1")
-    search = train(record)
-    next(search)
-    [sample] = record.samples.all
-    [evaluation] = record.search_plan.evaluations(sample.configuration)
-    record.failed(evaluation, evaluation.id, "Diverged: loss is nan at step 1")
+    search = Taken(tmp_path, path, "search.num_samples=1")
+    trained = search.train()
+    next(trained)
+    [sample] = search.agenda.samples.all
+    [evaluation] = search.agenda.plan.evaluations(sample.configuration)
+    reason = "Diverged: loss is nan at step 1"
+    search.listeners.tell(Failed(evaluation, "diverged", reason, evaluation.id))
     assert (sample.state, sample.trainings) == ("failed", 1)
-    next(search)
-    assert taken_up(tmp_path, path, "search.num_samples=1").samples.spent.trainings == 2
+    next(trained)
+    assert Taken(tmp_path, path, "search.num_samples=1").agenda.samples.spent.trainings == 2
 
 
 def test_the_budget_does_not_count_what_another_sweep_file_took(path, tmp_path):
-    next(train(taken_up(tmp_path, path)))
-    edited = taken_up(tmp_path, path, "train.duration=3it")
-    assert edited.num_others == 1
-    assert edited.samples.spent == (0, 0, 0)
-    next(train(edited))
-    assert taken_up(tmp_path, path, "train.duration=3it").samples.spent.trainings == 1
+    next(Taken(tmp_path, path).train())
+    edited = Taken(tmp_path, path, "train.duration=3it")
+    assert edited.agenda._num_others == 1
+    assert edited.agenda.samples.spent == (0, 0, 0)
+    next(edited.train())
+    assert Taken(tmp_path, path, "train.duration=3it").agenda.samples.spent.trainings == 1

@@ -6,9 +6,12 @@ from tiny_sweep import TINY
 from tune_app.plan.left import what_is_left
 from tune_app.plan.plan import make_plan
 from tune_app.plan.trainings import Chain
-from tune_app.run.trial_queue import PlanSearch
+from tune_app.run import trial_queue
+from tune_app.run.trial_queue import TrialQueue
 from tune_app.store.inventory import Stored
+from tune_app.store.store import StoreError
 from tune_app.sweep.spec import load_sweep
+from tune_app.trial.report import Failure, Order, Report
 
 
 def planned(tiny, stored=None):
@@ -16,17 +19,35 @@ def planned(tiny, stored=None):
     return plan, what_is_left(plan, stored or Stored())
 
 
-def take(search: PlanSearch, *, prefix: str = "t") -> list:
+class Once:
+    """An agenda of one answer."""
+
+    def __init__(self, to_do):
+        self.to_do = to_do
+
+    def next(self, tickets):
+        to_do, self.to_do = self.to_do, None
+        return to_do
+
+    def order(self, work, needed):
+        return Order(work, needed)
+
+
+def queue_of(to_do, tickets, max_failures, **options) -> TrialQueue:
+    return TrialQueue(Once(to_do), tickets, max_failures, **options)
+
+
+def take(search: TrialQueue, *, prefix: str = "t") -> list:
     """All that is handed out until the search says wait or finished; that answer last."""
     answers = []
     while isinstance(answer := search.suggest(f"{prefix}{len(answers)}"), dict):
-        answers.append(answer["work"])
+        answers.append(answer["order"].work)
     return [*answers, answer]
 
 
 def test_chains_come_first_then_what_needs_no_ticket_then_it_waits(tiny):
     plan, to_do = planned(tiny)
-    *handed_out, answer = take(PlanSearch(to_do, (), max_failures=1))
+    *handed_out, answer = take(queue_of(to_do, (), max_failures=1))
     assert handed_out[:4] == list(plan.chains)
     assert [work.kind for work in handed_out[4:]] == ["global_random"] * 8
     assert answer is None
@@ -34,34 +55,36 @@ def test_chains_come_first_then_what_needs_no_ticket_then_it_waits(tiny):
 
 def test_a_ticket_frees_exactly_its_evaluations(tiny):
     plan, to_do = planned(tiny)
-    search = PlanSearch(to_do, (), max_failures=1)
+    search = queue_of(to_do, (), max_failures=1)
     take(search)
     ticket = plan.chains[0].tickets[0]
-    search.on_trial_result("t0", {"tickets": [ticket]})
+    search.on_trial_result("t0", {"report": Report(tickets=(ticket,))})
     *freed, answer = take(search, prefix="u")
     # One decoupled lottery evaluation, and preserve LPR at both H_eval.
     assert sorted(work.kind for work in freed) == ["lottery", "preserve_lpr", "preserve_lpr"]
     assert {work.ticket for work in freed} == {ticket}
     assert answer is None
-    search.on_trial_result("t0", {"tickets": [ticket]})  # a restarted chain reports it again
+    search.on_trial_result(
+        "t0", {"report": Report(tickets=(ticket,))}
+    )  # a restarted chain reports it again
     assert take(search, prefix="v") == [None]
 
 
 def test_it_ends_when_all_chains_have_ended(tiny):
     plan, to_do = planned(tiny)
-    search = PlanSearch(to_do, (), max_failures=1)
+    search = queue_of(to_do, (), max_failures=1)
     take(search)
     for number, chain in enumerate(plan.chains):
         assert search.suggest("wait") is None
         for ticket in chain.tickets:
-            search.on_trial_result(f"t{number}", {"tickets": [ticket]})
-        search.on_trial_complete(f"t{number}", {"done": True})
+            search.on_trial_result(f"t{number}", {"report": Report(tickets=(ticket,))})
+        search.on_trial_complete(f"t{number}", {"report": Report(done=True)})
         take(search, prefix=f"u{number}-")
     end(search)
     assert search.suggest("end") == Searcher.FINISHED
 
 
-def end(search: PlanSearch, *, error: bool = False) -> None:
+def end(search: TrialQueue, *, error: bool = False) -> None:
     """Every trial that runs ends."""
     for trial_id in list(search.running):
         search.on_trial_complete(trial_id, error=error)
@@ -69,7 +92,7 @@ def end(search: PlanSearch, *, error: bool = False) -> None:
 
 def test_a_trial_that_fails_is_handed_out_again_but_not_endlessly(tiny):
     _, to_do = planned(tiny)
-    search = PlanSearch(to_do, (), max_failures=2)
+    search = queue_of(to_do, (), max_failures=2)
     *first, _ = take(search)
     for attempt in ("u", "v"):
         end(search, error=True)
@@ -84,18 +107,19 @@ def test_a_trial_that_fails_is_handed_out_again_but_not_endlessly(tiny):
 
 def test_where_the_store_refuses_nothing_more_is_handed_out(tiny):
     _, to_do = planned(tiny)
-    search = PlanSearch(to_do, (), max_failures=1)
+    search = queue_of(to_do, (), max_failures=1)
     search.suggest("t0")
     search.suggest("t1")
-    search.on_trial_complete("t0", {"failed": "a1", "reason": "StoreError: full", "stop": True})
+    full = Failure("a1", "StoreError: full", "store")
+    search.on_trial_complete("t0", {"report": Report(failure=full, done=True)})
     assert search.suggest("t2") is None  # the other may still store what it does
-    search.on_trial_complete("t1", {"done": True})
+    search.on_trial_complete("t1", {"report": Report(done=True)})
     assert search.suggest("t2") == Searcher.FINISHED
 
 
 def test_nothing_is_tried_again_where_that_is_not_wanted(tiny):
     _, to_do = planned(tiny)
-    search = PlanSearch(to_do, (), max_failures=0)
+    search = queue_of(to_do, (), max_failures=0)
     take(search)
     end(search, error=True)
     assert search.suggest("end") == Searcher.FINISHED
@@ -109,28 +133,28 @@ def constrained(tiny):
 
 def test_a_chain_waits_for_all_the_tickets_whose_ratios_it_takes(tiny):
     plan, to_do = constrained(tiny)
-    search = PlanSearch(to_do, (), max_failures=1)
+    search = queue_of(to_do, (), max_failures=1)
     *handed_out, _ = take(search)
     assert handed_out[:4] == list(plan.chains[:4])
     assert not any(isinstance(work, Chain) for work in handed_out[4:])
     source, waiting = plan.chains[0], plan.chains[4]
     first, *rest = waiting.lpr_tickets
-    search.on_trial_result("t0", {"tickets": [first]})
+    search.on_trial_result("t0", {"report": Report(tickets=(first,))})
     assert not any(isinstance(work, Chain) for work in take(search, prefix="u"))
     assert rest == [source.tickets[1]]
-    search.on_trial_result("t0", {"tickets": rest})
+    search.on_trial_result("t0", {"report": Report(tickets=tuple(rest))})
     assert take(search, prefix="v")[0] == waiting
 
 
 def test_tickets_that_are_stored_hold_no_chain_back(tiny):
     plan, to_do = constrained(tiny)
     stored = [ticket for chain in plan.chains[:4] for ticket in chain.tickets]
-    assert take(PlanSearch(to_do, stored, max_failures=1))[:6] == list(plan.chains)
+    assert take(queue_of(to_do, stored, max_failures=1))[:6] == list(plan.chains)
 
 
 def test_it_ends_when_a_chain_that_others_wait_for_has_failed(tiny):
     _, to_do = constrained(tiny)
-    search = PlanSearch(to_do, (), max_failures=0)
+    search = queue_of(to_do, (), max_failures=0)
     take(search)
     end(search, error=True)
     assert search.suggest("end") == Searcher.FINISHED
@@ -138,7 +162,7 @@ def test_it_ends_when_a_chain_that_others_wait_for_has_failed(tiny):
 
 def test_a_failed_chain_does_not_hold_up_the_rest(tiny):
     _, to_do = planned(tiny)
-    search = PlanSearch(to_do, (), max_failures=0)
+    search = queue_of(to_do, (), max_failures=0)
     *handed_out, _ = take(search)
     assert len(handed_out) == 4 + 8  # chains, and random masks that wait for none
     end(search, error=True)
@@ -150,7 +174,7 @@ def test_tickets_that_are_stored_hold_nothing_back(tiny):
     ids = frozenset(id for chain in plan.chains for id in chain.ids)
     tickets = frozenset(ticket for chain in plan.chains for ticket in chain.tickets)
     plan, to_do = planned(tiny, Stored(ids, tickets))
-    search = PlanSearch(to_do, tickets, max_failures=1)
+    search = queue_of(to_do, tickets, max_failures=1)
     *handed_out, answer = take(search)
     assert not any(isinstance(work, Chain) for work in handed_out)
     assert handed_out == list(plan.evaluations)
@@ -161,8 +185,7 @@ def test_tickets_that_are_stored_hold_nothing_back(tiny):
 
 def test_with_resources_of_their_own_evaluations_leave_room_to_chains_that_wait(tiny):
     plan, to_do = planned(tiny)
-    search = PlanSearch(to_do, (), max_failures=1)
-    search.holds_evaluations = lambda: True
+    search = queue_of(to_do, (), max_failures=1, holds_evaluations=lambda: True)
     assert take(search) == [*plan.chains, None]
     for number in range(3):
         search.started(f"t{number}")
@@ -174,8 +197,7 @@ def test_with_resources_of_their_own_evaluations_leave_room_to_chains_that_wait(
 
 def test_a_chain_that_is_handed_out_again_is_waited_for_again(tiny):
     plan, to_do = planned(tiny)
-    search = PlanSearch(to_do, (), max_failures=1)
-    search.holds_evaluations = lambda: True
+    search = queue_of(to_do, (), max_failures=1, holds_evaluations=lambda: True)
     take(search)
     search.on_trial_complete("t0", error=True)
     for number in range(1, 4):
@@ -187,9 +209,8 @@ def test_a_chain_that_is_handed_out_again_is_waited_for_again(tiny):
 
 def test_evaluations_that_are_in_no_chain_s_way_do_not_wait(tiny):
     plan, to_do = planned(tiny)
-    search = PlanSearch(to_do, (), max_failures=1)
     has_idle_gpu = True
-    search.holds_evaluations = lambda: has_idle_gpu
+    search = queue_of(to_do, (), max_failures=1, holds_evaluations=lambda: has_idle_gpu)
     assert take(search) == [*plan.chains, None]
     has_idle_gpu = False
     assert len(take(search, prefix="u")) == 8 + 1
@@ -200,16 +221,52 @@ def test_chains_that_wait_leave_evaluations_a_part_of_what_may_wait(tmp_path):
     path.write_text(TINY.replace("seeds: [0, 1]", "seeds: [0, 1, 2, 3, 4, 5]"))
     _, to_do = planned(path)
     assert len(to_do.chains) == 12
-    search = PlanSearch(to_do, (), max_failures=1)
-    search.holds_evaluations = lambda: False
-    handed_out = [search.suggest(f"t{number}")["work"] for number in range(16)]
+    search = queue_of(to_do, (), max_failures=1, holds_evaluations=lambda: False)
+    handed_out = [search.suggest(f"t{number}")["order"].work for number in range(16)]
     assert [isinstance(work, Chain) for work in handed_out] == [True] * 8 + [False] * 8
     search.started("t0")
-    assert search.suggest("next")["work"] == to_do.chains[8]
+    assert search.suggest("next")["order"].work == to_do.chains[8]
 
 
 def test_a_chain_is_told_which_of_its_tickets_are_needed(tiny):
     plan, to_do = planned(tiny)
-    search = PlanSearch(to_do, (), max_failures=1)
+    search = queue_of(to_do, (), max_failures=1)
     config = search.suggest("t0")
-    assert config["needed"] == frozenset(plan.chains[0].tickets[:2])  # rounds 1 and 2
+    assert config["order"].needed == frozenset(plan.chains[0].tickets[:2])  # rounds 1 and 2
+
+
+def test_a_tuner_has_its_number_of_trials_and_the_next_goes_on(tiny, monkeypatch):
+    monkeypatch.setattr(trial_queue, "MAX_TRIALS", 5)
+    _, to_do = planned(tiny)
+    search = queue_of(to_do, (), max_failures=1)
+    *handed_out, answer = take(search)
+    assert (len(handed_out), answer, search.is_cut_short()) == (5, None, True)
+    end(search)
+    assert search.suggest("end") == Searcher.FINISHED
+    search.num_handed_out = 0  # as the next Tuner begins
+    *handed_out, _ = take(search, prefix="u")
+    assert [work.kind for work in handed_out] == ["global_random"] * 5
+    end(search)
+    search.num_handed_out = 0
+    assert len(take(search, prefix="v")) == 2 + 1  # of 8 random ones; tickets did not come
+    assert not search.is_cut_short()
+
+
+def test_no_more_trials_run_at_a_time_than_may(tiny):
+    _, to_do = planned(tiny)
+    search = queue_of(to_do, (), max_failures=1, max_concurrent=2)
+    assert len(take(search)) == 2 + 1
+    search.on_trial_complete("t0", {"report": Report(done=True)})
+    assert len(take(search, prefix="u")) == 1 + 1
+
+
+def test_an_agenda_whose_store_refuses_stops_it(tiny):
+    _, to_do = planned(tiny)
+    search = queue_of(to_do, (), max_failures=1)
+
+    def refuse(tickets):
+        raise StoreError("/gone: not there")
+
+    search.agenda.next = refuse
+    assert search.suggest("t0") == Searcher.FINISHED
+    assert search.stopped_by == "/gone: not there"

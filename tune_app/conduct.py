@@ -1,0 +1,278 @@
+"""From a sweep to its report: what a launch does, for a command line or a notebook."""
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tune_app.credentials import hide_credentials
+from tune_app.plan.left import what_is_whole
+from tune_app.plan.plan import make_plan
+from tune_app.report.page import Report, report_results
+from tune_app.report.search import report_search
+from tune_app.results.curves import Results
+from tune_app.results.result import Result, read_lines
+from tune_app.results.run_directory import RunDirectory, provenance
+from tune_app.run.agenda import Agenda
+from tune_app.run.console import Progress, show_plan
+from tune_app.run.driver import Driver, Listeners
+from tune_app.run.events import Event, Finished, Found, Listener
+from tune_app.run.grid import GridAgenda
+from tune_app.run.preflight import load_fitting_data
+from tune_app.run.record import Record
+from tune_app.run.stopping import EarlyStopping, StoppingRules
+from tune_app.run.trial_queue import StartAll
+from tune_app.search.agenda import SearchAgenda
+from tune_app.search.comparison import comparison
+from tune_app.search.samples import Samples
+from tune_app.store.claims import Claims
+from tune_app.store.store import Store, StoreError
+from tune_app.sweep.spec import Sweep
+from tune_app.tracking.live import LiveTracking
+from tune_app.tracking.tracker import artifact_root, open_command, tracking_uri
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a sweep comes from, and where it leaves what it makes."""
+
+    sweep_file: Path
+    out: Path
+    """Holds a directory for each sweep, and MLflow's database if it has no server."""
+
+    store: Store
+    command: str
+    """For the record, and to go on with."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of a sweep."""
+
+    run_dir: Path
+    results: Sequence[Result]
+    """In the order of the plan."""
+
+    missing: Sequence[dict[str, Any]]
+    """Trainings without a result, as lines of failures.jsonl."""
+
+    report: Report | None
+    """None without results, or where they could not be written."""
+
+    went_through: bool
+    """False where the store, the cluster or the disk of the run directory ended it."""
+
+    mlflow: str
+    """The command or address that shows MLflow."""
+
+    page: str | None
+    """The address of the main view in MLflow; None where MLflow is away."""
+
+
+def run_grid(sweep: Sweep, site: Site) -> Ran:
+    """Train what a grid lacks, and report it.
+
+    Raises:
+        SpecError: when data set, network and recipes do not fit, or no Ray does.
+        StoreError: when the store or the run directory cannot be used.
+    """
+    plan, store = make_plan(sweep), site.store
+    stored = store.stored()
+    failures = store.failures(plan.trainings.keys() - stored.results)
+    store.create()
+    lines, stored, to_do = what_is_whole(plan, store, stored)
+    to_do = show_plan(sweep, plan, to_do, store, stored, failures)
+    known = tuple(read_lines(lines, plan.trainings).values())
+    del lines  # as large as the results
+    listeners, claims = Listeners(), Claims(store)
+    agenda = GridAgenda(plan, to_do, stored, known, failures, claims, listeners.tell)
+    session = _Session(sweep, site, agenda, claims, listeners, failures)
+    scheduler = (lambda num_images: StartAll()) if to_do.num_trials else None
+
+    def report(run_dir: Path, results: Sequence[Result]) -> Report:
+        return report_results(run_dir, sweep, plan, Results(results))
+
+    return session.run(scheduler, stored.tickets, report, store.notes)
+
+
+def run_search(sweep: Sweep, site: Site, samples: Samples) -> Ran:
+    """Search, and report what was found.
+
+    Raises:
+        SpecError: when data set, network and recipes do not fit, or no Ray does.
+        StoreError: when the store or the run directory cannot be used.
+    """
+    site.store.create()
+    listeners, claims = Listeners(), Claims(site.store)
+    agenda = SearchAgenda(sweep, claims, samples, listeners.tell)
+    session = _Session(sweep, site, agenda, claims, listeners, {})
+    rules = None if agenda.is_over() else lambda images: EarlyStopping(_rules(sweep, images))
+
+    def report(run_dir: Path, results: Sequence[Result]) -> Report:
+        samples.write()
+        return report_search(run_dir, sweep, samples)
+
+    return session.run(rules, agenda.stored.tickets, report, agenda.about_the_start())
+
+
+def run(sweep: Sweep, out: str | Path = "runs", store: str | None = None) -> Ran:
+    """Run a sweep as the command line does, and go on where an earlier run of it stopped.
+
+    A search ends with its comparison over fresh seeds, which has a directory of its own; what this
+    gives is of the search.
+
+    Args:
+        sweep: from `load_sweep`.
+        out: a directory that holds one for each sweep, what they trained, and MLflow's database.
+        store: what is trained, shared by all sweeps: a directory or a URL; by default in `out`.
+
+    Raises:
+        SpecError: when data set, network and recipes do not fit, or no Ray does.
+        StoreError: when the store or the run directory cannot be used.
+    """
+    out = Path(out)
+    place = store or str((out / "_store").absolute())
+    site = Site(Path(sweep.name), out, Store(place), f"tune_app.run(load_sweep({sweep.name!r}))")
+    if sweep.search is None:
+        return run_grid(sweep, site)
+    samples = Samples(out / sweep.name / "search.json")
+    ran = run_search(sweep, site, samples)
+    chosen = comparison(sweep, samples)
+    if ran.went_through and chosen is not None:
+        run_grid(chosen, site)
+        report_search(ran.run_dir, sweep, samples)  # now with what decoupling gains
+    return ran
+
+
+@dataclass(frozen=True)
+class _Session:
+    """One sweep on its way from an agenda to a report."""
+
+    sweep: Sweep
+    site: Site
+    agenda: Agenda
+    claims: Claims
+    listeners: Listeners
+    failures: dict[str, str]
+
+    def run(
+        self,
+        scheduler: Callable[[int], StartAll] | None,
+        tickets: frozenset[str],
+        report: Callable[[Path, Sequence[Result]], Report],
+        notes: Iterable[str],
+    ) -> Ran:
+        """Train, write down, report.
+
+        Args:
+            scheduler: of trials, for a number of training images; None where nothing is to be
+                trained.
+            tickets: the ids of those that exist.
+            report: writes the report of results into the run directory.
+            notes: for the user, at the start.
+        """
+        sweep, site = self.sweep, self.site
+        data = [load_fitting_data(sweep, site.sweep_file)] if scheduler else []
+        run_dir = RunDirectory(site.out / sweep.name)
+        _create(run_dir, sweep, site.command, is_new=scheduler is not None)
+        with Progress(sweep, lambda: self.agenda.total, sys.stderr) as progress:
+            record = Record(self.agenda, run_dir, self.failures, progress.say)
+            tracking = self._tracking(record, progress)
+            self.listeners.all = [
+                record.on_event,
+                progress.on_event,
+                _logged_in(tracking),
+                self.agenda.on_event,
+            ]
+            self.listeners.tell(Found(self.agenda.known))
+            for note in notes:
+                progress.say(note)
+            record.write_results()
+            went_through = True
+            if scheduler is not None:
+                driver = Driver(sweep, self.agenda, site.store, self.claims, record, self.listeners)
+                tracking.start()
+                chosen = scheduler(len(data[0].train))
+                went_through = driver.run(data, chosen, tickets)
+            return self._report(record, tracking, progress, report, went_through)
+
+    def _tracking(self, record: Record, progress: Progress) -> LiveTracking:
+        out = self.site.out
+        uri = tracking_uri(out)
+        progress.say(f"results in {record.run_dir.path}, MLflow at {hide_credentials(uri)}")
+        return LiveTracking(uri, self.sweep, artifact_root(out), record.commit, progress.say)
+
+    def _report(
+        self,
+        record: Record,
+        tracking: LiveTracking,
+        progress: Progress,
+        report: Callable[[Path, Sequence[Result]], Report],
+        went_through: bool,
+    ) -> Ran:
+        run_dir, results = record.run_dir, record.in_plan_order()
+        missing, drawn, page = list(record.missing()), None, None
+        try:
+            if record.num_trained:  # their results came in any order
+                run_dir.write_results(results)
+            run_dir.write_failures(missing)
+            if results:
+                progress.say("drawing the figures")
+                drawn = report(run_dir.path, results)
+                page = tracking.finish(run_dir.path, results)
+        except OSError as error:
+            progress.say(
+                f"error: {error}. What was trained is stored; to go on: {self.site.command}"
+            )
+            drawn, went_through = None, False
+        mlflow = open_command(tracking.uri)
+        return Ran(run_dir.path, results, missing, drawn, went_through, mlflow, page)
+
+
+def _logged_in(tracking: LiveTracking) -> Listener:
+    def on_event(event: Event) -> None:
+        match event:
+            case Found(results):
+                tracking.add(results)
+            case Finished(result):
+                tracking.add((result,))
+
+    return on_event
+
+
+def _create(run_dir: RunDirectory, sweep: Sweep, command: str, is_new: bool) -> None:
+    """Make the run directory; run.json tells of this launch if it trains, or if none did before.
+
+    Raises:
+        StoreError: when it cannot be written.
+    """
+    try:
+        run_dir.create(sweep)
+        if is_new or run_dir.provenance() is None:
+            run_dir.write_provenance(provenance(command))
+    except OSError as error:
+        raise StoreError(f"{error.filename or run_dir.path}: {error.strerror}") from None
+
+
+def _rules(sweep: Sweep, num_images: int) -> StoppingRules:
+    """When a search gives up trials.
+
+    Args:
+        sweep: a search.
+        num_images: to train on.
+    """
+    stop = sweep.search.stop
+    steps = [
+        (recipe.trains_for.iterations(num_images // recipe.batch_size), recipe.batch_size)
+        for recipe in sweep.eval_recipes
+    ]
+    return StoppingRules(
+        evaluations=stop.evaluations,
+        chains=stop.chains,
+        max_epochs=max(math.ceil(n * batch / num_images) for n, batch in steps),
+        rounds=sweep.search_rounds[-1],
+        grace_epochs=stop.grace_epochs,
+        grace_rounds=min(sweep.probe_rounds, default=None),
+    )

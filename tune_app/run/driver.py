@@ -1,0 +1,126 @@
+"""From an agenda to results: starts Ray, runs trials, and tells listeners what happens."""
+
+import time
+from dataclasses import dataclass
+
+import ray
+
+from lt_core.data import DataSet
+from tune_app.run.agenda import Agenda
+from tune_app.run.console import duration
+from tune_app.run.events import Event, Listener, Said
+from tune_app.run.ray_session import ClusterError, num_slots, ray_session
+from tune_app.run.record import Record
+from tune_app.run.trial_queue import StartAll, TrialQueue
+from tune_app.run.tuner import Trials, holds_evaluations
+from tune_app.store.claims import Claims
+from tune_app.store.store import Store, StoreError
+from tune_app.sweep.spec import Sweep
+from tune_app.trial.ticket_store import start_holder
+from tune_app.trial.worker import Setting
+from tune_app.words import plural
+
+PATIENCE_S = 120.0
+"""How long storage may be full or away while a sweep runs."""
+
+
+class Listeners:
+    """Tells several listeners; a listener may tell more while it hears of something."""
+
+    def __init__(self) -> None:
+        self.all: list[Listener] = []
+
+    def tell(self, event: Event) -> None:
+        for listener in self.all:
+            listener(event)
+
+    def say(self, text: str) -> None:
+        self.tell(Said(text))
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Trains what an agenda wants."""
+
+    sweep: Sweep
+    agenda: Agenda
+    store: Store
+    claims: Claims
+    record: Record
+    listeners: Listeners
+
+    def run(self, data: list[DataSet], scheduler: StartAll, tickets: frozenset[str]) -> bool:
+        """Start or join Ray, and run trials until the agenda has no more.
+
+        Args:
+            data: the one data set, taken out of the list, so that only Ray has it.
+            scheduler: stops trials early, if it does.
+            tickets: the ids of those that exist.
+
+        Returns:
+            Whether it went through; False where the store or the cluster ended it, which is said.
+
+        Raises:
+            SpecError: when no cluster answers, or this machine cannot hold a trial.
+        """
+        begin = time.monotonic()
+        self.store.patience_s = PATIENCE_S
+        with ray_session(self.sweep.resources, self.listeners.say) as num_cores:
+            start_holder(self.store.place)
+            trials = Trials(
+                self.sweep,
+                self._setting(),
+                ray.put(data.pop()),
+                scheduler,
+                self.record.run_dir.path / "_ray",
+            )
+            went_through = True
+            try:
+                with self.claims:
+                    self._run(trials, tickets)
+                self.store.drop_checkpoints(self.record.results.keys())
+                if not self.claims.of_others():
+                    ray.kill(start_holder(self.store.place))
+            except (StoreError, ClusterError) as error:
+                self.listeners.say(f"stopped: {error}")
+                went_through = False
+        self._say_what_it_took(time.monotonic() - begin, num_cores)
+        return went_through
+
+    def _setting(self) -> Setting:
+        sweep, commit = self.sweep, self.record.commit
+        return Setting(
+            sweep.model, sweep.prune, sweep.rewind, sweep.checkpoint_every, self.store, commit
+        )
+
+    def _run(self, trials: Trials, tickets: frozenset[str] | None) -> None:
+        search = self.sweep.search
+        queue = TrialQueue(
+            self.agenda,
+            tickets or (),
+            self.sweep.max_failures,
+            search and (search.max_concurrent or num_slots(self.sweep.eval_resources)),
+            holds_evaluations(self.sweep),
+        )
+        while tickets is not None:
+            queue.found(tickets)
+            trials.run(queue, self.listeners.tell)
+            while queue.is_cut_short():
+                trials.run(queue, self.listeners.tell)
+            if queue.stopped_by:
+                raise StoreError(queue.stopped_by)
+            tickets = self.agenda.wait()
+
+    def _say_what_it_took(self, wall: float, num_cores: int | None) -> None:
+        record, of_cores = self.record, ""
+        if num_cores is not None:
+            share = record.training_seconds / (num_cores * wall)
+            cores = "1 core's" if num_cores == 1 else f"{num_cores} cores'"
+            of_cores = f", {share:.0%} of {cores} time"
+        self.listeners.say(
+            f"{plural(record.num_trained, 'training')} in {duration(wall)}: "
+            f"{duration(record.training_seconds)} of training{of_cores}"
+        )
+        if record.num_masks_from_disk:
+            masks = plural(record.num_masks_from_disk, "mask")
+            self.listeners.say(f"{masks} came from disk, not from memory")

@@ -1,0 +1,41 @@
+"""The sweep that a search ends with: its best coupled and best decoupled configuration."""
+
+from lt_core.config import Recipe
+from tune_app.search.samples import Samples, best
+from tune_app.sweep.spec import Eval, Find, PointOfRecipe, Sweep
+
+
+def comparison(sweep: Sweep, samples: Samples) -> Sweep | None:
+    """The best coupled against the best decoupled configuration over fresh seeds, as a sweep.
+
+    None where a search has not finished one of each.
+    """
+    coupled, decoupled = best(samples.all, coupled=True), best(samples.all, coupled=False)
+    if coupled is None or decoupled is None:
+        return None
+    found = (coupled.configuration, decoupled.configuration)
+    at = sweep.eval.at_sparsity
+    if at is not None:
+        at = tuple(dict.fromkeys((*at, *(sweep.search.at or ()))))
+    finds = dict.fromkeys(_point(sweep.train, configuration.find) for configuration in found)
+    evals = dict.fromkeys(_point(sweep.train, configuration.eval) for configuration in found)
+    changes = {
+        "name": f"{sweep.name}-best",
+        "description": f"the best coupled and the best decoupled configuration of {sweep.name}",
+        "seeds": sweep.search.report_seeds,
+        "find": Find(points=tuple(finds), resources=sweep.find.resources),
+        "eval": Eval(
+            points=tuple(evals),
+            at_sparsity=at,
+            rewind_from=sweep.eval.rewind_from,
+            resources=sweep.eval.resources,
+        ),
+        "search": None,
+    }
+    return Sweep(**{name: getattr(sweep, name) for name in Sweep.model_fields} | changes)
+
+
+def _point(train: Recipe, recipe: Recipe) -> PointOfRecipe:
+    """A recipe as what it changes in `train`."""
+    changed = {name: value for name, value in recipe if value != getattr(train, name)}
+    return PointOfRecipe(**changed)

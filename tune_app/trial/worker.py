@@ -1,0 +1,269 @@
+"""What a trial does: find the tickets of a chain, or evaluate one mask. It knows nothing of Ray.
+
+The life of a training, and what is lost of it where whatever runs it is killed:
+
+planned    it has an id (plan.py), the same whenever it is planned
+waiting    for its ticket (search.py)
+running    its state is stored every `checkpoint_every`: lost is what came after, and the rest is
+           the same to the bit. A trial that crashed, or whose worker or node died, is handed out
+           again, `max_failures` times
+found      the weights that go on and then the tickets are stored: lost is again what came after the
+           last checkpoint; the same files are written once more
+recorded   its result is stored and its checkpoint dropped: never trained again, nothing is lost
+stopped    between epochs or rounds, by a scheduler (stopping.py): its checkpoint is dropped
+reported   the driver has heard of it (record.py); a chain that goes on reports it once more
+shown      results.jsonl, MLflow and figures, all of them made again from results
+failed     without a result, for a reason that what waits for it has too. That it diverged is
+           stored, as it would again; where it lacks something or was handed out too often, the next
+           launch tries it
+"""
+
+import time
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
+
+from lt_core import rewind
+from lt_core.config import ModelName, Rewinding
+from lt_core.data import DataSet
+from lt_core.evaluate import Evaluation
+from lt_core.find import Round, find, prune_trained
+from lt_core.mask import Mask, PackedMask, alive_by_layer, pack, unpack
+from lt_core.train import Diverged
+from tune_app.plan.left import rounds_left
+from tune_app.plan.trainings import Chain, Training
+from tune_app.results.result import Result, read_lines
+from tune_app.store.checkpoints import StoredCheckpoints
+from tune_app.store.store import Missing, Store, StoreError
+from tune_app.sweep.spec import Prune
+from tune_app.trial.report import Failure, FailureKind, Report, Standing
+from tune_app.trial.trainer import Trainer, arrays, tensors
+
+
+class Tickets(Protocol):
+    """Where masks are kept, by ticket id."""
+
+    def put(self, id: str, packed: PackedMask) -> None: ...
+
+    def get(self, id: str) -> PackedMask:
+        """Raises Missing where there is none."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trials of a sweep have in common."""
+
+    model: ModelName
+    prune: Prune
+    rewind: Rewinding
+    checkpoint_every: str
+    store: Store
+    commit: str | None
+    """Of this program."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Does the trainings of a plan, and stores what comes out before it reports."""
+
+    setting: Setting
+    data: DataSet
+    tickets: Tickets
+    device: str
+
+    @cached_property
+    def trainer(self) -> Trainer:
+        setting = self.setting
+        return Trainer(
+            setting.model,
+            setting.prune,
+            setting.rewind,
+            self.data,
+            setting.store,
+            self.tickets.get,
+            self.device,
+        )
+
+    def find(self, chain: Chain, needed: Collection[str]) -> Iterator[Report]:
+        """Train the rounds of a chain that are left; those before are only reported."""
+        store, training = self.setting.store, chain.trainings[0]
+        try:
+            stored = store.stored(among=(*chain.ids, *chain.tickets, *chain.weights))
+            lines = store.results(stored.results.intersection(chain.ids))
+            results = read_lines(lines, {training.id: training for training in chain.trainings})
+            stored = replace(stored, results=frozenset(results))
+            left = rounds_left(chain, stored, needed)
+            for training in chain.trainings[: left[0].round if left else None]:
+                tickets = chain.found[training.round]
+                yield Report(results[training.id], tickets)
+            if left and left[0].round == 0:
+                training, *left = left
+                yield self._find_in_dense(chain, results.get(training.id))
+            rounds = self._rounds(chain, left)
+            for training in left:
+                yield self._find_in_round(chain, training, next(rounds))
+        except tuple(FAILURES) as error:
+            yield self._failure(training, error)
+
+    def find_probed(
+        self, chain: Chain, needed: Collection[str], probes: Mapping[int, Training]
+    ) -> Iterator[Report]:
+        """As `find`, but tell between its rounds how good its tickets are.
+
+        How well a chain's own rounds do under H_find does not tell how good its masks are, so that
+        chains are compared by their tickets, trained under one common H_eval.
+
+        Args:
+            chain: to find.
+            needed: as of `find`.
+            probes: by round, the training of its ticket: done here as soon as the ticket is found,
+                or, where it is a round of the chain itself, by that. One that fails ends the chain.
+        """
+        needed = {*needed, *(probe.ticket for probe in probes.values())}
+        for report in self.find(chain, needed):
+            yield report
+            for round, probe in sorted(probes.items()):
+                if probe.id in chain.ids:
+                    is_due = report.result is not None and report.result.id == probe.id
+                else:
+                    is_due = probe.ticket in report.tickets
+                if not is_due:
+                    continue
+                [probed] = self.evaluate(probe)
+                if probed.failure is not None:
+                    yield probed
+                    return
+                yield Report(probed.result, standing=Standing(round, probed.result.val_accuracy))
+
+    def _find_in_dense(self, chain: Chain, result: Result | None) -> Report:
+        """The tickets of the dense network, which is not trained again for another pruning."""
+        store, training = self.setting.store, chain.trainings[0]
+        mask = self.trainer.mask(training)
+        weights = None if result is None else store.weights(training.id)
+        if weights is None:
+            evaluation = self._train(training, mask)
+            network = evaluation.model
+            store.put_weights(training.id, arrays(rewind.state(network)))
+        else:
+            network = rewind.to_initialization(self.setting.model, self.data, seed=chain.seed)
+            network.load_state_dict(tensors(weights))
+        num_alive = self._num_alive(chain)
+        for round, ticket in enumerate(chain.found[0], start=1):
+            pruning = self.setting.prune.of_round(round)
+            found = prune_trained(network, self.data, mask, pruning, num_alive.get(round))
+            self.tickets.put(ticket, pack(found))
+        if weights is None:
+            result = self._keep(training, evaluation)
+        return Report(result, chain.found[0])
+
+    def _rounds(self, chain: Chain, left: Sequence[Training]) -> Iterator[Round]:
+        """The later rounds of a chain, as they are trained."""
+        if left:
+            weights = left[0].weights
+            yield from find(
+                self.setting.model,
+                self.data,
+                chain.find,
+                self.setting.prune,
+                rounds=left[-1].round,
+                seed=chain.seed,
+                rewinding=self.setting.rewind,
+                num_alive=self._num_alive(chain) or None,
+                start=left[0].round,
+                mask=self.trainer.mask(left[0]),
+                checkpoints={training.round: self._checkpoints(training) for training in left},
+                weights=None if weights is None else self.trainer.weights(left[0]),
+                device=self.device,
+            )
+
+    def _find_in_round(self, chain: Chain, training: Training, round: Round) -> Report:
+        # In this order: after a kill between two of them, a result without its ticket would have
+        # to be trained again for the mask.
+        found = chain.found[training.round]
+        for id in chain.weights[training.round : training.round + 1]:
+            self.setting.store.put_weights(id, arrays(round.next_start.weights))
+        for ticket in found:
+            self.tickets.put(ticket, pack(round.next_mask))
+        return Report(self._keep(training, round.evaluation), found)
+
+    def _num_alive(self, chain: Chain) -> dict[int, dict[str, int]]:
+        """For a chain that takes the LPR of another: by round, the weights alive in each layer."""
+        return {
+            round: alive_by_layer(unpack(self.tickets.get(ticket)))
+            for round, ticket in enumerate(chain.lpr_tickets, start=1)
+        }
+
+    def evaluate(self, training: Training, watched: bool = False) -> Iterator[Report]:
+        """Train under one mask, unless it was done since it was planned.
+
+        Where it is `watched`, also report between its epochs.
+        """
+        try:
+            line = self.setting.store.result(training.id)
+            if line is not None:
+                result = Result.from_line(line, {training.id: training})
+            else:
+                mask = self.trainer.mask(training)
+                if watched:
+                    evaluation = yield from self._watched(training, mask)
+                else:
+                    evaluation = self._train(training, mask)
+                result = self._keep(training, evaluation)
+            yield Report(result, done=True)
+        except tuple(FAILURES) as error:
+            yield self._failure(training, error)
+
+    def _watched(self, training: Training, mask: Mask) -> Generator[Report, None, Evaluation]:
+        epochs = self.trainer.watch(training, mask, self._checkpoints(training))
+        while True:
+            try:
+                done = next(epochs)
+            except StopIteration as end:
+                return end.value
+            yield Report(standing=Standing(done.epoch, done.val_accuracy))
+
+    def _train(self, training: Training, mask: Mask) -> Evaluation:
+        return self.trainer.train(training, mask, self._checkpoints(training))
+
+    def _checkpoints(self, training: Training) -> StoredCheckpoints:
+        return StoredCheckpoints(self.setting.store, training.id, self.setting.checkpoint_every)
+
+    def _keep(self, training: Training, evaluation: Evaluation) -> Result:
+        """Store a finished training."""
+        result = Result(
+            id=training.id,
+            kind=training.kind,
+            find=training.find,
+            lpr_find=training.lpr_find,
+            eval=training.eval,
+            seed=training.seed,
+            round=training.round,
+            sparsity=evaluation.sparsity,
+            val_accuracy=evaluation.val_accuracy,
+            test_accuracy=evaluation.test_accuracy,
+            train_loss=evaluation.train_loss,
+            lpr=evaluation.lpr,
+            precision=evaluation.precision,
+            seconds=evaluation.seconds,
+            finished_at=time.time(),
+            commit=self.setting.commit,
+        )
+        self.setting.store.put_result(result.id, result.to_line())
+        self.setting.store.drop_checkpoint(training.id)
+        return result
+
+    def _failure(self, training: Training, error: Exception) -> Report:
+        reason = f"{type(error).__name__}: {error}"
+        if isinstance(error, Diverged):
+            self.setting.store.put_failure(training.id, reason)
+        kind = next(kind for cls, kind in FAILURES.items() if isinstance(error, cls))
+        return Report(failure=Failure(training.id, reason, kind), done=True)
+
+
+FAILURES: dict[type[Exception], FailureKind] = {
+    Diverged: "diverged",
+    Missing: "missing",
+    StoreError: "store",
+}
+"""What another try would not mend."""
