@@ -7,30 +7,38 @@ from torch import Tensor, nn
 def to_device(network: nn.Module, device: str, image_size: tuple[int, int]) -> nn.Module:
     """Move a network to where it trains, in channels_last, in which convolutions are fastest.
 
-    Contiguous where torch would corrupt memory: on a CPU with AVX-512, the gradient of a strided
-    1x1 convolution of few channels is written past its end for large images (torch 2.14.1; seen
-    from 56 pixels for 4 and 8 channels and from 112 for 12, not up to 48, nor from 16 channels on).
+    Contiguous where torch would corrupt memory: on a CPU, the gradient of a strided 1x1 convolution
+    whose input has fewer channels than a vector register has floats is written past its end (torch
+    2.14.1). With AVX2 that is up to 7 channels, from 8x8 pixels on; with AVX-512 up to 15, but only
+    in large images (seen from 56 pixels for 4 and 8 channels and from 112 for 12, not up to 48).
 
     Args:
         network: built for such images; changed in place.
         device: as torch writes it.
         image_size: height and width in pixels.
     """
-    if torch.device(device).type == "cpu" and max(image_size) > 48 and _has_few_channels(network):
+    if torch.device(device).type == "cpu" and _would_overflow(network, max(image_size)):
         network.register_forward_pre_hook(_contiguous)
         return network.to(device, memory_format=torch.contiguous_format)
     return network.to(device, memory_format=torch.channels_last)
 
 
-def _has_few_channels(network: nn.Module) -> bool:
+def _would_overflow(network: nn.Module, pixels: int) -> bool:
+    if torch.backends.cpu.get_cpu_capability() == "AVX512":
+        return pixels > 48 and _strides_over_fewer_channels(network, 16)
+    return _strides_over_fewer_channels(network, 8)
+
+
+def _strides_over_fewer_channels(network: nn.Module, channels: int) -> bool:
     return any(
         isinstance(module, nn.Conv2d)
         and module.kernel_size == (1, 1)
         and module.stride != (1, 1)
-        and module.in_channels < 16
+        and module.in_channels < channels
         for module in network.modules()
     )
 
 
 def _contiguous(network: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
-    return (inputs[0].contiguous(),)
+    # Not contiguous(): images of one channel are already so in channels_last, and would keep it.
+    return (inputs[0].clone(memory_format=torch.contiguous_format),)
