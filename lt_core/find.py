@@ -58,7 +58,9 @@ def find(
         data: to train on.
         recipe: H_find.
         pruning: what is removed after each round.
-        rounds: the last round; `rounds + 1` networks are trained.
+        rounds: the last round; `rounds + 1` networks are trained. At most 1 for `filter_l1`, which
+            prunes the dense network once: nothing is pruned after round 1, whose next ticket is
+            its own.
         seed: of initialization and data order.
         rewinding: what each round but round 0 starts from.
         num_alive: for LPR-constrained pruning: by round, how many weights of each layer are alive
@@ -74,8 +76,14 @@ def find(
 
     Raises:
         Diverged: when a round's training does.
-        ValueError: for a later `start` without its mask, or without weights it needs.
+        ValueError: for a later `start` without its mask, or without weights it needs; for
+            `filter_l1` in more than one round.
     """
+    is_structured = pruning.strategy == "filter_l1" and num_alive is None
+    if is_structured and rounds > 1:
+        raise ValueError(
+            f"filter_l1 prunes the dense network once: rounds must be at most 1, got {rounds}"
+        )
     if start > 0 and mask is None:
         raise ValueError(f"to go on at round {start}, find needs that round's mask")
     if mask is None:
@@ -95,9 +103,13 @@ def find(
             recipe,
             seed=seed,
             start=begin,
+            pruning=pruning if is_structured else Pruning(),
             checkpoints=None if checkpoints is None else checkpoints[number],
             device=device,
         )
+        if is_structured and number == 1:
+            yield Round(number, mask, evaluation, mask, begin)
+            return
         if num_alive is None:
             next_mask = prune_trained(evaluation.model, data, mask, pruning)
         elif number + 1 in num_alive:

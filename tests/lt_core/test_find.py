@@ -10,7 +10,7 @@ from lt_core.channels import channel_groups
 from lt_core.config import Pruning, Recipe, Rewinding
 from lt_core.evaluate import Evaluation, evaluate
 from lt_core.filters import filter_l1
-from lt_core.find import Round, find
+from lt_core.find import Round, find, prune_trained
 from lt_core.lpr import layerwise_pruning_ratios
 from lt_core.mask import alive_by_layer, flatten, num_alive, pack, prunable_weights, unpack
 from lt_core.models.cifar_resnet import CifarResNet
@@ -293,12 +293,50 @@ def test_layers_that_do_not_exist_are_told(digits, pruning, message):
         chain(digits, pruning=pruning)
 
 
-def test_whole_filters_go_from_the_dense_network_once(digits):
-    pruning = Pruning(strategy="filter_l1", fraction=0.5)
-    (dense,) = chain(digits, pruning=pruning, rounds=0)
+WHOLE_FILTERS = Pruning(strategy="filter_l1", fraction=0.5)
+
+
+def test_filter_l1_prunes_the_dense_network_once(digits):
+    dense, pruned = chain(digits, pruning=WHOLE_FILTERS, rounds=1)
     network = dense.evaluation.model
-    groups = channel_groups(network, (1, 8, 8))
-    expected = filter_l1(network, groups, 0.5)
-    assert pack(dense.next_mask).to_bytes() == pack(expected).to_bytes()
-    with pytest.raises(ValueError, match="filter_l1 prunes the dense network once"):
-        chain(digits, pruning=pruning, rounds=1)
+    expected = pack(filter_l1(network, channel_groups(network, (1, 8, 8)), 0.5)).to_bytes()
+    assert [pack(mask).to_bytes() for mask in (dense.next_mask, pruned.mask)] == [expected] * 2
+    assert (pruned.number, pack(pruned.next_mask).to_bytes()) == (1, expected)
+
+
+@pytest.mark.parametrize("method", ["weights", "learning_rate"])
+@pytest.mark.parametrize("shrink", [True, False])
+def test_a_round_without_filters_is_the_evaluation_of_its_ticket(digits, shrink, method):
+    pruning = WHOLE_FILTERS.model_copy(update={"shrink": shrink})
+    dense, pruned = chain(digits, pruning=pruning, rounds=1, rewinding=Rewinding(method=method))
+    setting = {"seed": 0, "pruning": pruning}
+    for round in (dense, pruned):  # nothing is pruned after the last: its next ticket is its own
+        mask, start = round.next_mask, round.next_start
+        alone = evaluate("small_resnet", digits, mask, RECIPE, start=start, **setting)
+        assert measured(alone) == measured(pruned.evaluation)
+    # conv1 of block 0 has 8 filters of 8 channels, and 4 of 4 when half of all are gone.
+    weight = pruned.evaluation.model.blocks[0].conv1.weight
+    assert (tuple(weight.shape[:2]), int((weight != 0).sum())) == (
+        (4, 4) if shrink else (8, 8),
+        4 * 4 * 9,
+    )
+
+
+def test_filter_l1_in_several_rounds_is_refused_before_anything_trains(digits, monkeypatch):
+    monkeypatch.setattr("lt_core.find.evaluate", None)
+    message = "filter_l1 prunes the dense network once: rounds must be at most 1, got 2"
+    with pytest.raises(ValueError, match=message):
+        chain(digits, pruning=WHOLE_FILTERS, rounds=2)
+
+
+def test_filter_l1_of_a_pruned_network_is_refused(digits, rounds):
+    network, mask = rounds[1].evaluation.model, rounds[1].mask
+    with pytest.raises(ValueError, match="filter_l1 prunes the dense network once, this one is"):
+        prune_trained(network, digits, mask, WHOLE_FILTERS)
+
+
+def test_a_constrained_chain_takes_no_whole_filters(digits, rounds):
+    """Its ratios say how many weights go from each layer, `pruning` only what is skipped."""
+    num_alive = {r.number + 1: alive_by_layer(r.next_mask) for r in rounds}
+    same = chain(digits, pruning=WHOLE_FILTERS, num_alive=num_alive)
+    assert [digest(round) for round in same] == [digest(round) for round in rounds]
