@@ -154,7 +154,6 @@ def training(
         checkpoint.restore(kept, model, optimizer)
         first_step = kept.step
 
-    on_gpu = [images.labels.device] if images.labels.is_cuda else []
     for first in range(0, num_steps, per_epoch):
         batches = torch.randperm(len(images), generator=order).split(recipe.batch_size)
         steps = range(max(first, first_step), min(first + per_epoch, num_steps))
@@ -163,8 +162,7 @@ def training(
         model.train()
         losses = []
         # For each epoch: around a yield it would give its generators to the caller.
-        with torch.random.fork_rng(on_gpu):
-            torch.manual_seed(seeds.generator(seed, "dropout", first).initial_seed())
+        with seeds.torch_seeded(images.labels.device, seed, "dropout", first):
             for step in steps:
                 optimizer.param_groups[0]["lr"] = rates[step]
                 inputs, labels = images.for_training(batches[step - first], seed, step)

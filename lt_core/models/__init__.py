@@ -52,10 +52,8 @@ def build(
         ValueError: for a name that is not known, a network that takes no images of this size, or
             a network of the user's own that cannot be pruned.
     """
-    of_draw = seeds.generator(seed, draw).initial_seed()
     shape = {"channels": channels, "classes": classes, "image_size": image_size}
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(of_draw)  # torch.manual_seed moves the GPUs' too
+    with seeds.torch_seeded(torch.device("cpu"), seed, draw):
         if ":" in model_name(name):
             return _the_users_own(name, **shape)
         network = BUILDERS[name](**shape)

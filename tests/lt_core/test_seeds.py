@@ -52,3 +52,27 @@ def test_the_global_generator_is_neither_read_nor_moved():
     before = torch.get_rng_state()
     assert first_numbers(0, "initialization") == [6, 4, 9, 5, 1, 3, 8, 2, 7, 0]
     assert torch.equal(torch.get_rng_state(), before)
+
+
+CPU = torch.device("cpu")
+
+
+def test_seeded_torch_draws_the_same_numbers_each_time_and_is_then_as_before():
+    torch.manual_seed(1)
+    undisturbed = torch.rand(2).tolist()
+    torch.manual_seed(1)
+    before = torch.rand(1).tolist()
+    drawn = []
+    for _ in range(2):
+        with seeds.torch_seeded(CPU, 0, "dropout", 15):
+            drawn.append(torch.randperm(10).tolist())
+    assert drawn[0] == drawn[1] == first_numbers(0, "dropout", 15)
+    assert before + torch.rand(1).tolist() == undisturbed
+
+
+def test_torch_is_as_before_even_where_what_it_was_seeded_for_fails():
+    before = torch.manual_seed(1).get_state()
+    with pytest.raises(KeyError), seeds.torch_seeded(CPU, 0, "dropout", 15):
+        torch.rand(1)
+        raise KeyError
+    assert torch.equal(torch.get_rng_state(), before)

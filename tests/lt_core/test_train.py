@@ -329,6 +329,18 @@ def test_training_does_not_move_the_global_generator(images):
     assert torch.equal(torch.get_rng_state(), torch.manual_seed(0).get_state())
 
 
+def test_training_on_the_cpu_leaves_the_generators_of_gpus_alone(images, monkeypatch):
+    def touched(*_):
+        raise AssertionError
+
+    for name in ("manual_seed", "manual_seed_all", "set_rng_state", "set_rng_state_all"):
+        monkeypatch.setattr(torch.cuda, name, touched)
+    model = with_dropout()
+    train(model, dense(model), images, recipe(duration="16it"), seed=0)
+    with pytest.raises(AssertionError):
+        torch.manual_seed(0)  # as a training on the CPU once did
+
+
 # ---- watched
 
 
