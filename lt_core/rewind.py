@@ -17,7 +17,7 @@ from lt_core.data.batches import Batches
 from lt_core.mask import dense
 from lt_core.memory_format import to_device
 from lt_core.steps import Steps
-from lt_core.train import train
+from lt_core.training_loop import train
 
 State = Mapping[str, Tensor]
 """A whole network by name, on the CPU: parameters, and the running statistics of batch norm."""

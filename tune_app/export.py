@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     import torch
 
     from lt_core.data import DataSet
-    from lt_core.evaluate import Evaluation
+    from lt_core.evaluation import Evaluation
     from lt_core.mask import Mask, PackedMask
     from tune_app.search.plan import SearchPlan
 
@@ -268,7 +268,7 @@ def _train(
     import torch
 
     from lt_core import data
-    from lt_core.train import Diverged
+    from lt_core.training_loop import Diverged
     from tune_app.trial.trainer import Trainer
 
     torch.set_num_threads(resources.cpu)
@@ -391,8 +391,8 @@ def _smallest(
     sweep: Sweep, training: Training, data: "DataSet", mask: "Mask", evaluation: "Evaluation"
 ) -> "torch.nn.Module":
     """The trained network without its pruned filters, also where it was trained with them at 0."""
-    from lt_core.channels import channel_groups
-    from lt_core.shrink import shrink
+    from lt_core.structured.channels import channel_groups
+    from lt_core.structured.shrinking import shrink
 
     network = evaluation.model
     if sweep.prune.strategy == "filter_l1" and not sweep.prune.shrink and training.round > 0:

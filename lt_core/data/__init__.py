@@ -57,7 +57,7 @@ class DataSet:
     test: Split
     classes: int
     augment: bool = False
-    """Whether training images are cropped and flipped at random (`lt_core.data.augment`)."""
+    """Whether training images are cropped and flipped at random (`lt_core.data.augmentation`)."""
 
     def __post_init__(self) -> None:
         for part in ("train", "validation", "test"):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lt_core import seeds
 from lt_core.data import DataSet, Split
-from lt_core.data.augment import augment
+from lt_core.data.augmentation import augment
 
 
 class Batches:

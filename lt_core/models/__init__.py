@@ -7,8 +7,8 @@ from lt_core import import_path, seeds
 from lt_core.config import ModelName, model_name
 from lt_core.mask import prunable_weights
 from lt_core.models.cifar_resnet import CifarResNet
+from lt_core.models.imagenet_resnet import resnet
 from lt_core.models.lenet import lenet_300_100
-from lt_core.models.resnet import resnet
 from lt_core.models.vgg import Vgg16
 
 BUILDERS = {

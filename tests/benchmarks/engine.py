@@ -16,15 +16,15 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from lt_core import data, models, precision, prune, seeds
-from lt_core.channels import channel_groups
 from lt_core.config import Recipe
 from lt_core.data import DataSet, Split
 from lt_core.data.batches import Batches
-from lt_core.evaluate import evaluate
-from lt_core.filters import filter_l1, with_dependents
+from lt_core.evaluation import evaluate
 from lt_core.mask import Mask, dense, num_weights
-from lt_core.shrink import shrink
-from lt_core.train import train
+from lt_core.structured.channels import channel_groups
+from lt_core.structured.filters import filter_l1, with_dependents
+from lt_core.structured.shrinking import shrink
+from lt_core.training_loop import train
 
 
 def recipe(steps: int, **changes: object) -> Recipe:

@@ -18,9 +18,9 @@ from measure import Row
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from lt_core import data
+from lt_core.chain import find
 from lt_core.config import Recipe
-from lt_core.evaluate import evaluate
-from lt_core.find import find
+from lt_core.evaluation import evaluate
 from lt_core.mask import Mask
 from tune_app.search.bilevel import NUM_RANDOM, Bilevel, Configuration, SearchSpace
 from tune_app.sweep.spec import Sweep

@@ -29,11 +29,11 @@ import ray
 import torch
 from ray import tune
 
-import lt_core.find
+import lt_core.chain
 from lt_core import data, prune, rewind, seeds
 from lt_core.config import Recipe
 from lt_core.data import DataSet, Split
-from lt_core.evaluate import Evaluation, evaluate
+from lt_core.evaluation import Evaluation, evaluate
 from lt_core.lpr import layerwise_pruning_ratios
 from lt_core.mask import PackedMask, dense, num_alive, sparsity, unpack
 from tune_app import launch
@@ -184,7 +184,7 @@ def _naive_trial(config: dict[str, float], sweep: Sweep) -> None:
     asked = sweep.eval_rounds[1:]
     metrics = {"num_trainings": asked[-1]}
     # The last training would find a mask that nobody asks for.
-    for found in lt_core.find.find(
+    for found in lt_core.chain.find(
         sweep.model, images, h_find, sweep.prune, rounds=asked[-1] - 1, seed=seed
     ):
         round = found.number + 1
@@ -212,7 +212,7 @@ class UntrainedTrial(trainables.TicketTrial):
     """All that a trial does, but without the steps of the training."""
 
     def setup(self, config: dict[str, Any], setting: trainables.Setting) -> None:
-        trainer.evaluate = lt_core.find.evaluate = _without_training
+        trainer.evaluate = lt_core.chain.evaluate = _without_training
         super().setup(config, setting)
 
 

@@ -12,7 +12,7 @@ from lt_core.config import Recipe
 from lt_core.data.batches import Batches
 from lt_core.mask import dense, flatten, prunable_weights
 from lt_core.steps import Steps
-from lt_core.train import train, training
+from lt_core.training_loop import train, training
 
 # 15 steps an epoch.
 RECIPE = Recipe(lr=0.1, batch_size=64, weight_decay=5e-4, duration="50it", milestones=("2ep",))

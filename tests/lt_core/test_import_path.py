@@ -9,7 +9,7 @@ from torch import nn
 
 from lt_core import data, import_path, models
 from lt_core.config import Recipe
-from lt_core.evaluate import evaluate
+from lt_core.evaluation import evaluate
 from lt_core.mask import dense, prunable_weights
 from lt_core.rewind import to_initialization
 

@@ -37,7 +37,7 @@ def load():
 
 def test_every_module_is_looked_at():
     names = {path.relative_to(FOLDER).as_posix() for path in MODULES}
-    assert names >= {"config.py", "find.py", "data/digits.py", "models/cifar_resnet.py"}
+    assert names >= {"config.py", "chain.py", "data/digits.py", "models/cifar_resnet.py"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(FOLDER).as_posix())
@@ -63,7 +63,7 @@ def test_modules_import_only_the_standard_library_and_what_the_engine_stands_on(
 
 def test_all_of_it_loads_and_works_in_a_process_without_them(in_another_process):
     modules = [module.name for module in pkgutil.walk_packages(lt_core.__path__, "lt_core.")]
-    assert "lt_core.data.digits" in modules and "lt_core.find" in modules
+    assert "lt_core.data.digits" in modules and "lt_core.chain" in modules
     code = f"""
 import importlib, sys
 for name in {modules}:

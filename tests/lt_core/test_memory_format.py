@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from lt_core import models
-from lt_core.channels import channel_groups
-from lt_core.filters import filter_l1
 from lt_core.memory_format import to_device
-from lt_core.shrink import shrink
+from lt_core.structured.channels import channel_groups
+from lt_core.structured.filters import filter_l1
+from lt_core.structured.shrinking import shrink
 
 
 def built(name: str, channels: int, pixels: int) -> torch.nn.Module:
@@ -65,10 +65,10 @@ def test_a_network_of_few_channels_trains(pixels, fraction):
     code = f"""
 import numpy as np
 from lt_core import data, rewind
-from lt_core.channels import channel_groups
+from lt_core.structured.channels import channel_groups
 from lt_core.config import Pruning, Recipe
-from lt_core.evaluate import evaluate
-from lt_core.filters import filter_l1
+from lt_core.evaluation import evaluate
+from lt_core.structured.filters import filter_l1
 from lt_core.mask import dense
 
 images = np.random.default_rng(0).integers(256, size=(192, 3, {pixels}, {pixels}), dtype=np.uint8)

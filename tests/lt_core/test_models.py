@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from lt_core import models
+from lt_core.chain import find
 from lt_core.config import MODELS, Pruning, Recipe
 from lt_core.data import DataSet, Split
-from lt_core.evaluate import evaluate
-from lt_core.find import find
+from lt_core.evaluation import evaluate
 from lt_core.mask import dense, num_weights, prunable_weights
 from lt_core.models.cifar_resnet import Block, CifarResNet
 

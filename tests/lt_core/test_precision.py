@@ -3,7 +3,7 @@ import torch
 
 from lt_core import models, precision, prune, seeds
 from lt_core.config import Recipe
-from lt_core.evaluate import evaluate
+from lt_core.evaluation import evaluate
 from lt_core.mask import dense, flatten, prunable_weights
 
 RECIPE = Recipe(lr=0.1, batch_size=64, duration="4it", weight_decay=5e-4)

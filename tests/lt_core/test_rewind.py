@@ -6,12 +6,12 @@ import torch
 from lt_core import models, rewind
 from lt_core.config import Recipe, Rewinding
 from lt_core.data.batches import Batches
-from lt_core.evaluate import evaluate
+from lt_core.evaluation import evaluate
 from lt_core.mask import dense
 from lt_core.rewind import Start
 from lt_core.schedule import learning_rate
 from lt_core.steps import Steps
-from lt_core.train import Diverged, train
+from lt_core.training_loop import Diverged, train
 
 # 15 steps an epoch; momentum 0, so that nothing but the network carries over from step to step.
 RECIPE = Recipe(

@@ -21,7 +21,7 @@ from tiny_sweep import TINY, Files, environment, file_of, read_results, run_here
 from lt_core import data, models
 from lt_core.data.batches import Batches
 from lt_core.mask import PackedMask, unpack
-from lt_core.train import accuracy
+from lt_core.training_loop import accuracy
 from tune_app import export
 from tune_app.plan.plan import make_plan
 from tune_app.report.page import RunError

@@ -27,10 +27,10 @@ from typing import Protocol
 from lt_core import rewind
 from lt_core.config import ModelName, Rewinding
 from lt_core.data import DataSet
-from lt_core.evaluate import Evaluation
-from lt_core.find import Round, find, prune_trained
+from lt_core.evaluation import Evaluation
+from lt_core.chain import Round, find, prune_trained
 from lt_core.mask import Mask, PackedMask, alive_by_layer, pack, unpack
-from lt_core.train import Diverged
+from lt_core.training_loop import Diverged
 from tune_app.plan.left import rounds_left
 from tune_app.plan.trainings import Chain, Training
 from tune_app.results.result import Result, read_lines

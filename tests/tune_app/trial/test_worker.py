@@ -9,9 +9,9 @@ import torch
 from tiny_sweep import Files, computed, file_of
 
 from lt_core import data, rewind
+from lt_core.chain import find
 from lt_core.config import Rewinding
-from lt_core.evaluate import evaluate
-from lt_core.find import find
+from lt_core.evaluation import evaluate
 from lt_core.mask import alive_by_layer, num_alive, pack, sparsity, unpack
 from lt_core.steps import Steps
 from tune_app.plan.plan import make_plan

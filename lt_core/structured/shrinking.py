@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from lt_core.channels import Group
-from lt_core.filters import live_channels, repeated
 from lt_core.mask import Mask
+from lt_core.structured.channels import Group
+from lt_core.structured.filters import live_channels, repeated
 
 
 def shrink(network: nn.Module, groups: Sequence[Group], mask: Mask) -> nn.Module:

@@ -7,14 +7,13 @@ import torch
 from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from lt_core import models, prune, seeds
-from lt_core import train as train_module
+from lt_core import models, prune, seeds, training_loop
 from lt_core.config import Recipe
 from lt_core.data import DataSet, Split
 from lt_core.data.batches import Batches
 from lt_core.mask import dense, prunable_weights
 from lt_core.steps import Steps
-from lt_core.train import Diverged, accuracy, misfits, train, training
+from lt_core.training_loop import Diverged, accuracy, misfits, train, training
 
 
 def recipe(**changes) -> Recipe:
@@ -316,7 +315,7 @@ def test_the_same_seed_gives_the_same_bits_whatever_was_trained_before(
     torch.manual_seed(1)
     assert trained(images) == first != trained(images, seed=4)
     code = (
-        "import torch; torch.set_num_threads(1); import test_train as t;"
+        "import torch; torch.set_num_threads(1); import test_training_loop as t;"
         "from lt_core.data import load;"
         "d = load('digits'); print(t.trained(t.Batches(d, d.train, 'cpu')))"
     )
@@ -558,7 +557,7 @@ def one_pixel(pixels: list[int], labels: list[int]) -> Batches:
 
 @pytest.mark.parametrize("evaluation_batch", [1, 2, 3, 7, 1000])
 def test_accuracy_counts_images_not_batches(monkeypatch, evaluation_batch):
-    monkeypatch.setattr(train_module, "EVALUATION_BATCH", evaluation_batch)
+    monkeypatch.setattr(training_loop, "EVALUATION_BATCH", evaluation_batch)
     # right, right, right, wrong, wrong, wrong, right; the mean over batches of three is 2/3
     batches = one_pixel([1, 2, 1, 2, 1, 2, 2], [0, 1, 0, 0, 1, 0, 1])
     assert accuracy(Pixel(), batches) == 4 / 7
@@ -575,7 +574,7 @@ def test_accuracy_is_measured_in_evaluation_mode_and_changes_nothing(digits, mon
     before = digest(model)
     batches = Batches(digits, digits.test, "cpu")
     inputs, labels = batches[:]
-    monkeypatch.setattr(train_module, "EVALUATION_BATCH", 7)
+    monkeypatch.setattr(training_loop, "EVALUATION_BATCH", 7)
     got = accuracy(model.train(), batches)
     assert digest(model) == before
     with torch.no_grad():

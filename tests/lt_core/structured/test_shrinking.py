@@ -4,10 +4,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from lt_core import models, seeds
-from lt_core.channels import channel_groups
-from lt_core.filters import filter_l1, live_channels, random_filters, with_dependents
 from lt_core.mask import dense, num_alive
-from lt_core.shrink import shrink
+from lt_core.structured.channels import channel_groups
+from lt_core.structured.filters import filter_l1, live_channels, random_filters, with_dependents
+from lt_core.structured.shrinking import shrink
 
 
 class Gated(nn.Module):

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from torch import nn
 
 from lt_core import prune, rewind
-from lt_core.channels import channel_groups
 from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Recipe, Rewinding
 from lt_core.data import DataSet
-from lt_core.evaluate import Evaluation, evaluate
-from lt_core.filters import filter_l1
+from lt_core.evaluation import Evaluation, evaluate
 from lt_core.mask import Mask, alive_by_layer, dense, prunable_weights, sparsity
 from lt_core.rewind import Start, State
+from lt_core.structured.channels import channel_groups
+from lt_core.structured.filters import filter_l1
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from lt_core.channels import Group
 from lt_core.mask import Mask, dense, prunable_weights
 from lt_core.prune import num_pruned
+from lt_core.structured.channels import Group
 
 
 def filter_l1(

@@ -8,11 +8,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from lt_core import models, seeds
-from lt_core.channels import channel_groups
-from lt_core.filters import filter_l1, live_channels, random_filters, with_dependents
 from lt_core.lpr import layerwise_pruning_ratios
 from lt_core.mask import dense, flatten, num_alive
 from lt_core.prune import num_pruned
+from lt_core.structured.channels import channel_groups
+from lt_core.structured.filters import filter_l1, live_channels, random_filters, with_dependents
 
 FUZZ = settings(max_examples=100, derandomize=True, deadline=None, database=None)
 

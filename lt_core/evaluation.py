@@ -8,18 +8,18 @@ from typing import Literal
 from torch import nn
 
 from lt_core import precision, rewind
-from lt_core.channels import channel_groups
 from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Recipe
 from lt_core.data import DataSet
 from lt_core.data.batches import Batches
-from lt_core.filters import with_dependents
 from lt_core.lpr import layerwise_pruning_ratios
 from lt_core.mask import Mask, dense, sparsity
 from lt_core.memory_format import to_device
 from lt_core.rewind import Start
-from lt_core.shrink import shrink
-from lt_core.train import accuracy, drained, training
+from lt_core.structured.channels import channel_groups
+from lt_core.structured.filters import with_dependents
+from lt_core.structured.shrinking import shrink
+from lt_core.training_loop import accuracy, drained, training
 
 
 @dataclass(frozen=True)

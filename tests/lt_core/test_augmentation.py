@@ -3,9 +3,9 @@ import torch
 
 from lt_core import data
 from lt_core.config import Recipe
-from lt_core.data.augment import augment, crop_and_mirror
+from lt_core.data.augmentation import augment, crop_and_mirror
 from lt_core.data.batches import Batches
-from lt_core.evaluate import evaluate
+from lt_core.evaluation import evaluate
 from lt_core.mask import dense
 from lt_core.rewind import to_initialization
 from lt_core.seeds import generator

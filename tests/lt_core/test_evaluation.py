@@ -5,16 +5,15 @@ import pytest
 import torch
 from torch import nn
 
-from lt_core import models, prune, seeds
-from lt_core import train as train_module
-from lt_core.channels import channel_groups
+from lt_core import models, prune, seeds, training_loop
 from lt_core.config import Pruning, Recipe
-from lt_core.evaluate import Evaluation, Progress, evaluate, evaluating
-from lt_core.filters import filter_l1
+from lt_core.evaluation import Evaluation, Progress, evaluate, evaluating
 from lt_core.lpr import layerwise_pruning_ratios
 from lt_core.mask import dense, prunable_weights, sparsity
 from lt_core.steps import Steps
-from lt_core.train import Diverged
+from lt_core.structured.channels import channel_groups
+from lt_core.structured.filters import filter_l1
+from lt_core.training_loop import Diverged
 
 RECIPE = Recipe(lr=0.1, batch_size=64, duration="2it", weight_decay=5e-4)
 
@@ -76,7 +75,7 @@ def test_it_starts_from_the_initialization_of_its_seed(digits, mask, monkeypatch
         yield from ()
         return 0.0
 
-    monkeypatch.setattr("lt_core.evaluate.training", no_training)
+    monkeypatch.setattr("lt_core.evaluation.training", no_training)
     evaluate("small_resnet", digits, mask, RECIPE, seed=3)
     fresh = models.build("small_resnet", channels=1, classes=10, image_size=(8, 8), seed=3)
     assert starts == [(digest(fresh), 1000, RECIPE, 3, 0, False)]
@@ -97,7 +96,7 @@ def test_the_same_twice_and_another_for_another_seed_recipe_or_mask(digits, mask
 
 def test_the_size_of_the_evaluation_batch_changes_no_accuracy(digits, mask, monkeypatch):
     whole = evaluate("small_resnet", digits, mask, RECIPE, seed=0)
-    monkeypatch.setattr(train_module, "EVALUATION_BATCH", 64)  # divides neither 297 nor 500
+    monkeypatch.setattr(training_loop, "EVALUATION_BATCH", 64)  # divides neither 297 nor 500
     parts = evaluate("small_resnet", digits, mask, RECIPE, seed=0)
     assert parts.val_accuracy == whole.val_accuracy
     assert parts.test_accuracy == whole.test_accuracy
@@ -185,7 +184,7 @@ def test_between_epochs_it_is_as_good_as_a_training_that_stops_there(digits, mas
 
 def test_unwatched_it_is_measured_only_at_its_end(digits, mask, monkeypatch):
     counts = []
-    monkeypatch.setattr("lt_core.evaluate.accuracy", lambda _, images: counts.append(len(images)))
+    monkeypatch.setattr("lt_core.evaluation.accuracy", lambda _, images: counts.append(len(images)))
     evaluate("small_resnet", digits, mask, THREE_EPOCHS, seed=0)
     assert counts == [297, 500]
     counts.clear()
