@@ -1,11 +1,13 @@
 import ast
 import pkgutil
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import lt_core
+from lt_core import chain, config, data, evaluation
 
 FOREIGN = {"tune_app", "ray", "mlflow", "yaml", "ruamel"}
 FOLDER = Path(lt_core.__file__).parent
@@ -76,8 +78,40 @@ print(sorted({{name.split(".")[0] for name in sys.modules}} & {FOREIGN}))
     assert in_another_process(code) == "[]"
 
 
-def test_the_types_of_a_sweep_load_without_torch(in_another_process):
-    code = (
-        "import sys, lt_core.config; print(sorted({'torch', 'numpy', 'sklearn'} & {*sys.modules}))"
-    )
-    assert in_another_process(code) == "[]"
+@pytest.mark.parametrize("code", ["import lt_core", "import lt_core.config", "dir(lt_core)"])
+def test_the_package_and_the_types_of_a_sweep_load_without_torch(in_another_process, code):
+    code = f"import sys, lt_core; {code}; print({{'torch', 'numpy', 'sklearn'}} & {{*sys.modules}})"
+    assert in_another_process(code) == "set()"
+
+
+def test_the_face_is_what_its_modules_define():
+    face = {name: getattr(lt_core, name) for name in lt_core.__all__ if name != "__version__"}
+    assert face == {
+        "Pruning": config.Pruning,
+        "Recipe": config.Recipe,
+        "Rewinding": config.Rewinding,
+        "evaluate": evaluation.evaluate,
+        "find": chain.find,
+        "load": data.load,
+    }
+    assert set(lt_core.__all__) <= set(dir(lt_core))
+
+
+def test_the_version_is_that_of_the_project():
+    project = tomllib.loads((FOLDER.parent / "pyproject.toml").read_text())["project"]
+    assert lt_core.__version__ == project["version"]
+
+
+def test_a_name_that_is_not_there_is_told():
+    with pytest.raises(AttributeError, match="module 'lt_core' has no attribute 'Recipes'"):
+        _ = lt_core.Recipes
+    with pytest.raises(ImportError, match="cannot import name 'Recipes' from 'lt_core'"):
+        exec("from lt_core import Recipes")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.relative_to(FOLDER).as_posix())
+def test_no_module_bears_the_name_of_what_it_defines(path):
+    """Or `from lt_core import find` would be one or the other, by what was imported before."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    defined = [n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    assert path.stem not in defined
