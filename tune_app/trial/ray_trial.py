@@ -8,6 +8,7 @@ import ray
 import torch
 from ray import tune
 
+from lt_core.data import DataSet
 from tune_app.plan.trainings import Chain
 from tune_app.store.store import StoreError
 from tune_app.trial.report import Order, Report
@@ -22,17 +23,17 @@ class TicketTrial(tune.Trainable):
     costs more than a short training.
     """
 
-    def setup(self, config: dict[str, Any], setting: Setting, data: ray.ObjectRef) -> None:
+    def setup(self, config: dict[str, Any], setting: Setting, data: DataSet) -> None:
         """Take up the first trial.
 
         Args:
             config: of the trial.
             setting: what all trials of the sweep have in common.
-            data: to a DataSet, of which each node holds one copy.
+            data: to train on; its arrays are mapped from the one copy on each node.
         """
         torch.set_num_threads(int(self.trial_resources.required_resources["CPU"]))
         self.setting = setting
-        self.data = ray.get(data)
+        self.data = data
         self.tickets = TicketStore(setting.store)
         self.from_disk = 0  # of the masks that came from disk, those told of with a result
         self._begin(config["order"])
