@@ -29,7 +29,7 @@ from tune_app.search.comparison import comparison
 from tune_app.search.samples import Samples
 from tune_app.store.claims import Claims
 from tune_app.store.store import Store, StoreError
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.tracking.live import LiveTracking
 from tune_app.tracking.tracker import artifact_root, open_command, tracking_uri
 

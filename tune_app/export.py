@@ -43,7 +43,8 @@ from tune_app.results.result import Result, described
 from tune_app.results.run_directory import provenance
 from tune_app.results.words import KIND_NAMES, short, varied_fields
 from tune_app.store.store import Missing, Store, StoreError
-from tune_app.sweep.spec import Resources, Sweep
+from tune_app.sweep.resources import Resources
+from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
 from tune_app.tracking import tracker as tracking
 from tune_app.tracking.runs import finished_ms, run_params

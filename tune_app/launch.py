@@ -22,7 +22,8 @@ from tune_app.plan.plan import make_plan
 from tune_app.run import ray_settings
 from tune_app.run.console import search_text, show_plan
 from tune_app.store.store import Store, StoreError
-from tune_app.sweep.spec import Sweep, load_sweep
+from tune_app.sweep.load import load_sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError, printable
 from tune_app.words import plural
 

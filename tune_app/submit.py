@@ -24,7 +24,7 @@ from tune_app import exit_codes
 from tune_app.credentials import hide_credentials
 from tune_app.results.run_directory import resolved
 from tune_app.run.console import duration
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient

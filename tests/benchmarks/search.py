@@ -23,7 +23,7 @@ from lt_core.config import Recipe
 from lt_core.evaluation import evaluate
 from lt_core.mask import Mask
 from tune_app.search.bilevel import NUM_RANDOM, Bilevel, Configuration, SearchSpace
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 
 TRAININGS = 120
 REPEATS = 10

@@ -43,7 +43,8 @@ from tune_app.results.result import Result
 from tune_app.run import tuner as runner
 from tune_app.run.record import Record
 from tune_app.store.store import Store
-from tune_app.sweep.spec import Sweep, load_sweep
+from tune_app.sweep.load import load_sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.trial import ray_trial as trainables
 from tune_app.trial import trainer
 from tune_app.trial.ticket_store import TicketStore, start_holder

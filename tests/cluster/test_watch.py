@@ -11,7 +11,7 @@ from tiny_sweep import wait_for
 
 from tune_app.run import cluster as watched
 from tune_app.run.cluster import Nodes, Watch, has_idle_gpu, look
-from tune_app.sweep.spec import Resources
+from tune_app.sweep.resources import Resources
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from tune_app.plan.plan import make_plan
 from tune_app.plan.trainings import Training
 from tune_app.results.result import Result
 from tune_app.results.run_directory import RunDirectory
-from tune_app.sweep.spec import Sweep, load_sweep
+from tune_app.sweep.load import load_sweep
+from tune_app.sweep.sweep import Sweep
 
 SWEEP = """\
 name: tiny

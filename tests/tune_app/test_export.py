@@ -30,7 +30,7 @@ from tune_app.results.result import Result
 from tune_app.results.run_directory import RunDirectory, provenance, resolved
 from tune_app.search.comparison import comparison
 from tune_app.store.store import Store
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 from tune_app.trial.worker import Setting, Worker
 
 AGAIN = "%: as the sweep recorded it"

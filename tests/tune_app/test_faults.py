@@ -25,7 +25,7 @@ from tiny_sweep import (
 
 from tune_app.plan.plan import make_plan
 from tune_app.store.store import Store
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 
 
 def copied(finished, tmp_path) -> tuple[Path, Store]:

@@ -28,7 +28,7 @@ from tiny_sweep import TINY
 
 from lt_core.config import DATA_SETS, MODELS, Recipe
 from tune_app import launch
-from tune_app.sweep import spec
+from tune_app.sweep import sweep
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 SHIPPED = [TINY, *(path.read_text() for path in sorted(SWEEPS.glob("*.yaml")))]
@@ -60,7 +60,7 @@ def _in_a_folder_of_its_own(tmp_path_factory):
     resource.setrlimit(resource.RLIMIT_AS, (most, limit[1]))
     with pytest.MonkeyPatch.context() as monkey:
         monkey.chdir(folder)
-        monkey.setattr(spec, "MAX_TRAININGS", MAX_TRAININGS)
+        monkey.setattr(sweep, "MAX_TRAININGS", MAX_TRAININGS)
         monkey.setattr(launch, "_obey_signals", lambda: None)
         # A dry run never gets here; should one, nothing is to be trained.
         monkey.setattr(launch.Store, "create", lambda store: pytest.fail("starts a run"))

@@ -6,7 +6,9 @@ import pytest
 
 from lt_core.steps import Steps
 from tune_app.plan.plan import make_plan
-from tune_app.sweep.spec import Sweep, dimensions, load_sweep
+from tune_app.sweep.load import load_sweep
+from tune_app.sweep.spaces import dimensions
+from tune_app.sweep.sweep import Sweep
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
 GRIDS = [path for path in SWEEPS.glob("*.yaml") if load_sweep(path).search is None]

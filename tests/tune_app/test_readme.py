@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from tune_app.plan.plan import make_plan
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

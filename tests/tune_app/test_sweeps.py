@@ -12,7 +12,8 @@ from tune_app.plan.plan import make_plan
 from tune_app.report.page import write_report
 from tune_app.results.run_directory import RunDirectory, provenance
 from tune_app.store.store import Store
-from tune_app.sweep.spec import Sweep, load_sweep
+from tune_app.sweep.load import load_sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.trial.worker import Setting, Worker
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"

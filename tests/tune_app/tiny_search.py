@@ -13,7 +13,7 @@ from tune_app.search.agenda import SearchAgenda
 from tune_app.search.samples import Samples
 from tune_app.store.claims import Claims
 from tune_app.store.store import Store
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 from tune_app.trial.worker import Setting, Worker
 
 SEARCH = """\

@@ -12,7 +12,7 @@ from typing import Any
 
 from lt_core.config import Recipe
 from tune_app.plan.trainings import Training
-from tune_app.sweep.spec import Kind, Sweep
+from tune_app.sweep.sweep import Kind, Sweep
 
 FORMAT = 1
 """Part of every id; to be raised when the same description gives another result."""

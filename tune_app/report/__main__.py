@@ -11,7 +11,7 @@ from pathlib import Path
 from tune_app.exit_codes import BAD_INPUT, OK
 from tune_app.report.page import RunError, read_run, read_sweep, write_report_of
 from tune_app.results.curves import Results, curves
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
 from tune_app.tracking.tracker import (
     Tracker,

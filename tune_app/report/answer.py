@@ -12,7 +12,7 @@ from tune_app.results.curves import (
     most_complete_round,
 )
 from tune_app.results.words import short, varied_fields
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 
 
 def answer(sweep: Sweep, means: Means) -> str:

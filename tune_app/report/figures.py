@@ -47,7 +47,7 @@ from tune_app.results.curves import (
 )
 from tune_app.results.result import CurveKey
 from tune_app.results.words import KIND_NAMES, short, varied_fields
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 
 # Okabe and Ito's colours without the yellow, which print loses. With seven colours and eight
 # markers, 56 looks differ in at least one of the two.

@@ -19,7 +19,7 @@ from tune_app.results.curves import Statistic, percent_pruned
 from tune_app.results.result import CurveKey, Result
 from tune_app.search.bilevel import Configuration
 from tune_app.search.samples import Samples, best
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
 
 _CONFIDENCE = 0.95

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, create_trial
 from tune_app.report.optuna_study import as_trials, distributions
 from tune_app.report.search_words import complete
 from tune_app.search.samples import Samples
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
 
 MIN_SAMPLES = 20

@@ -13,7 +13,8 @@ from lt_core.config import Recipe
 from tune_app.search.bilevel import SearchSpace
 from tune_app.search.samples import Sample
 from tune_app.store.files import write_atomically
-from tune_app.sweep.spec import Stage, Sweep, at_point, points
+from tune_app.sweep.spaces import Stage, at_point, points
+from tune_app.sweep.sweep import Sweep
 
 _STATES = {
     "running": TrialState.RUNNING,

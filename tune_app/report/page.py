@@ -38,7 +38,8 @@ from tune_app.results.result import Result
 from tune_app.results.words import KIND_NAMES, short, varied_fields
 from tune_app.run.console import duration
 from tune_app.store.files import write_atomically
-from tune_app.sweep.spec import Sweep, load_sweep
+from tune_app.sweep.load import load_sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
 
 _DPI = 200  # print

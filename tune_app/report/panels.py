@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from tune_app.results.curves import Point, Statistic, density
 from tune_app.results.method import method
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
 
 TEXT, SMALL = 8, 6.5  # points

@@ -32,7 +32,7 @@ from tune_app.search.plan import plan_of
 from tune_app.search.samples import Sample, Samples, best
 from tune_app.store.files import write_atomically
 from tune_app.store.store import StoreError
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
 
 _FIGURES = {

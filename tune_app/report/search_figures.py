@@ -25,7 +25,8 @@ from tune_app.report.search_words import complete, counts, sparsities
 from tune_app.results.method import method
 from tune_app.results.words import field_name, text
 from tune_app.search.samples import Sample, Samples, best
-from tune_app.sweep.spec import Stage, Sweep, at_point, points
+from tune_app.sweep.spaces import Stage, at_point, points
+from tune_app.sweep.sweep import Sweep
 
 # The same colours as in fig3.
 _COLOURS = {True: "#0072B2", False: "#D55E00"}

@@ -20,7 +20,7 @@ from tune_app.results.curves import (
 )
 from tune_app.results.result import CurveKey
 from tune_app.results.words import KIND_NAMES, short, text, varied_fields
-from tune_app.sweep.spec import Kind, Sweep
+from tune_app.sweep.sweep import Kind, Sweep
 
 Rows = Sequence[Sequence[str]]
 """A table for people: the header, then lines; the first column says what a line is."""

@@ -10,7 +10,7 @@ from functools import cached_property
 
 from lt_core.config import Recipe
 from tune_app.results.result import CurveKey, Result
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Iterator
 
 from tune_app.results.words import text
-from tune_app.sweep.spec import Prune, Sweep
+from tune_app.sweep.prune import Prune
+from tune_app.sweep.sweep import Sweep
 
 _BY = {
     "global_magnitude": "by magnitude over all layers together",

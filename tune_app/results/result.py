@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 from lt_core.config import Recipe
 from tune_app.json_line import as_line
 from tune_app.plan.trainings import Training
-from tune_app.sweep.spec import Kind
+from tune_app.sweep.sweep import Kind
 
 
 def _shared(read: Any, info: ValidationInfo) -> Recipe | None:

@@ -27,7 +27,7 @@ from ruamel.yaml import YAML
 from tune_app.json_line import as_line
 from tune_app.results.result import Result
 from tune_app.store.files import write_atomically
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
 
 PACKAGES = ("torch", "ray", "mlflow", "numpy", "pydantic", "scikit-learn")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lt_core.config import Recipe
-from tune_app.sweep.spec import Kind, Sweep
+from tune_app.sweep.sweep import Kind, Sweep
 
 KIND_NAMES: Mapping[Kind, str] = {
     "lottery": "lottery",

@@ -12,7 +12,7 @@ from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.exceptions import RayError
 
 from tune_app.run.console import duration
-from tune_app.sweep.spec import Resources
+from tune_app.sweep.resources import Resources
 from tune_app.words import plural
 
 INTERVAL_S = 5.0

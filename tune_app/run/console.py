@@ -30,7 +30,8 @@ from tune_app.run.events import (
 )
 from tune_app.store.inventory import Stored
 from tune_app.store.store import Store
-from tune_app.sweep.spec import Stage, Sweep
+from tune_app.sweep.spaces import Stage
+from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import printable
 from tune_app.trial.report import Work
 from tune_app.words import plural

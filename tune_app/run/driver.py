@@ -15,7 +15,7 @@ from tune_app.run.trial_queue import StartAll, TrialQueue
 from tune_app.run.tuner import Trials, holds_evaluations
 from tune_app.store.claims import Claims
 from tune_app.store.store import Store, StoreError
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.trial.ticket_store import start_holder
 from tune_app.trial.worker import Setting
 from tune_app.words import plural

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from lt_core import data, rewind
-from lt_core.data import DataSet
 from lt_core.chain import prune_trained
+from lt_core.data import DataSet
 from lt_core.mask import dense
 from lt_core.training_loop import misfits
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
 
 

@@ -16,7 +16,7 @@ import ray
 
 from tune_app.credentials import hide_credentials
 from tune_app.run.cluster import Watch
-from tune_app.sweep.spec import Resources
+from tune_app.sweep.resources import Resources
 from tune_app.sweep.yaml_source import SpecError
 from tune_app.words import plural
 

@@ -26,7 +26,8 @@ from tune_app.run.events import (
 from tune_app.run.ray_session import ClusterError
 from tune_app.run.trial_queue import StartAll, TrialQueue
 from tune_app.run.words import in_a_line
-from tune_app.sweep.spec import Resources, Sweep
+from tune_app.sweep.resources import Resources
+from tune_app.sweep.sweep import Sweep
 from tune_app.trial.ray_trial import TicketTrial
 from tune_app.trial.report import Report
 from tune_app.trial.worker import Setting

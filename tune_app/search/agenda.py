@@ -16,7 +16,7 @@ from tune_app.search.plan import SearchPlan
 from tune_app.search.samples import Sample, Samples, Spent, State
 from tune_app.store.claims import Claims
 from tune_app.store.inventory import Stored
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.trial.report import Order, Work
 from tune_app.words import plural
 

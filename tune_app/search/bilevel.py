@@ -36,7 +36,8 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
 from lt_core.config import Recipe
-from tune_app.sweep.spec import Dimension, Stage, Sweep, at_point, points
+from tune_app.sweep.spaces import Dimension, Stage, at_point, points
+from tune_app.sweep.sweep import Sweep
 
 NUM_RANDOM = 8
 """Points drawn at random before TPE has something to go by."""

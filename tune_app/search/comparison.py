@@ -2,7 +2,8 @@
 
 from lt_core.config import Recipe
 from tune_app.search.samples import Samples, best
-from tune_app.sweep.spec import Eval, Find, PointOfRecipe, Sweep
+from tune_app.sweep.spaces import PointOfRecipe
+from tune_app.sweep.sweep import Eval, Find, Sweep
 
 
 def comparison(sweep: Sweep, samples: Samples) -> Sweep | None:

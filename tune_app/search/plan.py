@@ -11,7 +11,7 @@ from tune_app.plan.plan import Plan, chain_to
 from tune_app.plan.trainings import Chain, Training
 from tune_app.results.result import Result
 from tune_app.search.bilevel import Configuration
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 
 
 class SearchPlan:

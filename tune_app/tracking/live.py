@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tune_app.results.curves import Curve, curves
 from tune_app.results.result import Result
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.tracking.tracker import Tracker, TrackingError
 
 INTERVAL_S = 60.0

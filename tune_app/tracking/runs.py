@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from tune_app.results.curves import Curve
 from tune_app.results.result import Result
 from tune_app.results.words import label, text
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric

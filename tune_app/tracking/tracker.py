@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from tune_app.credentials import hide_credentials
 from tune_app.results.curves import Curve
 from tune_app.results.result import CurveKey
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.tracking.runs import (
     curve_tag,
     evaluated,

@@ -17,7 +17,7 @@ from lt_core.config import Recipe
 from tune_app.results.curves import Curve, lpr_pairs
 from tune_app.results.result import Result
 from tune_app.results.words import short, text
-from tune_app.sweep.spec import Sweep
+from tune_app.sweep.sweep import Sweep
 
 TAG_PREFIX = "mlflow.sharedViewState.sweep-"
 """The names of our tags; those of views that a person saved go on otherwise."""

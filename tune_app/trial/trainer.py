@@ -19,7 +19,7 @@ from lt_core.mask import Mask, PackedMask, dense, unpack
 from lt_core.rewind import Start, State
 from tune_app.plan.trainings import Training
 from tune_app.store.store import Missing, Store
-from tune_app.sweep.spec import Prune
+from tune_app.sweep.prune import Prune
 
 
 @dataclass(frozen=True)

@@ -25,10 +25,10 @@ from functools import cached_property
 from typing import Protocol
 
 from lt_core import rewind
+from lt_core.chain import Round, find, prune_trained
 from lt_core.config import ModelName, Rewinding
 from lt_core.data import DataSet
 from lt_core.evaluation import Evaluation
-from lt_core.chain import Round, find, prune_trained
 from lt_core.mask import Mask, PackedMask, alive_by_layer, pack, unpack
 from lt_core.training_loop import Diverged
 from tune_app.plan.left import rounds_left
@@ -36,7 +36,7 @@ from tune_app.plan.trainings import Chain, Training
 from tune_app.results.result import Result, read_lines
 from tune_app.store.checkpoints import StoredCheckpoints
 from tune_app.store.store import Missing, Store, StoreError
-from tune_app.sweep.spec import Prune
+from tune_app.sweep.prune import Prune
 from tune_app.trial.report import Failure, FailureKind, Report, Standing
 from tune_app.trial.trainer import Trainer, arrays, tensors
 

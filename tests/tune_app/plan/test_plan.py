@@ -11,7 +11,8 @@ from tune_app.plan.left import rounds_left, used, what_is_left, without
 from tune_app.plan.plan import Plan, make_plan
 from tune_app.plan.trainings import Chain
 from tune_app.store.inventory import Stored
-from tune_app.sweep.spec import Sweep, load_sweep
+from tune_app.sweep.load import load_sweep
+from tune_app.sweep.sweep import Sweep
 
 GRID = Path(__file__).parents[3] / "sweeps" / "lr_grid.yaml"
 

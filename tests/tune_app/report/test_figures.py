@@ -9,7 +9,7 @@ from synthetic_run import SWEEP, synthetic_results
 
 from tune_app.report.figures import FIGURES, NotDrawn, fig1, fig2, fig3, fig6, fig7, fig9, fig_a3
 from tune_app.results.curves import Results
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 
 LR = "lr: {values: [0.1, 0.5]}"
 ACCURACY = {(0.1, 0.1): 0.90, (0.1, 0.5): 0.94, (0.5, 0.1): 0.86, (0.5, 0.5): 0.92}

@@ -12,7 +12,7 @@ from tune_app.report.answer import answer
 from tune_app.report.page import write_report
 from tune_app.results.curves import mean_curves
 from tune_app.results.result import Result
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 
 LR = "lr: {values: [0.1, 0.5]}"
 

@@ -18,7 +18,7 @@ from tune_app.results.run_directory import RunDirectory
 from tune_app.search.bilevel import Configuration
 from tune_app.search.comparison import comparison
 from tune_app.search.samples import Sample, Samples
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 
 SEARCH = """\
 name: tiny

@@ -27,7 +27,7 @@ from tune_app.results.curves import (
 )
 from tune_app.results.result import CurveKey
 from tune_app.results.words import label, short, text, varied_fields
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 
 H1, H2 = (Recipe(lr=lr, batch_size=64, duration=Steps(2, "ep")) for lr in (0.1, 0.5))
 

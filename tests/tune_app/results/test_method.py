@@ -2,7 +2,7 @@ import pytest
 from synthetic_run import SWEEP
 
 from tune_app.results.method import method
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 
 PRUNE = "{fraction: 0.5, rounds: 4}"
 ALL = ("global_random", "preserve_lpr", "reinit")

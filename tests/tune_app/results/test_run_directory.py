@@ -8,7 +8,7 @@ from synthetic_run import result_of
 from tune_app.plan.plan import make_plan
 from tune_app.results import run_directory
 from tune_app.results.run_directory import RunDirectory, provenance
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 
 
 def test_the_resolved_sweep_file_is_the_same_sweep(tiny, tmp_path):

@@ -10,7 +10,7 @@ from tune_app.plan.plan import make_plan
 from tune_app.run.console import Progress, duration, plan_text
 from tune_app.run.events import Failed, Finished, Retried, Said, Started
 from tune_app.store.inventory import Stored
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 from tune_app.words import plural
 
 

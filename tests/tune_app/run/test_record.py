@@ -12,7 +12,7 @@ from tune_app.results.run_directory import RunDirectory
 from tune_app.run.events import Failed, Finished, Found, Retried, Stopped
 from tune_app.run.record import Record
 from tune_app.run.words import in_a_line
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from tune_app.plan.trainings import Chain, Training
 from tune_app.results.result import Result
 from tune_app.run.stopping import EarlyStopping, StoppingRules
 from tune_app.store.store import Store
-from tune_app.sweep.spec import Sweep, load_sweep
+from tune_app.sweep.load import load_sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.trial.ray_trial import TicketTrial
 from tune_app.trial.report import Order, Report, Standing
 from tune_app.trial.ticket_store import start_holder

@@ -10,7 +10,7 @@ from tune_app.run import trial_queue
 from tune_app.run.trial_queue import TrialQueue
 from tune_app.store.inventory import Stored
 from tune_app.store.store import StoreError
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 from tune_app.trial.report import Failure, Order, Report
 
 

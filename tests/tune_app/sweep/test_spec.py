@@ -15,7 +15,10 @@ from ruamel.yaml import YAML
 
 from lt_core.config import Recipe
 from lt_core.steps import Steps
-from tune_app.sweep.spec import Resources, Stage, Sweep, load_sweep, points
+from tune_app.sweep.load import load_sweep
+from tune_app.sweep.resources import Resources
+from tune_app.sweep.spaces import Stage, points
+from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
 
 SWEEPS = Path(__file__).parents[3] / "sweeps"
@@ -991,7 +994,7 @@ def test_reading_a_sweep_needs_no_torch_no_ray_and_no_network():
 import sys
 events = []
 sys.addaudithook(lambda event, args: events.append(event))
-import tune_app.sweep.spec
+import tune_app.sweep.load
 heavy = {"torch", "ray", "mlflow", "matplotlib"}
 print(sorted(heavy & set(sys.modules)), [e for e in events if e.startswith("socket.")])
 """

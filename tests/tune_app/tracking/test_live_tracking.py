@@ -6,7 +6,7 @@ import threading
 import pytest
 from synthetic_run import SWEEP, synthetic_results, write_run
 
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 from tune_app.tracking import live as live_tracking
 from tune_app.tracking.live import LiveTracking
 

@@ -7,7 +7,7 @@ from synthetic_run import result_of
 
 from tune_app.plan.trainings import Training
 from tune_app.results.curves import curves
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 from tune_app.tracking.views import saved_views, view_tags
 
 SWEEP = """

@@ -18,7 +18,7 @@ import pytest
 
 from tune_app.results.curves import curves
 from tune_app.results.result import Result
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 from tune_app.tracking import tracker as tracking
 from tune_app.tracking.runs import curve_tag, points, table_columns
 from tune_app.tracking.tracker import Tracker, TrackingError, open_command, tracking_uri
@@ -518,7 +518,7 @@ def test_a_deleted_experiment_comes_back(uri, sweep, tmp_path):
 OPEN = """
 import sys
 from pathlib import Path
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 from tune_app.tracking.tracker import Tracker, tracking_uri
 directory = Path(sys.argv[1])
 Tracker(tracking_uri(directory), load_sweep(directory / "sweep.yaml"), directory, None)

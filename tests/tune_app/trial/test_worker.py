@@ -19,7 +19,8 @@ from tune_app.results.result import Result
 from tune_app.store.checkpoints import StoredCheckpoints
 from tune_app.store.files import Directory
 from tune_app.store.store import Store
-from tune_app.sweep.spec import Sweep, load_sweep
+from tune_app.sweep.load import load_sweep
+from tune_app.sweep.sweep import Sweep
 from tune_app.trial.worker import Setting, Worker
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tune_app.sweep.spec import load_sweep
+from tune_app.sweep.load import load_sweep
 from tune_app.sweep.yaml_source import SpecError
 
 TEXT = """\

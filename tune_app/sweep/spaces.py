@@ -1,0 +1,177 @@
+"""Search spaces over the fields of a recipe, and their points."""
+
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, create_model, model_validator
+from pydantic.fields import FieldInfo
+
+from lt_core.config import Config, Recipe, RuleErrors
+from tune_app.sweep.resources import Resources
+
+MAX_POINTS = 100_000
+
+Item = TypeVar("Item")
+Method = Literal["grid", "random", "tpe"]
+
+
+def _no_repeats(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    repeats = [in_words(item) for item, count in Counter(items).items() if count > 1]
+    if repeats:
+        raise ValueError(f"each may be given once, got {', '.join(repeats)} again")
+    return items
+
+
+Distinct = Annotated[tuple[Item, ...], AfterValidator(_no_repeats)]
+NonEmpty = Annotated[Distinct[Item], Field(min_length=1)]
+
+
+class Dimension(Config, Generic[Item]):
+    """One dimension of a search space: `values`, or the numbers from `min` to `max`."""
+
+    values: NonEmpty[Item] | None = None
+
+    min: Item | None = None
+    max: Item | None = None
+    """For `method: random` and `tpe`; both ends belong to the range."""
+
+    log: bool = False
+    """Whether numbers are drawn evenly by order of magnitude."""
+
+    @model_validator(mode="after")
+    def _one_way(self):
+        ends = {"min": self.min, "max": self.max}
+        given = [name for name, end in ends.items() if end is not None]
+        if self.values is not None:
+            more = [*given, *(["log"] if self.log else [])]
+            if more:
+                raise RuleErrors([((more[0],), "goes with a range, not with `values`")])
+            return self
+        if len(given) < 2:
+            raise RuleErrors([((), "needs `values`, or `min` and `max`")])
+        for name, end in ends.items():
+            if isinstance(end, bool) or not isinstance(end, int | float):
+                raise RuleErrors([((name,), f"a range is of numbers, got {in_words(end)}")])
+        if self.min >= self.max:
+            text = f"must be more than `min` ({self.min:g}), got {self.max:g}"
+            raise RuleErrors([(("max",), text)])
+        if self.log and self.min <= 0:
+            raise RuleErrors([(("min",), f"must be more than 0 with `log`, got {self.min:g}")])
+        return self
+
+
+def _checked_type(field: FieldInfo) -> Any:
+    return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+
+
+# One optional dimension for each field of a recipe, its values checked as that field is.
+Space = create_model(
+    "Space",
+    __base__=Config,
+    __doc__="The fields of `train` that vary, and their values.",
+    **{
+        name: (Dimension[_checked_type(field)] | None, None)
+        for name, field in Recipe.model_fields.items()
+    },
+)
+
+
+# A field that is left out, or null, is as in `train`.
+PointOfRecipe = create_model(
+    "PointOfRecipe",
+    __base__=Config,
+    __doc__="One point of a search space: fields of `train`, replaced.",
+    **{name: (_checked_type(field) | None, None) for name, field in Recipe.model_fields.items()},
+)
+
+
+class Stage(Config):
+    """A search space, and how its points are chosen."""
+
+    method: Method = "grid"
+    """`grid`: all of them. `random`, or `tpe`, the tree-structured Parzen estimator (Bergstra et
+    al. 2011), draw points until a budget of `search` is spent."""
+
+    parameters: Space = Space()
+    """Dimensions; the points are every combination of their values."""
+
+    points: Distinct[PointOfRecipe] = ()
+    """The points one by one, in place of `parameters`."""
+
+    resources: Resources | None = None
+    """Resources of a trial of this stage, in place of `resources_per_trial`."""
+
+    @model_validator(mode="after")
+    def _points_go_with_grid(self):
+        varied = dimensions(self.parameters)
+        ranges = [name for name in varied if getattr(self.parameters, name).values is None]
+        problems = []
+        if self.points and varied:
+            problems.append((("points",), "stands in place of `parameters`; give one of them"))
+        if self.points and self.method != "grid":
+            problems.append((("points",), f"goes with `method: grid`, not with {self.method}"))
+        elif self.method != "grid" and not varied:
+            problems.append((("method",), f"{self.method} needs `parameters` to draw from"))
+        if self.method == "grid":
+            text = "a range needs `method: random` or `tpe`; a grid needs `values`"
+            problems += [(("parameters", name), text) for name in ranges]
+        if problems:
+            raise RuleErrors(problems)
+        return self
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """The fields of `train` that the stage replaces."""
+        if not self.points:
+            return tuple(dimensions(self.parameters))
+        given = {name for point in self.points for name in fields_of(point)}
+        return tuple(name for name in Recipe.model_fields if name in given)
+
+
+def dimensions(space: Space) -> dict[str, tuple[Any, ...]]:
+    """The values of each field that a space varies; of a range its two ends."""
+    return {
+        name: domain.values or (domain.min, domain.max)
+        for name, domain in space
+        if domain is not None
+    }
+
+
+def points(stage: Stage) -> Iterator[dict[str, Any]]:
+    """Every point of a stage as field -> value, the last dimension fastest."""
+    if stage.points:
+        yield from map(fields_of, stage.points)
+        return
+    varied = dimensions(stage.parameters)
+    for values in itertools.product(*varied.values()):
+        yield dict(zip(varied, values, strict=True))
+
+
+def num_points(stage: Stage) -> int:
+    """The number of `points`, without going through them."""
+    return len(stage.points) or math.prod(map(len, dimensions(stage.parameters).values()))
+
+
+def fields_of(point: PointOfRecipe) -> dict[str, Any]:
+    """The fields that a point replaces."""
+    return {name: value for name, value in point if value is not None}
+
+
+def at_point(train: Recipe, point: dict[str, Any]) -> Recipe:
+    """`train` with the fields of a point; ValidationError where they do not go together."""
+    return Recipe(**(dict(train) | point))
+
+
+def in_words(value: Any) -> str:
+    """A value of a sweep file for people: `0.1`, `[8ep, 13ep]`; a point as `point_in_words`."""
+    if isinstance(value, PointOfRecipe):
+        return point_in_words(fields_of(value))
+    return f"[{', '.join(map(str, value))}]" if isinstance(value, tuple) else str(value)
+
+
+def point_in_words(point: dict[str, Any]) -> str:
+    """`lr=0.1, batch_size=64`."""
+    return ", ".join(f"{name}={in_words(value)}" for name, value in point.items())

@@ -1,0 +1,309 @@
+"""A sweep file, as a type."""
+
+import itertools
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from lt_core.config import Config, DataSetName, ModelName, Recipe, Rewinding, RuleErrors
+from tune_app.sweep.durations import Interval
+from tune_app.sweep.prune import Prune, Sparsities
+from tune_app.sweep.resources import Resources
+from tune_app.sweep.search import MAX_TRAININGS, Search
+from tune_app.sweep.spaces import (
+    MAX_POINTS,
+    Distinct,
+    NonEmpty,
+    PointOfRecipe,
+    Stage,
+    at_point,
+    dimensions,
+    fields_of,
+    in_words,
+    num_points,
+    point_in_words,
+    points,
+)
+from tune_app.sweep.yaml_source import Loc
+
+MAX_SEARCH_NAME = 95
+
+Baseline = Literal["global_random", "preserve_lpr", "reinit"]
+Kind = Literal["lottery", "lpr_constrained", Baseline]
+
+
+class Find(Stage):
+    """H_find: one chain of rounds for each point and seed."""
+
+    lpr_from: Distinct[PointOfRecipe] = ()
+    """LPR-constrained pruning: for each of these points of H_find, chains of all other points that
+    prune each layer as far as its chain did, and choose by magnitude within the layer only."""
+
+
+class Eval(Stage):
+    """H_eval: every ticket is trained at every point."""
+
+    at_sparsity: Sparsities | None = None
+    """Sparsities of the tickets to evaluate, by the nearest rounds; all rounds if not given."""
+
+    rewind_from: Literal["find", "eval"] = "find"
+    """The H of the dense network whose weights at `rewind.to` a ticket starts from. Initialization
+    is the same for both."""
+
+
+def _not_taken(value: str) -> str:
+    if value.startswith("mlflow.db"):
+        raise ValueError(
+            f"must not start with mlflow.db, which is MLflow's and lies beside it, got {value!r}"
+        )
+    return value
+
+
+class Sweep(Config):
+    """One sweep file."""
+
+    name: Annotated[str, AfterValidator(_not_taken)] = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+    )
+    """Name of the run directory and of the MLflow experiment."""
+
+    description: str = ""
+    """The question, in one line."""
+
+    model: ModelName
+    dataset: DataSetName
+
+    data_dir: str = "data"
+    """Folder of the data sets, those on disk and those downloaded; relative to the folder that a
+    run is started in. No part of a training's id, which has the name of the data set alone: the
+    data under one name (`image_folder` and import paths too) must not change, or use another
+    `--out`."""
+
+    seeds: NonEmpty[int]
+    """Replicates: each seeds initialization, data order and random masks."""
+
+    train: Recipe
+    """H; `find` and `eval` replace fields of it."""
+
+    prune: Prune
+    find: Find = Find()
+    eval: Eval = Eval()
+
+    search: Search | None = None
+    """Needed where `find` or `eval` have a method other than grid."""
+
+    rewind: Rewinding = Rewinding()
+
+    baselines: Distinct[Baseline] = ()
+    """Controls: random masks of the same sparsity (`global_random`; with `filter_l1` random
+    filters, the same share of each layer) or also the same LPR (`preserve_lpr`), and tickets
+    initialized anew and trained in full (`reinit`)."""
+
+    select_on: Literal["validation", "test"] = "validation"
+    """The accuracy that picks the best configurations; the paper's protocol is `test`."""
+
+    resources_per_trial: Resources = Resources()
+
+    checkpoint_every: Interval = "10min"
+    """Interval at which the state of a running training is kept, in minutes or epochs."""
+
+    max_failures: int = Field(default=2, ge=0)
+    """Retries of a trial whose worker died."""
+
+    @model_validator(mode="after")
+    def _is_feasible(self):
+        finds, evals = num_points(self.find), num_points(self.eval)
+        problems = [
+            ((stage, "parameters"), f"must be at most {MAX_POINTS:,} points, got {points:,}")
+            for stage, points in (("find", finds), ("eval", evals))
+            if points > MAX_POINTS
+        ]
+        if problems:
+            raise RuleErrors(problems)
+        chains = finds * (1 + len(self.find.lpr_from)) * (self.eval_rounds[-1] + 1)
+        kinds = 1 + len(self.baselines) + len(self.find.lpr_from)
+        asked = (chains + finds * evals * len(self.eval_rounds) * kinds) * len(self.seeds)
+        # Milestones and layers are part of every training's description, and of what its id hashes.
+        listed = self._most_milestones + len(self.prune.skip) + len(self.prune.layer_fractions)
+        most = MAX_TRAININGS // max(1, listed // 10)
+        if asked > most:
+            text = f"with `find` and `eval` asks for {asked:,} trainings; at most {most:,}"
+            if most < MAX_TRAININGS:
+                text += f" with {listed:,} milestones and layers"
+            raise RuleErrors([(("seeds",), text)])
+        return self
+
+    @model_validator(mode="after")
+    def _every_point_is_a_recipe(self):
+        problems = [
+            *_bad_points(self.train, self.find, "find"),
+            *_bad_points(self.train, self.eval, "eval"),
+        ]
+        if problems:
+            raise RuleErrors(problems)
+        return self
+
+    @model_validator(mode="after")
+    def _go_together(self):
+        problems = list(self._rewinding_problems())
+        if self.find.lpr_from and self.prune.strategy != "global_magnitude":
+            text = f"goes with `prune.strategy: global_magnitude`, not with {self.prune.strategy}"
+            problems.append((("find", "lpr_from"), text))
+        problems += self._search_problems()
+        known = list(map(point_in_words, itertools.islice(points(self.find), 10)))
+        if num_points(self.find) > len(known):
+            known.append("...")
+        for i, source in enumerate(self.lpr_sources):
+            if source is None:
+                text = "must be a point of `find`: "
+                text += "; ".join(known) or "there are none"
+                problems.append((("find", "lpr_from", i), text))
+        if problems:
+            raise RuleErrors(problems)
+        return self
+
+    def _rewinding_problems(self) -> Iterator[tuple[Loc, str]]:
+        method, to = self.rewind.method, self.rewind.to
+        for recipe in (*self.find_recipes, *self.eval_recipes):
+            end = recipe.trains_for
+            if to.unit == end.unit and to.count >= end.count:
+                text = f"must lie before the end of every training, such as {end}, got {to}"
+                yield ("rewind", "to"), text
+                break
+        for i, baseline in enumerate(self.baselines):
+            if method != "weights" and baseline != "reinit":
+                text = (
+                    f"{baseline} has no trained weights to go on from; use `rewind.method: weights`"
+                )
+                yield ("baselines", i), text
+            elif self.prune.strategy == "filter_l1" and baseline == "preserve_lpr":
+                text = "of whole filters global_random preserves the LPR too, and costs less"
+                yield ("baselines", i), text
+        if method != "weights" and self.eval.rewind_from == "eval":
+            text = "needs `rewind.method: weights`: no weights are rewound"
+            yield ("eval", "rewind_from"), text
+
+    def _search_problems(self) -> list[tuple[Loc, str]]:
+        drawn = [stage for stage in ("find", "eval") if getattr(self, stage).method != "grid"]
+        if self.search is None:
+            text = "needs a `search`, which says what is best and when to end"
+            return [((stage, "method"), text) for stage in drawn]
+        if not drawn:
+            text = "needs `method: random` or `tpe` in `find`, `eval` or both; a grid is run whole"
+            return [(("search",), text)]
+        problems = []
+        if len(self.name) > MAX_SEARCH_NAME:
+            text = f"of a search must be at most {MAX_SEARCH_NAME} long: its best are NAME-best"
+            problems.append((("name",), text))
+        for stage in ("find", "eval"):
+            for name, values in dimensions(getattr(self, stage).parameters).items():
+                if None in values:
+                    problems.append(((stage, "parameters", name), "null cannot be searched"))
+        if self.find.lpr_from:
+            problems.append((("find", "lpr_from"), "does not go with a search"))
+        if self.select_on == "test":
+            problems.append((("select_on",), "must be validation in a search"))
+        last = self.search_rounds[-1] if self.search_rounds else 0
+        if self.search.stop.chains and self.prune.one_shot is not None:
+            text = "does not go with `prune.one_shot`, which finds all tickets at once"
+            problems.append((("search", "stop", "chains"), text))
+        elif any(not 0 < round < last for round in self.probe_rounds):
+            text = f"must be sparsities of rounds before that of `at`, {self.sparsities[last]:.1%}"
+            problems.append((("search", "stop", "probe_at"), text))
+        if again := set(self.seeds).intersection(self.search.report_seeds):
+            text = f"must be others than `seeds`, got {in_words(tuple(sorted(again)))} again"
+            problems.append((("search", "report_seeds"), text))
+        return problems
+
+    @property
+    def _most_milestones(self) -> int:
+        varied = [self.train.milestones]
+        for stage in (self.find, self.eval):
+            varied += dimensions(stage.parameters).get("milestones", ())
+            varied += [point.milestones for point in stage.points if point.milestones is not None]
+        return max(map(len, varied))
+
+    @property
+    def find_resources(self) -> Resources:
+        """Resources of a chain."""
+        return self.find.resources or self.resources_per_trial
+
+    @property
+    def eval_resources(self) -> Resources:
+        """Resources of an evaluation."""
+        return self.eval.resources or self.resources_per_trial
+
+    @property
+    def resources(self) -> dict[str, Resources]:
+        """Resources of trials, by the key of the sweep file that gives them."""
+        given = {"find.resources": self.find.resources, "eval.resources": self.eval.resources}
+        own = {key: resources for key, resources in given.items() if resources is not None}
+        return own if len(own) == 2 else own | {"resources_per_trial": self.resources_per_trial}
+
+    @cached_property
+    def find_recipes(self) -> tuple[Recipe, ...]:
+        """H_find of every point; in a search the ends of each range stand for what is drawn."""
+        return tuple(at_point(self.train, point) for point in points(self.find))
+
+    @cached_property
+    def eval_recipes(self) -> tuple[Recipe, ...]:
+        """H_eval of every point, likewise."""
+        return tuple(at_point(self.train, point) for point in points(self.eval))
+
+    @cached_property
+    def lpr_sources(self) -> tuple[Recipe, ...]:
+        """The H_find that `find.lpr_from` names; None for one that is no point of `find`."""
+        finds = {tuple(dict(recipe).values()): recipe for recipe in self.find_recipes}
+        asked = (dict(self.train) | fields_of(point) for point in self.find.lpr_from)
+        return tuple(finds.get(tuple(fields.values())) for fields in asked)
+
+    @cached_property
+    def eval_rounds(self) -> tuple[int, ...]:
+        """The rounds whose tickets are evaluated, rising; always with round 0, the dense one."""
+        rounds = range(self.prune.num_rounds + 1)
+        if self.eval.at_sparsity is None:
+            return tuple(rounds)
+        searched = (self.search and self.search.at) or ()
+        nearest = {self.nearest_round(at) for at in (*self.eval.at_sparsity, *searched)}
+        return tuple(sorted({0} | nearest))
+
+    @cached_property
+    def search_rounds(self) -> tuple[int, ...]:
+        """The rounds that a search compares configurations at, rising."""
+        if self.search.at is None:
+            return self.eval_rounds[1:]
+        return tuple(sorted({self.nearest_round(at) for at in self.search.at} - {0}))
+
+    @cached_property
+    def probe_rounds(self) -> tuple[int, ...]:
+        """The rounds that chains are compared at to stop them early, rising."""
+        probe_at = self.search.stop.probe_at or ()
+        return tuple(sorted({self.nearest_round(at) for at in probe_at}))
+
+    @cached_property
+    def sparsities(self) -> dict[int, float]:
+        """The nominal sparsity of each round."""
+        rounds = range(self.prune.num_rounds + 1)
+        return {round: self.prune.sparsity(round) for round in rounds}
+
+    def nearest_round(self, sparsity: float) -> int:
+        """The round whose nominal sparsity is nearest; the earlier one if two are."""
+        return min(self.sparsities, key=lambda round: abs(self.sparsities[round] - sparsity))
+
+
+def _bad_points(train: Recipe, stage: Stage, name: str) -> Iterator[tuple[Loc, str]]:
+    """Points whose fields do not go together, such as a milestone after a shorter duration."""
+    seen = set()
+    for point in points(stage):
+        try:
+            at_point(train, point)
+        except ValidationError as error:
+            at = point_in_words(point)
+            for problem in error.errors()[0]["ctx"]["error"].problems:
+                if problem not in seen:
+                    seen.add(problem)
+                    (field, *_), text = problem
+                    key = "points" if stage.points else "parameters"
+                    yield (name, key), f"at {at}, `{field}` {text}"
