@@ -7,29 +7,37 @@ from tune_app.store.store import Store
 
 
 class StoredCheckpoints:
-    """Keeps what a kill would lose: at most `every`, rounded up to whole epochs."""
+    """Checkpoints of one training: a kill loses at most one interval of it."""
 
-    def __init__(self, store: Store, id: str, every: str) -> None:
-        """For the training with that id; `every` as `checkpoint_every` of a sweep."""
+    def __init__(self, store: Store, id: str, seconds: float, epochs: int | None = None) -> None:
+        """Set the interval.
+
+        Args:
+            store: keeps the state.
+            id: the training's.
+            seconds: the interval in wall time, rounded up to whole epochs.
+            epochs: the interval in epochs; then `seconds` does not count.
+        """
         self.store = store
         self.id = id
-        self.minutes = int(every[:-3]) if every.endswith("min") else None
-        self.epochs = None if every.endswith("min") else int(every[:-2])
+        self.seconds = seconds
+        self.epochs = epochs
         self.num_epochs = 0
         self.last = time.monotonic()
 
     def load(self) -> Checkpoint | None:
-        """The state to go on from, as a training begins; a damaged one is as none."""
+        """The state to go on from as a training begins; None where there is none, or a damaged
+        one."""
         self.last = time.monotonic()
         data = self.store.checkpoint(self.id)
         return None if data is None else Checkpoint.from_bytes(data)
 
     def is_due(self) -> bool:
-        """Asked after each epoch."""
+        """Whether the state is to be kept now; to be called once after each epoch."""
         self.num_epochs += 1
         if self.epochs is not None:
             return self.num_epochs % self.epochs == 0
-        return time.monotonic() - self.last >= 60 * self.minutes
+        return time.monotonic() - self.last >= self.seconds
 
     def save(self, checkpoint: Checkpoint) -> None:
         self.store.put_checkpoint(self.id, checkpoint.to_bytes())

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 
 from lt_core import prune, rewind, seeds
-from lt_core.structured.channels import channel_groups
 from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Rewinding
 from lt_core.data import DataSet
 from lt_core.evaluation import Evaluation, Progress, evaluate, evaluating
-from lt_core.structured.filters import filter_l1, random_filters
 from lt_core.mask import Mask, PackedMask, dense, unpack
 from lt_core.rewind import Start, State
+from lt_core.structured.channels import channel_groups
+from lt_core.structured.filters import filter_l1, random_filters
 from tune_app.plan.trainings import Training
 from tune_app.store.store import Missing, Store
 from tune_app.sweep.prune import Prune

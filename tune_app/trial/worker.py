@@ -36,6 +36,7 @@ from tune_app.plan.trainings import Chain, Training
 from tune_app.results.result import Result, read_lines
 from tune_app.store.checkpoints import StoredCheckpoints
 from tune_app.store.store import Missing, Store, StoreError
+from tune_app.sweep.durations import parse
 from tune_app.sweep.prune import Prune
 from tune_app.trial.report import Failure, FailureKind, Report, Standing
 from tune_app.trial.trainer import Trainer, arrays, tensors
@@ -227,7 +228,8 @@ class Worker:
         return self.trainer.train(training, mask, self._checkpoints(training))
 
     def _checkpoints(self, training: Training) -> StoredCheckpoints:
-        return StoredCheckpoints(self.setting.store, training.id, self.setting.checkpoint_every)
+        every = parse(self.setting.checkpoint_every)
+        return StoredCheckpoints(self.setting.store, training.id, every.seconds, every.epochs)
 
     def _keep(self, training: Training, evaluation: Evaluation) -> Result:
         """Store a finished training."""
