@@ -1,11 +1,11 @@
-"""What each launch that uses a store is training now, so that two of them share the work.
+"""Claims of launches on the trainings of a store, so that launches side by side share the work.
 
-    claims/5e....json     who it is, and the ids of what it trains
-    claims/5e....alive    written again every few seconds; its time is when the launch last lived
+    claims/5e....json     the process of a launch, and the ids that it trains
+    claims/5e....alive    heartbeat: written again every few seconds, and only its time counts
 
-A launch claims what no other that lives has claimed before it, trains that, and waits for the rest.
-Two that look at the same moment may both claim a training; it is then trained twice, to the same
-result.
+A launch claims the trainings that no living launch has claimed before it, trains those, and waits
+for the rest. Two that look at the same moment may both claim a training; it is then trained twice,
+to the same result.
 """
 
 import json
@@ -23,12 +23,12 @@ from tune_app.store.store import Store
 
 HEARTBEAT_S = 20.0
 DEAD_AFTER_S = 120.0
-"""A launch that was not heard of for so long is dead: several heartbeats, for slow storage."""
+"""Age of the last heartbeat from which a launch counts as dead: several, for slow storage."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """What another launch trains."""
+    """The trainings that another launch works on."""
 
     who: str
     ids: frozenset[str]
@@ -44,10 +44,10 @@ class Claims:
         self.ids: set[str] = set()
         self.over = threading.Event()
         self.thread: threading.Thread | None = None
-        """Beats while something is claimed."""
+        """The heartbeat; runs while something is claimed."""
 
     def of_others(self) -> list[Claim]:
-        """What other launches that live train now.
+        """The claims of other living launches.
 
         Raises:
             StoreError: when the storage refuses.
@@ -71,7 +71,7 @@ class Claims:
                 claims.append(Claim(claim["who"], frozenset(claim["ids"])))
             else:
                 _delete(self.storage, other)
-        if self.thread is None:  # it was only to learn the storage's time
+        if self.thread is None:  # the heartbeat was only to learn the storage's time
             self.storage.delete(f"{self.name}.alive")
         return claims
 
@@ -115,12 +115,12 @@ class Claims:
             self.thread.join()
             self.thread = None
             self.ids.clear()
-            with suppress(OSError):  # then it is found dead
+            with suppress(OSError):  # a claim that stays is dead without a heartbeat
                 _delete(self.storage, self.name)
 
     def _keep_beating(self) -> None:
         while not self.over.wait(HEARTBEAT_S):
-            with suppress(OSError):  # away for a while
+            with suppress(OSError):  # storage may be away for a while
                 self._beat()
 
     def _beat(self) -> None:
@@ -133,7 +133,7 @@ def _delete(storage: Storage, name: str) -> None:
 
 
 def _machine() -> str:
-    """Where a process id means the same process; unique to a container."""
+    """The PID namespace (boot id and namespace): a PID may be checked for life only inside it."""
     with suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot} {os.readlink('/proc/self/ns/pid')}"

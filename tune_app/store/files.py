@@ -1,6 +1,6 @@
 """Files by name, in a directory or in the cloud: each is whole or absent, whatever is killed.
 
-Names have slashes for folders. Whatever goes wrong is an OSError.
+Names have slashes for folders. Every failure is an OSError.
 """
 
 import contextlib
@@ -23,10 +23,10 @@ class Storage(Protocol):
     """A place for files."""
 
     def create(self) -> None:
-        """Make the place, if it is not there."""
+        """Make the place, if it does not exist."""
 
     def read(self, name: str) -> bytes | None:
-        """A file; None where there is none."""
+        """The content of a file; None where there is none."""
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, in place of one that is there."""
@@ -37,7 +37,7 @@ class Storage(Protocol):
         """All files in a folder and the folders in it; none where it is not there."""
 
     def written_at(self, name: str) -> float | None:
-        """When a file was written, in seconds of the storage's own clock; None if it is gone."""
+        """Time of the last write, in seconds of the storage's own clock; None if it is gone."""
 
     def move(self, name: str, to: str) -> None: ...
 
@@ -45,14 +45,14 @@ class Storage(Protocol):
         """Delete a file, if it is there."""
 
     def map(self, do: Callable[[str], T], items: Iterable[str]) -> Iterator[T]:
-        """Do what reads or writes files for each item; at the same time, where that is faster."""
+        """As the built-in, for functions that read or write files: at once where that is faster."""
 
 
 def open_storage(place: str) -> Storage:
     """A directory's path, or a URL as pyarrow takes it: `s3://bucket/folder`, `gs://...`.
 
     Raises:
-        ValueError: for another kind of URL: pyarrow takes some that hold nothing for long.
+        ValueError: for another kind of URL; pyarrow also takes some whose files do not last.
     """
     if "://" not in place:
         return Directory(place)
@@ -117,12 +117,12 @@ class Directory:
             folder.mkdir(exist_ok=True)
 
     def _at(self, name: str) -> str:
-        # Of 100,000 results, a Path each takes as long as reading them.
+        # Text, not a Path: for 100,000 results making Paths takes as long as reading the files.
         return f"{self.path}/{name}"
 
 
 class Cloud:
-    """A folder of a bucket; a file appears there when all of it is."""
+    """A folder of a bucket; a file appears there once it is whole."""
 
     def __init__(self, url: str) -> None:
         """Take a URL; nothing is connected yet.

@@ -1,17 +1,17 @@
-"""What a store holds, as ids."""
+"""The contents of a store, as ids."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What is there already, as ids."""
+    """Ids of the files of a store, by kind."""
 
     results: frozenset[str] = frozenset()
     tickets: frozenset[str] = frozenset()
     weights: frozenset[str] = frozenset()
-    """Kept weights: of dense networks, for every way of pruning them, and what pruned networks
-    start from."""
+    """Kept weights: those of trained dense networks, which can be pruned in any way, and those
+    that pruned networks start from."""
 
     def keeps_weights(self, id: str) -> bool:
         """Whether a training is done and can be pruned in another way without repeating it."""

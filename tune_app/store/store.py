@@ -1,18 +1,18 @@
-"""Everything that was trained, addressed by id: the record of truth.
+"""The store: everything that was trained, by id, and the record of truth.
 
     store.json                             the format of all below
     results/3f/3f0c....json.gz             a finished training
     failures/1c/1c07....json.gz            why a training diverged, as it would again
     tickets/8a/8a41....safetensors.gz      a ticket's mask, packed
-    weights/3f/3f0c....safetensors.gz      a whole network: what a dense one was trained to, or
-                                           what pruned ones start from
+    weights/3f/3f0c....safetensors.gz      a whole network: a dense one after its training, or
+                                           the weights that pruned ones start from
     checkpoints/3f/3f0c....safetensors.gz  the state of a running training
-    claims/                                what each launch is training now (claims.py)
-    damaged/                               what was set aside
+    claims/                                the trainings that each launch works on (claims.py)
+    damaged/                               files that were set aside
 
-A file is whole or absent, and what equal ids describe is equal, so two writers of one file do no
+A file is whole or absent, and equal ids describe equal contents, so two writers of one file do no
 harm. gzip is there for its checksum, nothing is compressed: a file that a crash or a disk garbled
-is set aside, said, and made again.
+is set aside with a note, and made again.
 """
 
 import errno
@@ -22,10 +22,8 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-import safetensors.numpy
 from pydantic_core import from_json
 
 from tune_app.credentials import hide_credentials
@@ -33,8 +31,11 @@ from tune_app.json_line import as_line
 from tune_app.store.files import open_storage
 from tune_app.store.inventory import Stored
 
+if TYPE_CHECKING:
+    import numpy as np
+
 FORMAT = 2
-"""Of the files; what they are named by has a format of its own (plan.py)."""
+"""Format of the files; the ids that they are named by have one of their own (plan/ids.py)."""
 
 SUFFIXES = {
     "results": ".json.gz",
@@ -44,19 +45,22 @@ SUFFIXES = {
     "checkpoints": ".safetensors.gz",
 }
 STORED = ("results", "tickets", "weights")
-"""What a plan asks for; a checkpoint is gone when its training has a result."""
+"""The kinds of files that a plan looks for; a checkpoint is gone once its training has a result."""
 
 MARKER = "store.json"
 
 T = TypeVar("T")
 
+# Weights alone need numpy and safetensors. A dry run asks for no weights: they are imported where
+# they are used.
+
 
 class StoreError(Exception):
-    """The store cannot be used; says why, and what to do."""
+    """The store cannot be used; the message says why, and what to do."""
 
 
 class Missing(Exception):
-    """The store does not have, or not whole, what a training needs."""
+    """A file that a training needs is not in the store, or not whole."""
 
 
 class Store:
@@ -69,16 +73,16 @@ class Store:
         """Look at the store at `place`, which need not exist yet.
 
         Args:
-            place: a path or a URL (storage.py).
-            patience_s: storage that is full or away is asked again for so long.
+            place: a path or a URL (files.py).
+            patience_s: how long storage that is full or away is tried again.
 
         Raises:
-            StoreError: when what is there is something else, or of another format.
+            StoreError: when something else is there, or a store of another format.
         """
         self.place = place
         self.patience_s = patience_s
         self.notes: list[str] = []
-        """What its user is to be told: what was set aside, what was waited for."""
+        """Messages for the user: files that were set aside, times that the store was waited for."""
         try:
             self.storage = open_storage(place)
             marker = self.storage.read(MARKER)
@@ -94,7 +98,7 @@ class Store:
             )
 
     def create(self) -> None:
-        """Make the store, and see that it can be written.
+        """Make the store, and check that it can be written.
 
         Raises:
             StoreError: when it cannot.
@@ -107,7 +111,7 @@ class Store:
             raise StoreError(hide_credentials(f"{self.place}: cannot be written: {why}")) from None
 
     def stored(self, among: Collection[str] | None = None) -> Stored:
-        """The ids of all that is there, or of those among `among`; whole or not."""
+        """The ids of all files, or of those in `among`; of damaged files too."""
         if among is None:
             return Stored(*(self.patiently(self._ids, kind) for kind in STORED))
         return Stored(
@@ -118,13 +122,13 @@ class Store:
         )
 
     def drop_checkpoints(self, done: Collection[str]) -> None:
-        """Forget the states of finished trainings: a worker that outlived its launch for a moment
-        may have written one after another had finished the training."""
+        """Delete the checkpoints of finished trainings: a worker that outlived its launch for a
+        moment may have written one after another had finished the training."""
         for id in self.patiently(self._ids, "checkpoints").intersection(done):
             self.drop_checkpoint(id)
 
     def damaged(self, stored: Stored) -> Stored:
-        """Read these tickets and weights; what of them is damaged, and now set aside."""
+        """Those tickets and weights of `stored` that are damaged; reading them sets them aside."""
 
         def lost(ids: frozenset[str], get: Callable[[str], object]) -> frozenset[str]:
             found = zip(ids, self.storage.map(get, ids), strict=True)
@@ -139,7 +143,7 @@ class Store:
         return self._get("results", id)
 
     def results(self, ids: Iterable[str]) -> dict[str, bytes]:
-        """The lines of those finished trainings that are there, by id."""
+        """The lines of results by id; an id without a result is left out."""
         ids = list(ids)
         found = zip(ids, self.storage.map(self.result, ids), strict=True)
         return {id: line for id, line in found if line is not None}
@@ -148,7 +152,7 @@ class Store:
         self._put("results", id, line)
 
     def failures(self, ids: Collection[str]) -> dict[str, str]:
-        """Those trainings that diverged, and why, by id."""
+        """Reasons of the trainings that diverged, by id."""
         there = self.patiently(self._ids, "failures").intersection(ids)
         read = ((id, self._get("failures", id)) for id in there)
         return {id: from_json(data)["reason"] for id, data in read if data is not None}
@@ -163,12 +167,16 @@ class Store:
     def put_ticket(self, id: str, packed: bytes) -> None:
         self._put("tickets", id, packed)
 
-    def weights(self, id: str) -> dict[str, np.ndarray] | None:
+    def weights(self, id: str) -> dict[str, "np.ndarray"] | None:
         """A network's parameters and buffers by name, or None."""
+        import safetensors.numpy
+
         data = self._get("weights", id)
         return None if data is None else safetensors.numpy.load(data)
 
-    def put_weights(self, id: str, weights: Mapping[str, np.ndarray]) -> None:
+    def put_weights(self, id: str, weights: Mapping[str, "np.ndarray"]) -> None:
+        import safetensors.numpy
+
         self._put("weights", id, safetensors.numpy.save(dict(weights)))
 
     def checkpoint(self, id: str) -> bytes | None:
@@ -179,7 +187,7 @@ class Store:
         self._put("checkpoints", id, state)
 
     def drop_checkpoint(self, id: str) -> None:
-        """Forget the state of a training, if there is one."""
+        """Delete the state of a training, if there is one."""
         self.patiently(self.storage.delete, _name("checkpoints", id))
 
     def _get(self, kind: str, id: str) -> bytes | None:
@@ -200,7 +208,7 @@ class Store:
             return None
 
     def _put(self, kind: str, id: str, data: bytes) -> None:
-        # At level 0 a checksum, at the price of one.
+        # Level 0: nothing but the checksum, and the time that it takes.
         self.patiently(self._write, _name(kind, id), gzip.compress(data, 0, mtime=0))
 
     def _ids(self, kind: str) -> frozenset[str]:
@@ -230,10 +238,10 @@ class Store:
             raise FileNotFoundError(errno.ENOENT, "the store is not there", self._at(MARKER))
 
     def patiently(self, do: Callable[..., T], *arguments: Any) -> T:
-        """Do it; where the storage refuses, again and again until it does or patience is over.
+        """The result of `do(*arguments)`, tried again while the storage refuses.
 
         Raises:
-            StoreError: when it is over.
+            StoreError: when it still refuses after `patience_s`.
         """
         began, pause, refused = time.monotonic(), 0.5, None
         while True:

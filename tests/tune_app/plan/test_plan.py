@@ -446,7 +446,10 @@ def test_a_chain_that_takes_the_ratios_of_one_that_is_left_out_is_left_out():
     assert rest.chains == plan.chains[1:2]
 
 
-def test_planning_imports_neither_torch_nor_ray():
-    code = "import sys, tune_app.plan.plan; print({'torch', 'ray', 'mlflow'} & sys.modules.keys())"
+def test_planning_imports_neither_torch_nor_ray_nor_mlflow_nor_numpy():
+    code = (
+        "import sys, tune_app.plan.plan, tune_app.plan.left; "
+        "print({'torch', 'ray', 'mlflow', 'numpy'} & sys.modules.keys())"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -989,13 +989,13 @@ def test_a_resolved_sweep_loads_as_itself(written):
     assert load(written(sweep.model_dump(mode="json", exclude_none=True))) == sweep
 
 
-def test_reading_a_sweep_needs_no_torch_no_ray_and_no_network():
+def test_loading_a_sweep_needs_no_torch_no_ray_no_numpy_and_no_network():
     program = """
 import sys
 events = []
 sys.addaudithook(lambda event, args: events.append(event))
 import tune_app.sweep.load
-heavy = {"torch", "ray", "mlflow", "matplotlib"}
+heavy = {"torch", "ray", "mlflow", "matplotlib", "numpy"}
 print(sorted(heavy & set(sys.modules)), [e for e in events if e.startswith("socket.")])
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
