@@ -1,4 +1,4 @@
-"""What a sweep file may say of a search."""
+"""The `search` block of a sweep file, and the stages that go with it."""
 
 import pytest
 
