@@ -1,8 +1,8 @@
 """The ids of trainings and tickets.
 
 An id is a hash of everything that determines a result and of nothing else, so that equal trainings
-are one, whatever sweep asks for them. What changes a result by no more than rounding (the hardware,
-the number of threads) is not part of it.
+are one, whatever sweep asks for them. The hardware and the number of threads, which change a result
+by no more than rounding, are not part of it.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ from tune_app.plan.trainings import Training
 from tune_app.sweep.sweep import Kind, Sweep
 
 FORMAT = 1
-"""Part of every id; to be raised when the same description gives another result."""
+"""Part of every id; to be raised when the same description comes to give another result."""
 
 
 class Ids:
-    """Ids of one sweep's trainings and tickets; a recipe's part of a hash is made once."""
+    """Ids of the trainings and tickets of one sweep; the part of a recipe is worked out once."""
 
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
@@ -29,7 +29,7 @@ class Ids:
         self.rewinding = _essence(sweep.rewind, {"to"})
         if sweep.rewind.to.count:
             self.rewinding["to"] = str(sweep.rewind.to)
-        # By round, what was removed up to it; a one-shot ticket is the first round of its fraction.
+        # The prunings up to each round; a one-shot ticket is the first round of its fraction.
         targets = {"rounds", "final_sparsity", "one_shot"}
         if sweep.prune.one_shot is None:
             pruning = _essence(sweep.prune, targets)
@@ -42,11 +42,12 @@ class Ids:
             }
 
     def ticket(self, find: Recipe, seed: int, round: int, lpr_from: Recipe | None = None) -> str:
-        # Once for all that is trained under it.
-        asked = (find, seed, round, lpr_from)
-        if asked not in self.tickets:
-            self.tickets[asked] = self._ticket(*asked)
-        return self.tickets[asked]
+        """The id of a round's ticket; `lpr_from` is the H_find whose LPR the chain takes."""
+        # Many trainings share a ticket.
+        key = (find, seed, round, lpr_from)
+        if key not in self.tickets:
+            self.tickets[key] = self._ticket(*key)
+        return self.tickets[key]
 
     def _ticket(self, find: Recipe, seed: int, round: int, lpr_from: Recipe | None) -> str:
         parts = {"find": self._recipe(find), **self.pruned[round]}
@@ -57,6 +58,7 @@ class Ids:
         return self._hash(seed, **parts)
 
     def dense(self, eval_: Recipe, seed: int) -> Training:
+        """The dense training at one H: round 0 of every chain at this H."""
         id = self._hash(seed, mask="dense", eval=self._recipe(eval_))
         return Training(id, "lottery", eval_, eval_, seed, 0, None)
 
@@ -69,6 +71,7 @@ class Ids:
         round: int,
         lpr_from: Recipe | None = None,
     ) -> Training:
+        """The training under the mask of a round, or under the control `kind` of that mask."""
         if kind == "global_random":
             mask = {"kind": kind, **self.pruned[round]}
             found_at, ticket = None, None

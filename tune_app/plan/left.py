@@ -11,15 +11,15 @@ from tune_app.store.store import Store
 
 @dataclass(frozen=True)
 class ToDo:
-    """What of a plan is not done yet, as trials."""
+    """The part of a plan that is not done yet, as trials."""
 
     chains: tuple[Chain, ...]
     evaluations: tuple[Training, ...]
     needed: frozenset[str | None]
-    """The tickets that the evaluations are under, and whose LPR chains take."""
+    """The tickets that the evaluations are under, and those whose LPR chains take."""
 
     trainings: frozenset[str]
-    """The ids to train; of a chain also rounds that are done but whose ticket is not stored."""
+    """The ids to train; also rounds of a chain that are done but whose ticket is not stored."""
 
     @property
     def num_trials(self) -> int:
@@ -31,7 +31,7 @@ def what_is_left(plan: Plan, stored: Stored) -> ToDo:
     evaluations = tuple(t for t in plan.evaluations if t.id not in stored.results)
     needed = {training.ticket for training in evaluations}
     chains, ids = [], {training.id for training in evaluations}
-    for chain in reversed(plan.chains):  # what one needs of another is of one before it
+    for chain in reversed(plan.chains):  # a chain needs tickets only of chains before it
         left = rounds_left(chain, stored, needed)
         if left:
             chains.append(chain)
@@ -45,7 +45,7 @@ def rounds_left(
 ) -> tuple[Training, ...]:
     """The rounds of a chain to go through: from the first to the last that is left.
 
-    Left is a round without a result, or whose ticket is not stored but needed: by an evaluation
+    A round is left if it has no result, or if its ticket is not stored but needed: by an evaluation
     or another chain (`needed`), or by the next round, if that is left itself.
     """
     needed_here = set(needed)
@@ -61,7 +61,7 @@ def rounds_left(
 
 
 def used(to_do: ToDo, stored: Stored) -> Stored:
-    """What the trials of `to_do` will read of what is stored: tickets and weights."""
+    """The stored tickets and weights that the trials of `to_do` will read."""
     left = [rounds_left(chain, stored, to_do.needed)[0] for chain in to_do.chains]
     resumed = [training for training in left if training.round > 0]
     tickets = {training.ticket for training in (*resumed, *to_do.evaluations)}
@@ -75,7 +75,7 @@ def without(to_do: ToDo, stored: Stored, ids: Collection[str]) -> ToDo:
     """`to_do` without the trials that train one of `ids`, and without those that wait for them."""
     chains: list[Chain] = []
     absent: set[str | None] = set()
-    for chain in to_do.chains:  # what one waits for of another is of one before it
+    for chain in to_do.chains:  # a chain waits only for tickets of chains before it
         left = to_do.trainings.intersection(chain.ids)
         if left.isdisjoint(ids) and absent.isdisjoint(chain.lpr_tickets):
             chains.append(chain)
@@ -94,8 +94,8 @@ def without(to_do: ToDo, stored: Stored, ids: Collection[str]) -> ToDo:
 def what_is_whole(
     plan: Plan, store: Store, stored: Stored
 ) -> tuple[dict[str, bytes], Stored, ToDo]:
-    """The lines of a plan's results by id, what is stored without what turns out damaged, and what
-    is left then."""
+    """Check the files that are needed: the lines of a plan's results by id, `stored` without the
+    damaged files, and the part of the plan that is then left."""
     results = store.results(stored.results.intersection(plan.trainings))
     stored = replace(stored, results=frozenset(results))
     while True:

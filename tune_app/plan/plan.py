@@ -1,8 +1,8 @@
 """The smallest set of trainings that answers a sweep.
 
 Equal trainings are one: a coupled evaluation is a round of the chain that found its mask, all
-chains of one H and seed share the dense network, and whatever another sweep has trained is there
-already.
+chains of one H and seed share the dense network, and a training of another sweep in the same store
+is done already.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -28,11 +28,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep asks for, each training once."""
+    """The trainings of a sweep, each once."""
 
     chains: tuple[Chain, ...]
     evaluations: tuple[Training, ...]
-    """Trainings that are no round of a chain."""
+    """The trainings that are no round of a chain."""
 
     rows: tuple[Row, ...]
 
@@ -44,11 +44,12 @@ class Plan:
 
     @cached_property
     def chain_of_ticket(self) -> Mapping[str, Chain]:
+        """The chain that finds each ticket."""
         return {ticket: chain for chain in self.chains for ticket in chain.tickets}
 
 
 def make_plan(sweep: Sweep) -> Plan:
-    """Work out what `sweep` needs."""
+    """The plan of a sweep, whatever is stored already."""
     ids = Ids(sweep)
     # Chains that take the LPR of another come after it.
     constrained = [
@@ -82,7 +83,7 @@ def make_plan(sweep: Sweep) -> Plan:
 def _evaluations(
     sweep: Sweep, ids: Ids, constrained: Sequence[tuple[Recipe, Recipe]]
 ) -> Iterator[tuple[str, str, Iterator[Training]]]:
-    """The parts of a sweep: stage, size in words, and what is evaluated."""
+    """The parts of a sweep: stage, size in words, and evaluations."""
     evals, seeds = sweep.eval_recipes, sweep.seeds
     rounds = [round for round in sweep.eval_rounds if round > 0]
 
@@ -104,7 +105,8 @@ def _evaluations(
 
     dense = (ids.dense(eval_, seed) for eval_ in evals for seed in seeds)
     yield "dense", f"{len(evals)} H_eval", dense
-    for kind in ("lottery", *sweep.baselines):
+    kinds: tuple[Kind, ...] = ("lottery", *sweep.baselines)
+    for kind in kinds:
         yield grid(kind, [(find, None) for find in sweep.find_recipes])
     if constrained:
         yield grid("lpr_constrained", constrained)
@@ -126,12 +128,13 @@ def chain_to(
     is_last_trained: bool = False,
     lpr_from: Recipe | None = None,
 ) -> Chain:
-    """The chain that finds the tickets up to round `last`, and may train under that one too."""
+    """The chain that finds the tickets up to round `last`; `is_last_trained`: that one is trained
+    too. `lpr_from` is the H_find whose LPR the chain takes."""
     is_one_shot = sweep.prune.one_shot is not None
     num_rounds = last + 1 if is_last_trained else max(last, 1)
     if is_one_shot:
         num_rounds = 1
-    kind = "lottery" if lpr_from is None else "lpr_constrained"
+    kind: Kind = "lottery" if lpr_from is None else "lpr_constrained"
     trainings = [ids.dense(find, seed)]
     for round in range(1, num_rounds):
         trainings.append(ids.evaluation(kind, find, find, seed, round, lpr_from))
@@ -140,10 +143,10 @@ def chain_to(
     numbers = range(1, num_tickets + 1)
     tickets = tuple(ids.ticket(find, seed, round, lpr_from) for round in numbers)
     found = (tickets,) if is_one_shot else tuple(tickets[i : i + 1] for i in range(num_rounds))
-    weights = ()
+    weights: tuple[str, ...] = ()
     if sweep.rewind.method != "weights":
         weights = (trainings[0].id, *tickets[1:num_rounds])
-    lpr_tickets = ()
+    lpr_tickets: tuple[str, ...] = ()
     if lpr_from is not None:
         lpr_tickets = tuple(ids.ticket(lpr_from, seed, round) for round in numbers)
     return Chain(tuple(trainings), found, weights, lpr_tickets)

@@ -1,4 +1,4 @@
-"""What is trained: single trainings, and the chains that find tickets."""
+"""The two kinds of work in a plan: single trainings, and the chains that find tickets."""
 
 from dataclasses import dataclass
 
@@ -45,13 +45,13 @@ class Chain:
 
     found: tuple[tuple[str, ...], ...]
     """The tickets that each training finds: that of the next round; one-shot: of every round.
-    None where the chain whose LPR it would take ends."""
+    Empty for a last round that the chain whose LPR it takes has no more ticket for."""
 
     weights: tuple[str, ...] = ()
-    """Where the weights go on: under which id what each training was trained to is kept."""
+    """Ids under which the trained weights of each round are kept; empty where weights rewind."""
 
     lpr_tickets: tuple[str, ...] = ()
-    """For each ticket that of another chain, whose LPR it gets."""
+    """The tickets of another chain whose LPR its own tickets get, one for each; or none."""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -59,7 +59,7 @@ class Chain:
 
     @property
     def tickets(self) -> tuple[str, ...]:
-        """Those of round 1, 2, ..."""
+        """The tickets of rounds 1, 2, ..."""
         return tuple(ticket for tickets in self.found for ticket in tickets)
 
     @property

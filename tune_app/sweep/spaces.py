@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from lt_core.config import Config, Recipe, RuleErrors
 from tune_app.sweep.resources import Resources
+from tune_app.sweep.yaml_source import Loc
 
 MAX_POINTS = 100_000
 
@@ -108,7 +109,7 @@ class Stage(Config):
     def _points_go_with_grid(self):
         varied = dimensions(self.parameters)
         ranges = [name for name in varied if getattr(self.parameters, name).values is None]
-        problems = []
+        problems: list[tuple[Loc, str]] = []
         if self.points and varied:
             problems.append((("points",), "stands in place of `parameters`; give one of them"))
         if self.points and self.method != "grid":

@@ -155,7 +155,7 @@ class Sweep(Config):
         known = list(map(point_in_words, itertools.islice(points(self.find), 10)))
         if num_points(self.find) > len(known):
             known.append("...")
-        for i, source in enumerate(self.lpr_sources):
+        for i, source in enumerate(self._named_by_lpr_from()):
             if source is None:
                 text = "must be a point of `find`: "
                 text += "; ".join(known) or "there are none"
@@ -193,7 +193,7 @@ class Sweep(Config):
         if not drawn:
             text = "needs `method: random` or `tpe` in `find`, `eval` or both; a grid is run whole"
             return [(("search",), text)]
-        problems = []
+        problems: list[tuple[Loc, str]] = []
         if len(self.name) > MAX_SEARCH_NAME:
             text = f"of a search must be at most {MAX_SEARCH_NAME} long: its best are NAME-best"
             problems.append((("name",), text))
@@ -254,10 +254,15 @@ class Sweep(Config):
 
     @cached_property
     def lpr_sources(self) -> tuple[Recipe, ...]:
-        """The H_find that `find.lpr_from` names; None for one that is no point of `find`."""
+        """The H_find that `find.lpr_from` names."""
+        return tuple(recipe for recipe in self._named_by_lpr_from() if recipe is not None)
+
+    def _named_by_lpr_from(self) -> Iterator[Recipe | None]:
+        """H_find of each of `find.lpr_from`; None for one that is no point of `find`."""
         finds = {tuple(dict(recipe).values()): recipe for recipe in self.find_recipes}
-        asked = (dict(self.train) | fields_of(point) for point in self.find.lpr_from)
-        return tuple(finds.get(tuple(fields.values())) for fields in asked)
+        for point in self.find.lpr_from:
+            fields = dict(self.train) | fields_of(point)
+            yield finds.get(tuple(fields.values()))
 
     @cached_property
     def eval_rounds(self) -> tuple[int, ...]:

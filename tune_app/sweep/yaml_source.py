@@ -1,4 +1,4 @@
-"""Read a YAML 1.2 file and remember the line every value came from."""
+"""YAML 1.2 as plain data, with the line that every value came from."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +15,8 @@ from ruamel.yaml.reader import ReaderError
 Loc = tuple[str | int, ...]
 
 # A short file can be endless all the same: by aliases of aliases, by files that extend one file
-# twice each, as a device. These hold for the sweep file, all that it extends and the command line
-# together. They are many times what a large sweep needs, and to read so much takes seconds.
+# twice each, as a device. The limits hold for the sweep file, all that it extends and the command
+# line together. They are many times the need of a large sweep, and to read so much takes seconds.
 LIMITS = {"files": 100, "bytes": 200_000, "values": 100_000}
 
 # A sweep has five levels; Python's recursion ends at a few hundred.
@@ -25,10 +25,10 @@ MAX_DEPTH = 100
 # Python neither reads nor prints integers of more than 4300 digits.
 MAX_NUMBER_LENGTH = 300
 
-# What the parser gives by itself; any other tag was written out (`!!python/name:os.system`).
+# The tags that the parser gives by itself; any other was written out (`!!python/name:os.system`).
 _TAGS = {"map", "seq", "str", "null", "bool", "int", "float", "timestamp", "merge", "value"}
 
-# The core schema of YAML 1.2. What matches none of it is text: `off`, `2020-01-01`, `12:00`.
+# The core schema of YAML 1.2. A scalar that matches no line is text: `off`, `2020-01-01`, `12:00`.
 _CORE: tuple[tuple[str, Callable[[str], Any]], ...] = (
     (r"~|null|Null|NULL|", lambda text: None),
     (r"true|True|TRUE", lambda text: True),
@@ -42,7 +42,7 @@ _CORE: tuple[tuple[str, Callable[[str], Any]], ...] = (
 
 
 class _Budget:
-    """How much may still be read."""
+    """The rest of `LIMITS`, as files are read."""
 
     def __init__(self) -> None:
         self.left = dict(LIMITS)
@@ -54,7 +54,8 @@ class _Budget:
 
 
 class SpecError(ValueError):
-    """The sweep file or command line is wrong; `problems` says where and what to write instead."""
+    """The sweep file or command line is wrong; `problems` has one line for each mistake, with its
+    place and the remedy."""
 
     def __init__(self, problems: Sequence[str] | str) -> None:
         problems = (problems,) if isinstance(problems, str) else problems
@@ -63,7 +64,7 @@ class SpecError(ValueError):
 
 
 def printable(text: str) -> str:
-    """One line, whatever keys and values it quotes."""
+    """`text` on one line, its unprintable characters as escapes."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
@@ -72,13 +73,13 @@ def _shortened(text: str, length: int) -> str:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether it has no halves of characters, as what was not UTF-8 on the command line has."""
+    """Whether `text` has no lone surrogates; a command line that is not UTF-8 has some."""
     return not re.search("[\ud800-\udfff]", text)
 
 
 @dataclass(frozen=True)
 class YamlSource:
-    """Plain data, sequences as tuples, and where each key of it was written."""
+    """Plain data, sequences as tuples, and the place where each key of it was written."""
 
     data: dict[str, Any]
     origins: dict[Loc, str]
@@ -87,7 +88,7 @@ class YamlSource:
     budget: _Budget = field(default_factory=_Budget, compare=False, repr=False)
 
     def origin(self, loc: Loc) -> str:
-        """Where `loc` was written; a missing key answers with its nearest parent."""
+        """The place of `loc`; for a missing key that of its nearest parent."""
         while loc not in self.origins:
             loc = loc[:-1]
         return self.origins[loc]
@@ -98,7 +99,7 @@ class YamlSource:
         Raises:
             SpecError: when it is not of that form, or goes through something that is no mapping.
         """
-        # Each mistake in a list of many is told with all of this.
+        # Shortened: each mistake in a long list repeats it.
         where = f"command line ({_shortened(assignment, 200)})"
         key, equals, text = assignment.partition("=")
         path = tuple(key.split("."))
@@ -121,23 +122,23 @@ class YamlSource:
         self.origins[path] = where
 
     def origins_below(self, loc: Loc) -> dict[Loc, str]:
-        """Where `loc` and all that is in it were written."""
+        """The places of `loc` and of everything in it."""
         return {known: at for known, at in self.origins.items() if known[: len(loc)] == loc}
 
     def forget(self, loc: Loc) -> None:
-        """Drop the origins of `loc`, since it is replaced."""
+        """Drop the places of `loc`, which is about to be replaced."""
         for below in self.origins_below(loc):
             del self.origins[below]
 
 
 def read_yaml(path: Path) -> YamlSource:
-    """Read a mapping, and what it `extends`: another file or a list of them, named relative to it,
-    that are read first, in their order. Each is merged over those before it and the mapping over
-    them all: mappings are merged, anything else is replaced.
+    """Read a mapping, and the files that it `extends`: one or a list, named relative to it and read
+    first, in their order. Each is merged over those before it and the mapping over them all:
+    mappings are merged, anything else is replaced.
 
     Raises:
-        SpecError: a file cannot be read, is not YAML, repeats a key, is not a mapping, or extends
-            nothing or itself; or it is all too much (`LIMITS`).
+        SpecError: when a file cannot be read, is not YAML, repeats a key, is not a mapping, or
+            extends nothing or itself; or when all together exceed `LIMITS`.
     """
     return _with_bases(path, (), _Budget())
 
@@ -194,7 +195,7 @@ def _read_file(path: Path, budget: _Budget) -> YamlSource:
 
 
 def _merge(base: YamlSource, over: YamlSource) -> None:
-    """Put what `over` says into `base`."""
+    """Merge `over` into `base`, data and places."""
     replaced: set[Loc] = set()
     _merge_data(base.data, over.data, (), replaced)
     for loc in list(base.origins):
@@ -214,7 +215,7 @@ def _merge_data(old: dict, new: dict, loc: Loc, replaced: set[Loc]) -> None:
 
 
 def _read(text: str, place: Callable[[int], str], budget: _Budget) -> tuple[Any, dict[Loc, str]]:
-    """Plain data, and the place of each key and item in it."""
+    """Plain data of a document, and the place of each key and item in it."""
     yaml = YAML(typ="safe", pure=True)
     yaml.composer.warn_double_anchors = False
     reader = _Reader(place, budget)
@@ -230,6 +231,7 @@ def _read(text: str, place: Callable[[int], str], budget: _Budget) -> tuple[Any,
 
 
 def _explain(error: YAMLError, text: str) -> tuple[int, str]:
+    """The line of an error of the parser, and the problem."""
     if isinstance(error, ReaderError):
         line = text.count("\n", 0, error.position) + 1
         return line, f"character {chr(error.character)!a} is not allowed"
@@ -254,7 +256,7 @@ class _Reader:
 
     def read(self, node: Node, loc: Loc, where: str, above: tuple[Node, ...]) -> Any:
         self.origins[loc] = where
-        # A long key or text counts as several: aliases repeat those too.
+        # A long key or text counts as several values: aliases repeat those too.
         length = sum(len(part) for part in (*loc[-1:], node.value) if isinstance(part, str))
         self.budget.take(1 + length // 100, "values", where)
         if len(loc) > MAX_DEPTH:
@@ -273,6 +275,7 @@ class _Reader:
                 self.read(item, (*loc, i), self._where(item), above)
                 for i, item in enumerate(node.value)
             )
+        assert isinstance(node, ScalarNode)  # there is no fourth kind
         return _scalar(node)
 
     def _entries(self, mapping: MappingNode) -> Iterator[tuple[str, Node, Node]]:
