@@ -16,7 +16,7 @@ def test_a_duration_is_wall_time_or_epochs(text, seconds, epochs):
 
 
 @pytest.mark.parametrize(
-    "text", ["10", "min", "0min", "-1h", "1.5h", "5it", "5 ep", "5ep ", "1000000h", "٣h", ""]
+    "text", ["10", "min", "0min", "-1h", "1.5h", "5it", "5 ep", "5ep ", "1000000h", "1٣h", ""]
 )
 def test_anything_else_is_refused_with_the_known_units(text):
     with pytest.raises(ValueError, match=r"^must be minutes, hours or epochs, got ") as error:
