@@ -5,24 +5,10 @@ import re
 from pathlib import Path
 
 import pytest
+from rooms import ROOMS, ROOT
 
-ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "tune_app"
-
-FLOORS = (
-    ("lt_core", "tune_app.credentials", "tune_app.exit_codes", "tune_app.json_line"),
-    ("tune_app.words",),
-    ("tune_app.sweep", "tune_app.store"),
-    ("tune_app.plan",),
-    ("tune_app.results",),
-    ("tune_app.trial", "tune_app.tracking"),
-    ("tune_app.run",),
-    ("tune_app.search",),
-    ("tune_app.report",),
-    ("tune_app.conduct", "tune_app.export", "tune_app.submit"),
-    ("tune_app.launch",),
-)
-FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
+FLOOR = {room.name: room.floor for room in ROOMS}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
