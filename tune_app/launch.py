@@ -36,6 +36,12 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; its exit code."""
+    try:
+        import fcntl  # noqa: F401  (its absence tells Windows from systems that can work)
+    except ImportError:
+        # There a store cannot be synced to disk, and looking whether a launch lives would end it.
+        print("error: this system has no `fcntl`; on Windows, use WSL", file=sys.stderr)
+        return exit_codes.BAD_INPUT
     parser = argparse.ArgumentParser(
         prog="python -m tune_app.launch",
         description="Find lottery tickets at one set of hyperparameters, train them at another.",

@@ -317,6 +317,17 @@ def test_a_dry_run_imports_neither_torch_nor_ray_nor_mlflow(tmp_path):
     assert done.stdout.splitlines()[-1] == "set()"
 
 
+def test_a_system_that_cannot_work_is_refused_in_one_line(tmp_path):
+    code = (
+        "import sys; sys.modules['fcntl'] = None; from tune_app import launch; "
+        f"sys.exit(launch.main([{str(GRID)!r}, '--dry-run']))"
+    )
+    done = subprocess.run([command()[0], "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: this system has no `fcntl`; on Windows, use WSL\n"
+    assert done.stdout == ""
+
+
 def test_the_command_line_has_no_more_options_than_these(launch):
     """What belongs to the experiment goes into the sweep file."""
     help_text = launch("--help").stdout
