@@ -18,6 +18,13 @@ def test_the_sweep_file_is_that_of_the_main_job(tmp_path):
     assert make_plan(load_sweep(path)).trainings.keys() == main_job.trainings.keys()
 
 
+def test_ci_runs_the_test_command():
+    [shown] = re.findall(r"^    (pip install .*pytest)$", README, re.MULTILINE)
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    install, test = shown.split(" && ")
+    assert lines.index(install) < lines.index(test)
+
+
 def test_the_other_keys_are_keys_of_the_main_job(tmp_path):
     [shown] = re.findall(r"```yaml\n(prune:\n.*?)```", README, re.DOTALL)
     path = tmp_path / "shown.yaml"
