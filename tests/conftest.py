@@ -74,8 +74,11 @@ def finished(tiny: Path, shared) -> tuple[subprocess.CompletedProcess[str], Path
     from tiny_sweep import launch_apart
 
     def make(folder: Path) -> None:
-        done = launch_apart(tiny, "--out", folder / "runs")
+        place = Path(os.environ["RAY_TMPDIR"], "finished")
+        place.mkdir()
+        done = launch_apart(tiny, "--out", folder / "runs", RAY_TMPDIR=str(place))
         (folder / "done").write_bytes(pickle.dumps(done))
+        (folder / "left by Ray").write_text("".join(f"{path}\n" for path in place.iterdir()))
 
     folder = shared("finished", make)
     return pickle.loads((folder / "done").read_bytes()), folder / "runs"

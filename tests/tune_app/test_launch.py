@@ -74,6 +74,10 @@ def test_the_terminal_shows_the_plan_the_progress_the_table_and_where_to_look(fi
         assert noise not in done.stderr + done.stdout
 
 
+def test_nothing_stays_in_the_temporary_directory_of_the_ray_that_it_started(finished):
+    assert (finished[1].parent / "left by Ray").read_text() == ""
+
+
 def test_figures_and_tables_are_drawn(finished):
     run = finished[1] / "tiny"
     for figure in ("fig1", "fig2", "fig3", "fig6"):

@@ -21,6 +21,7 @@ from tiny_sweep import (
 
 from tune_app.run.console import search_text
 from tune_app.run.events import Failed
+from tune_app.search import agenda
 from tune_app.store.store import Store
 
 
@@ -287,3 +288,36 @@ def test_the_budget_does_not_count_what_another_sweep_file_took(path, tmp_path):
     assert edited.agenda.samples.spent == (0, 0, 0)
     next(edited.train())
     assert Taken(tmp_path, path, "train.duration=3it").agenda.samples.spent.trainings == 1
+
+
+def two_launches(path, tmp_path, monkeypatch):
+    """Two launches of a search of one sample; the first has trained round 0 and is at the rest."""
+    monkeypatch.setattr(agenda, "LOOK_S", 0.0)
+    one, other = (Taken(tmp_path, path, "search.num_samples=1") for _ in range(2))
+    trained = one.train()
+    next(trained)
+    to_do = other.agenda.next(frozenset())
+    assert to_do.num_trials == 0  # all of its sample is claimed
+    assert other.agenda.next(frozenset()) is None
+    return one, trained, other
+
+
+def test_what_another_launch_of_a_search_trains_is_waited_for(path, tmp_path, monkeypatch):
+    one, trained, other = two_launches(path, tmp_path, monkeypatch)
+    assert len(list(trained)) == 2  # round 1, and the evaluation of round 2
+    tickets = other.agenda.wait()
+    assert other.agenda.next(tickets).num_trials == 0
+    assert other.agenda.next(tickets) is None and other.agenda.wait() is None
+    [sample], [same] = one.agenda.samples.all, other.agenda.samples.all
+    assert (same.state, same.value) == ("complete", sample.value)
+    assert (one.record.num_trained, other.record.num_trained) == (3, 0)
+    assert other.record.results.keys() == one.record.results.keys()
+
+
+def test_what_another_launch_of_a_search_gave_up_is_taken_over(path, tmp_path, monkeypatch):
+    one, _, other = two_launches(path, tmp_path, monkeypatch)
+    one.agenda.wait()  # as it ends
+    assert other.agenda.wait() is not None
+    assert len(list(other.train())) == 3  # round 0 is reported once more
+    assert other.agenda.samples.all[0].state == "complete"
+    assert other.record.num_trained == 2
