@@ -80,17 +80,10 @@ def find(
             `filter_l1` in more than one round.
     """
     is_structured = pruning.strategy == "filter_l1" and num_alive is None
-    if is_structured and rounds > 1:
-        raise ValueError(
-            f"filter_l1 prunes the dense network once: rounds must be at most 1, got {rounds}"
-        )
-    if start > 0 and mask is None:
-        raise ValueError(f"to go on at round {start}, find needs that round's mask")
+    _check_arguments(is_structured, rounds, start, mask, weights, rewinding)
     if mask is None:
         mask = dense(rewind.to_initialization(model, data, seed=seed), pruning.skip)
     weights_go_on = rewinding.method != "weights"
-    if weights_go_on and start > 0 and weights is None:
-        raise ValueError(f"to go on at round {start}, find needs the weights of round {start - 1}")
     if not weights_go_on and rewinding.to.count > 0 and weights is None:
         weights = rewind.to_step(model, data, recipe, rewinding.to, seed=seed, device=device)
 
@@ -110,17 +103,35 @@ def find(
         if is_structured and number == 1:
             yield Round(number, mask, evaluation, mask, begin)
             return
+        next_mask = mask
         if num_alive is None:
             next_mask = prune_trained(evaluation.model, data, mask, pruning)
         elif number + 1 in num_alive:
             next_mask = prune_trained(evaluation.model, data, mask, pruning, num_alive[number + 1])
-        else:
-            next_mask = mask
         if weights_go_on:
             weights = rewind.state(evaluation.model)
         begin = rewind.after_pruning(rewinding, weights)
         yield Round(number, mask, evaluation, next_mask, begin)
         mask = next_mask
+
+
+def _check_arguments(
+    is_structured: bool,
+    rounds: int,
+    start: int,
+    mask: Mask | None,
+    weights: State | None,
+    rewinding: Rewinding,
+) -> None:
+    """The ValueErrors of `find`, before anything trains."""
+    if is_structured and rounds > 1:
+        raise ValueError(
+            f"filter_l1 prunes the dense network once: rounds must be at most 1, got {rounds}"
+        )
+    if start > 0 and mask is None:
+        raise ValueError(f"to go on at round {start}, find needs that round's mask")
+    if start > 0 and weights is None and rewinding.method != "weights":
+        raise ValueError(f"to go on at round {start}, find needs the weights of round {start - 1}")
 
 
 def prune_trained(

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from lt_core import checkpoint, seeds
 from lt_core.checkpoint import Checkpoints
-from lt_core.config import Recipe
+from lt_core.config import Precision, Recipe
 from lt_core.data.batches import Batches
 from lt_core.mask import Mask
 from lt_core.precision import autocast
@@ -102,9 +102,6 @@ def training(
     whatever is drawn there from torch's generators is neither seen here nor moved from here. It may
     also be given up there, by closing the generator.
 
-    A weight that is 0 and gets no gradient has no momentum and nothing to decay, so masking the
-    weights once and the gradients always is enough.
-
     Args:
         model: on the device of `images`.
         mask: of layers' weights, by the layer's name; of other parameters by their own.
@@ -129,31 +126,17 @@ def training(
     problems = misfits(recipe, len(images), begin)
     if problems:
         raise ValueError("; ".join(problems))
-    parameters = dict(model.named_parameters())
-    masked = [parameters.get(f"{name}.weight", parameters.get(name)) for name in mask]
-    alive = [_like(weight, layer) for weight, layer in zip(masked, mask.values(), strict=True)]
-    with torch.no_grad():
-        torch._foreach_mul_(masked, alive)
     per_epoch = len(images) // recipe.batch_size
-    num_steps = recipe.trains_for.iterations(per_epoch)
+    rates = _rates(recipe, per_epoch, at_last_rate)
+    num_steps = len(rates)
+    optimizer = masked_sgd(model, mask, recipe)
     first_step = begin.iterations(per_epoch)
-    rates = [learning_rate(recipe, step, per_epoch) for step in range(num_steps)]
-    if at_last_rate:
-        rates = [rates[-1]] * num_steps
-    order = seeds.generator(seed, "data order")
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
-
     kept = None if checkpoints is None else checkpoints.load()
     if kept is not None:
         checkpoint.restore(kept, model, optimizer)
         first_step = kept.step
 
+    order = seeds.generator(seed, "data order")
     for first in range(0, num_steps, per_epoch):
         batches = torch.randperm(len(images), generator=order).split(recipe.batch_size)
         steps = range(max(first, first_step), min(first + per_epoch, num_steps))
@@ -166,23 +149,13 @@ def training(
             for step in steps:
                 optimizer.param_groups[0]["lr"] = rates[step]
                 inputs, labels = images.for_training(batches[step - first], seed, step)
-                with autocast(recipe.precision, inputs.device.type):
-                    logits = model(inputs)
-                at_least_fp32 = torch.promote_types(logits.dtype, torch.float32)
-                loss = F.cross_entropy(logits.to(at_least_fp32), labels)
+                loss = _loss(model, inputs, labels, recipe.precision)
                 loss.backward()
-                torch._foreach_mul_([weight.grad for weight in masked], alive)
                 optimizer.step()
                 optimizer.zero_grad()
                 losses.append(loss.detach())
         epoch_losses = torch.stack(losses).cpu()  # once an epoch: this waits for the device
-        if not epoch_losses.isfinite().all():
-            bad = int(epoch_losses.isfinite().logical_not().nonzero()[0])
-            step = steps[bad]
-            raise Diverged(
-                f"loss is {epoch_losses[bad]:g} at step {step + 1} of {num_steps} "
-                f"(epoch {step // per_epoch + 1}, LR {rates[step]:g})"
-            )
+        _check_finite(epoch_losses, steps, rates, per_epoch)
         if steps.stop < num_steps:
             if checkpoints is not None and checkpoints.is_due():
                 checkpoints.save(checkpoint.take(model, optimizer, steps.stop))
@@ -192,9 +165,67 @@ def training(
     return float(epoch_losses.mean())
 
 
+def masked_sgd(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.optim.SGD:
+    """SGD for `model`, whose pruned weights become exactly 0 here and stay it.
+
+    A weight that is 0 and gets no gradient has no momentum and nothing to decay, so masking the
+    weights once and the gradients before every step is enough.
+
+    Args:
+        model: changed in place.
+        mask: of layers' weights, by the layer's name; of other parameters by their own.
+        recipe: its learning rate, momentum and weight decay.
+    """
+    parameters = dict(model.named_parameters())
+    masked = [parameters.get(f"{name}.weight", parameters.get(name)) for name in mask]
+    alive = [_like(weight, layer) for weight, layer in zip(masked, mask.values(), strict=True)]
+    with torch.no_grad():
+        torch._foreach_mul_(masked, alive)
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+
+    def mask_gradients(*_: object) -> None:
+        torch._foreach_mul_([weight.grad for weight in masked], alive)
+
+    optimizer.register_step_pre_hook(mask_gradients)
+    return optimizer
+
+
 def _like(weight: Tensor, alive: Tensor) -> Tensor:
     """A mask as numbers, where and as `weight` lies in memory."""
     return torch.empty_like(weight, requires_grad=False).copy_(alive)
+
+
+def _rates(recipe: Recipe, per_epoch: int, at_last_rate: bool) -> list[float]:
+    """The learning rate of each step of the schedule; of the last in all, if `at_last_rate`."""
+    num_steps = recipe.trains_for.iterations(per_epoch)
+    rates = [learning_rate(recipe, step, per_epoch) for step in range(num_steps)]
+    return [rates[-1]] * num_steps if at_last_rate else rates
+
+
+def _loss(model: nn.Module, inputs: Tensor, labels: Tensor, precision: Precision) -> Tensor:
+    """Cross-entropy of a batch; from the logits on in fp32 at least, whatever the precision."""
+    with autocast(precision, inputs.device.type):
+        logits = model(inputs)
+    at_least_fp32 = torch.promote_types(logits.dtype, torch.float32)
+    return F.cross_entropy(logits.to(at_least_fp32), labels)
+
+
+def _check_finite(losses: Tensor, steps: range, rates: list[float], per_epoch: int) -> None:
+    """Raise Diverged for the first of the losses of `steps` that is not finite."""
+    is_bad = losses.isfinite().logical_not()
+    if is_bad.any():
+        bad = int(is_bad.nonzero()[0])
+        step = steps[bad]
+        raise Diverged(
+            f"loss is {losses[bad]:g} at step {step + 1} of {len(rates)} "
+            f"(epoch {step // per_epoch + 1}, LR {rates[step]:g})"
+        )
 
 
 @torch.no_grad()
