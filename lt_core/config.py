@@ -3,7 +3,7 @@
 import difflib
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -69,10 +69,14 @@ DataSetName = Annotated[str, AfterValidator(data_set_name)]
 """One of `DATA_SETS`, or the import path of the user's own."""
 
 
+Problem = tuple[tuple[str | int, ...], str]
+"""The key to point at, and what is wrong with its value."""
+
+
 class RuleErrors(ValueError):
     """Keys that do not go together: for each problem the key to point at, and what is wrong."""
 
-    def __init__(self, problems: Sequence[tuple[tuple[str | int, ...], str]]) -> None:
+    def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(f"{'.'.join(map(str, at))} {text}" for at, text in problems))
         self.problems = tuple(problems)
 
@@ -126,16 +130,34 @@ class Recipe(Config):
     """Of forward and backward passes; `auto` is bf16 where the processor is built for it, so that
     results of different machines differ by more than rounding. Accuracies are of fp32."""
 
+    if TYPE_CHECKING:  # the fields' types do not say that durations are read from text
+
+        def __init__(
+            self,
+            *,
+            lr: float,
+            batch_size: int,
+            weight_decay: float = ...,
+            momentum: float = ...,
+            duration: Steps | str,
+            stop: Steps | str | None = ...,
+            warmup: Steps | str = ...,
+            decay: Literal["milestones", "cosine"] = ...,
+            milestones: tuple[Steps | str, ...] = ...,
+            gamma: float = ...,
+            precision: Precision = ...,
+        ) -> None: ...
+
     @property
     def trains_for(self) -> Steps:
         """How long a training really is."""
         return self.duration if self.stop is None else self.stop
 
     @model_validator(mode="after")
-    def _in_order(self):
+    def _in_order(self) -> Self:
         if self.duration.count == 0:
             raise RuleErrors([(("duration",), f"must not be 0, got {self.duration}")])
-        problems = []
+        problems: list[Problem] = []
         if self.stop is not None and (self.stop.count == 0 or _later(self.stop, self.duration)):
             text = f"must be more than 0 and at most `duration` ({self.duration}), got {self.stop}"
             problems.append((("stop",), text))
@@ -184,8 +206,8 @@ class Pruning(Config):
     result up to rounding, the whole network under a mask."""
 
     @model_validator(mode="after")
-    def _go_together(self):
-        problems = []
+    def _go_together(self) -> Self:
+        problems: list[Problem] = []
         if self.layer_fractions and self.strategy != "layerwise_magnitude":
             text = f"goes with `strategy: layerwise_magnitude`, not with {self.strategy}"
             problems.append((("layer_fractions",), text))
@@ -214,3 +236,12 @@ class Rewinding(Config):
 
     to: StepsField = Steps(0, "ep")
     """Where to: 0ep is initialization, `2ep` is late rewinding to the end of epoch 2."""
+
+    if TYPE_CHECKING:  # as in Recipe
+
+        def __init__(
+            self,
+            *,
+            method: Literal["weights", "learning_rate", "fine_tuning"] = ...,
+            to: Steps | str = ...,
+        ) -> None: ...

@@ -172,5 +172,6 @@ def _watched(
         try:
             epoch = next(epochs)
         except StopIteration as end:
-            return end.value
+            train_loss: float = end.value
+            return train_loss
         yield Progress(epoch, accuracy(network, validation))

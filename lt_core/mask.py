@@ -9,6 +9,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 import torch
+from numpy.typing import NDArray
 from pydantic import ConfigDict, PositiveInt, TypeAdapter
 from torch import Tensor, nn
 
@@ -16,7 +17,7 @@ Mask = Mapping[str, Tensor]
 """True is alive. The names are those of the prunable weights, in network order."""
 
 
-def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     """The weights of convolutions and linear layers, by layer name, in network order.
 
     Biases and batch norm are never pruned.
@@ -73,7 +74,7 @@ def flatten(tensors: Mapping[str, Tensor]) -> Tensor:
 
 def unflatten(flat: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Undo `flatten`, with the names and shapes of `like`."""
-    parts = flat.split([tensor.numel() for tensor in like.values()])
+    parts = torch.split(flat, [tensor.numel() for tensor in like.values()])
     return {
         name: part.view(tensor.shape)
         for (name, tensor), part in zip(like.items(), parts, strict=True)
@@ -88,7 +89,7 @@ class PackedMask:
     """A mask at one bit a weight: what is stored and sent."""
 
     shapes: Mapping[str, tuple[int, ...]]
-    bits: np.ndarray
+    bits: NDArray[np.uint8]
     """uint8, eight weights a byte, in the order of `flatten`."""
 
     def to_bytes(self) -> bytes:

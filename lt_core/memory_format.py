@@ -19,8 +19,8 @@ def to_device(network: nn.Module, device: str, image_size: tuple[int, int]) -> n
     """
     if torch.device(device).type == "cpu" and _would_overflow(network, max(image_size)):
         network.register_forward_pre_hook(_contiguous)
-        return network.to(device, memory_format=torch.contiguous_format)
-    return network.to(device, memory_format=torch.channels_last)
+        return network.to(device).to(memory_format=torch.contiguous_format)
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def _would_overflow(network: nn.Module, pixels: int) -> bool:

@@ -98,15 +98,15 @@ def _largest(magnitude: Tensor, alive: Tensor, num_alive: int) -> Tensor:
     if len(magnitude) and not magnitude.max().isfinite():
         raise ValueError("cannot prune by magnitude: some weights are not finite")
     # By numpy: to index, sort or select, torch keeps a place of 64 bits for each weight.
-    magnitude, is_alive = magnitude.numpy(), alive.numpy()
-    candidates = magnitude[is_alive]
+    sizes, is_alive = magnitude.numpy(), alive.numpy()
+    candidates = sizes[is_alive]
     num_gone = len(candidates) - num_alive
     if num_gone <= 0:
         return alive.clone()
     candidates.partition(num_gone - 1)
     largest_gone = candidates[num_gone - 1]
-    left = is_alive & (magnitude > largest_gone)
-    [ties] = np.nonzero(is_alive & (magnitude == largest_gone))
+    left = is_alive & (sizes > largest_gone)
+    [ties] = np.nonzero(is_alive & (sizes == largest_gone))
     left[ties[num_gone - np.count_nonzero(candidates < largest_gone) :]] = True
     return torch.from_numpy(left)
 

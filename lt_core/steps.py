@@ -30,7 +30,7 @@ class Steps:
             raise ValueError(
                 f"expected epochs or iterations, such as 160ep or 500it, got {reprlib.repr(value)}"
             )
-        return cls(int(value[:-2]), value[-2:])
+        return cls(int(value[:-2]), "ep" if value.endswith("ep") else "it")
 
     def __str__(self) -> str:
         return f"{self.count}{self.unit}"

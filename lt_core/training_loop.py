@@ -82,7 +82,8 @@ def drained(generator: Generator[Any, None, T]) -> T:
         try:
             next(generator)
         except StopIteration as end:
-            return end.value
+            returned: T = end.value
+            return returned
 
 
 def training(
@@ -177,7 +178,8 @@ def masked_sgd(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.optim.SGD:
         recipe: its learning rate, momentum and weight decay.
     """
     parameters = dict(model.named_parameters())
-    masked = [parameters.get(f"{name}.weight", parameters.get(name)) for name in mask]
+    names = [f"{name}.weight" if f"{name}.weight" in parameters else name for name in mask]
+    masked: list[Tensor] = [parameters[name] for name in names]
     alive = [_like(weight, layer) for weight, layer in zip(masked, mask.values(), strict=True)]
     with torch.no_grad():
         torch._foreach_mul_(masked, alive)
@@ -190,10 +192,15 @@ def masked_sgd(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.optim.SGD:
     )
 
     def mask_gradients(*_: object) -> None:
-        torch._foreach_mul_([weight.grad for weight in masked], alive)
+        torch._foreach_mul_([_gradient(weight) for weight in masked], alive)
 
     optimizer.register_step_pre_hook(mask_gradients)
     return optimizer
+
+
+def _gradient(weight: Tensor) -> Tensor:
+    assert weight.grad is not None, "a weight that is masked takes no part in the network"
+    return weight.grad
 
 
 def _like(weight: Tensor, alive: Tensor) -> Tensor:

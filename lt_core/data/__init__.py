@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lt_core import import_path
 from lt_core.config import DataSetName, data_set_name
@@ -19,10 +20,10 @@ class Split:
         ValueError: for arrays of another type or shape.
     """
 
-    images: np.ndarray
+    images: NDArray[np.uint8]
     """uint8 [N, C, H, W]."""
 
-    labels: np.ndarray
+    labels: NDArray[np.int64]
     """int64 [N], in [0, classes)."""
 
     def __post_init__(self) -> None:
@@ -75,12 +76,12 @@ class DataSet:
 
     @property
     def channels(self) -> int:
-        return self.train.images.shape[1]
+        return self.image_shape[0]
 
     @property
     def image_size(self) -> tuple[int, int]:
         """(height, width)."""
-        return self.train.images.shape[2:]
+        return self.image_shape[1:]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -88,9 +89,9 @@ class DataSet:
         return self.train.images.shape[1:]
 
     @cached_property
-    def mean_and_std(self) -> tuple[np.ndarray, np.ndarray]:
+    def mean_and_std(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Of the training images, per channel; float32 [C, 1, 1] each."""
-        sums = squares = 0
+        sums = squares = np.zeros(self.channels, np.int64)
         # In parts: numpy's own std makes floats of all pixels at once, eight times their memory.
         for i in range(0, len(self.train), 1000):
             pixels = self.train.images[i : i + 1000].astype(np.int64)
@@ -99,7 +100,7 @@ class DataSet:
         count = self.train.images[:, 0].size
         mean = sums / count
         std = np.sqrt(squares / count - mean**2)
-        return tuple(value.astype(np.float32)[:, None, None] for value in (mean, std))
+        return mean.astype(np.float32)[:, None, None], std.astype(np.float32)[:, None, None]
 
 
 LOADERS = {
@@ -131,7 +132,8 @@ def load(name: DataSetName, data_dir: str | Path = "data") -> DataSet:
     """
     data_dir = Path(data_dir).expanduser()
     if ":" not in data_set_name(name):
-        return pkgutil.resolve_name(LOADERS[name])(data_dir)
+        built_in: DataSet = pkgutil.resolve_name(LOADERS[name])(data_dir)
+        return built_in
     loaded = import_path.call(name, data_dir=data_dir)
     if not isinstance(loaded, DataSet):
         raise ValueError(
@@ -141,7 +143,7 @@ def load(name: DataSetName, data_dir: str | Path = "data") -> DataSet:
 
 
 def draw_splits(
-    images: np.ndarray, labels: np.ndarray, num_train: int, num_validation: int
+    images: NDArray[np.uint8], labels: NDArray[np.int64], num_train: int, num_validation: int
 ) -> tuple[Split, Split, Split]:
     """So many images to train and to validate, the rest to test; the same ones each time."""
     # RandomState: unlike Generator's, its numbers are promised never to change.
@@ -151,7 +153,7 @@ def draw_splits(
     return train, validation, test
 
 
-def hold_out(num_images: int) -> tuple[np.ndarray, np.ndarray]:
+def hold_out(num_images: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions of an official training set: nine tenths to train on, one to validate on.
 
     The same ones each time, whatever the seeds.

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from lt_core import seeds
@@ -38,7 +39,7 @@ class Batches:
         return images.sub_(self.mean).div_(self.std)
 
 
-def _tensor(array: np.ndarray) -> Tensor:
+def _tensor(array: NDArray[np.uint8] | NDArray[np.int64]) -> Tensor:
     """Without a copy: what Ray shares with every trial of a node is read-only, and stays so."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")

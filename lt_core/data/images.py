@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from lt_core.data import DataSet, Split, hold_out
@@ -47,7 +48,7 @@ def read(paths: Sequence[Path], labels: Sequence[int], size: int) -> Split:
     return Split(images, np.array(labels, np.int64))
 
 
-def _decoded(path: Path, size: int) -> np.ndarray:
+def _decoded(path: Path, size: int) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
             square = ImageOps.fit(image.convert("RGB"), (size, size))

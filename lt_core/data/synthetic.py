@@ -18,9 +18,11 @@ def load(data_dir: Path) -> DataSet:
     # RandomState: unlike Generator's, its numbers are promised never to change.
     random = np.random.RandomState(0)
     patterns = random.randint(64, 192, (4, 3, 16, 16))
-    splits = []
-    for size in SIZES:
+
+    def draw(size: int) -> Split:
         labels = random.randint(4, size=size).astype(np.int64)
         noise = random.randint(-64, 64, (size, 3, 16, 16))
-        splits.append(Split((patterns[labels] + noise).astype(np.uint8), labels))
-    return DataSet("synthetic", *splits, classes=4)
+        return Split((patterns[labels] + noise).astype(np.uint8), labels)
+
+    train, validation, test = map(draw, SIZES)
+    return DataSet("synthetic", train, validation, test, classes=4)

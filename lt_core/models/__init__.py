@@ -1,5 +1,7 @@
 """Networks by name, initialized from a seed."""
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -11,7 +13,7 @@ from lt_core.models.imagenet_resnet import resnet
 from lt_core.models.lenet import lenet_300_100
 from lt_core.models.vgg import Vgg16
 
-BUILDERS = {
+BUILDERS: dict[str, Callable[[int, int, tuple[int, int]], nn.Module]] = {
     "small_resnet": lambda channels, classes, image_size: CifarResNet(8, 8, channels, classes),
     "resnet20": lambda channels, classes, image_size: CifarResNet(20, 16, channels, classes),
     "resnet32": lambda channels, classes, image_size: CifarResNet(32, 16, channels, classes),
@@ -52,11 +54,10 @@ def build(
         ValueError: for a name that is not known, a network that takes no images of this size, or
             a network of the user's own that cannot be pruned.
     """
-    shape = {"channels": channels, "classes": classes, "image_size": image_size}
     with seeds.torch_seeded(torch.device("cpu"), seed, draw):
         if ":" in model_name(name):
-            return _the_users_own(name, **shape)
-        network = BUILDERS[name](**shape)
+            return _the_users_own(name, channels, classes, image_size)
+        network = BUILDERS[name](channels, classes, image_size)
         network.apply(_initialize)
         return network
 
@@ -67,7 +68,7 @@ def _initialize(module: nn.Module) -> None:
 
 
 def _the_users_own(
-    path: str, *, channels: int, classes: int, image_size: tuple[int, int]
+    path: str, channels: int, classes: int, image_size: tuple[int, int]
 ) -> nn.Module:
     """A network by import path, tried on two images: a mistake is told before Ray starts."""
     network = import_path.call(path, channels=channels, classes=classes, image_size=image_size)

@@ -50,4 +50,5 @@ class CifarResNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.bn(self.conv(x)))
-        return self.fc(self.blocks(x).mean((2, 3)))
+        logits: Tensor = self.fc(self.blocks(x).mean((2, 3)))
+        return logits

@@ -13,7 +13,7 @@ def resnet(depth: int, channels: int, classes: int) -> nn.Module:
     """
     from torchvision import models  # here: it takes a second that the other networks need not wait
 
-    network = getattr(models, f"resnet{depth}")(num_classes=classes)
+    network: nn.Module = getattr(models, f"resnet{depth}")(num_classes=classes)
     network.conv1 = nn.Conv2d(channels, 64, 3, padding=1, bias=False)
     network.maxpool = nn.Identity()
     return network

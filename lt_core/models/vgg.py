@@ -25,9 +25,10 @@ class Vgg16(nn.Module):
                 f"vgg16 halves the image four times and needs 16x16 pixels or more, "
                 f"got {height}x{width}; small_resnet and resnet20 take any size"
             )
-        layers, before = [], channels
+        layers: list[nn.Module] = []
+        before = channels
         for after in PLAN:
-            if after == "M":
+            if isinstance(after, str):
                 layers.append(nn.MaxPool2d(2))
                 continue
             layers += [
@@ -40,4 +41,5 @@ class Vgg16(nn.Module):
         self.fc = nn.Linear(before, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc(self.features(x).mean((2, 3)))
+        logits: Tensor = self.fc(self.features(x).mean((2, 3)))
+        return logits

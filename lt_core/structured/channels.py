@@ -1,6 +1,7 @@
 """Which channels of a network live or die together."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -149,17 +150,18 @@ def _traced(network: nn.Module, image_shape: tuple[int, int, int]) -> list[fx.No
 
 def _through_layer(node: fx.Node, layer: nn.Module, read: _Channels) -> _Channels:
     """The channels of what a layer gives; notes in `read` that it reads them."""
+    name = str(node.target)
     # Exact types: a subclass may compute something else.
-    if type(layer) in _DIMENSIONS:
+    if type(layer) is nn.Conv2d or type(layer) is nn.Linear:
         ndim, expected = node.meta["value"].ndim, _DIMENSIONS[type(layer)]
         if ndim != expected:
             _refuse(f"{_named(node, layer)} gives {ndim} dimensions, not {expected}")
         if type(layer) is nn.Conv2d and layer.groups != 1:
             _refuse(f"{_named(node, layer)} has groups={layer.groups}")
-        read.readers.append(node.target)
-        return _Channels(layer.weight.shape[0], writers=[node.target])
+        read.readers.append(name)
+        return _Channels(layer.weight.shape[0], writers=[name])
     if type(layer) in _NORMS:
-        read.norms.append(node.target)
+        read.norms.append(name)
     elif type(layer) is nn.LogSoftmax:
         read.prunable = False  # it mixes them: these are the logits
     elif type(layer) not in (*_CHANNELWISE, nn.Flatten):
@@ -178,7 +180,9 @@ def _through_function(node: fx.Node, channels: _Channels) -> _Channels:
         dims = node.kwargs.get("dim", node.args[1] if len(node.args) > 1 else None)
         dims = [dims] if isinstance(dims, int) else dims
         ndim = node.all_input_nodes[0].meta["value"].ndim
-        if dims is None or any(dim % ndim < 2 for dim in dims):
+        if not isinstance(dims, list | tuple) or not all(
+            isinstance(dim, int) and dim % ndim >= 2 for dim in dims
+        ):
             _refuse(f"{_call(node)} is not a mean over the image alone")
     elif name in _JOINING:
         if any(not isinstance(n.meta["value"], Tensor) for n in node.all_input_nodes):
@@ -234,7 +238,7 @@ def _check_kept(node: fx.Node) -> None:
 
 def _check_sizes(node: fx.Node) -> None:
     """That a number of channels is not written into the network, which fewer would break."""
-    sizes = node.args[1:]
+    sizes: Sequence[object] = node.args[1:]
     if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
         sizes = sizes[0]
     if len(sizes) < 2 or (isinstance(sizes[1], int) and sizes[1] != -1):

@@ -1,5 +1,6 @@
 """Which filters go, and what a mask of whole filters takes with it: one-shot structured pruning."""
 
+import functools
 from collections.abc import Collection, Mapping, Sequence
 
 import torch
@@ -52,7 +53,8 @@ def filter_l1(
         )
     alive = []
     for group in groups:
-        norms = sum(weights[name].double().abs().flatten(1).sum(1) for name in group.writers)
+        by_writer = [weights[name].double().abs().flatten(1).sum(1) for name in group.writers]
+        norms = functools.reduce(torch.add, by_writer)
         order = torch.sort(norms, stable=True).indices
         alive.append(_all_but(order[: num_pruned(group.size, fraction)], group.size))
     return _whole_filters(everything, groups, alive)

@@ -31,7 +31,7 @@ def shrink(network: nn.Module, groups: Sequence[Group], mask: Mask) -> nn.Module
     for group, alive in zip(groups, live_channels(groups, mask), strict=True):
         size = int(alive.sum())
         for name in group.writers:
-            layer = small.get_submodule(name)
+            layer = _weighted(small, name)
             _keep(layer, "weight", alive)
             _keep(layer, "bias", alive)
             if isinstance(layer, nn.Conv2d):
@@ -39,13 +39,14 @@ def shrink(network: nn.Module, groups: Sequence[Group], mask: Mask) -> nn.Module
             else:
                 layer.out_features = size
         for name in group.norms:
-            layer = small.get_submodule(name)
-            features = repeated(alive, layer.num_features)
+            norm = small.get_submodule(name)
+            assert isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
+            features = repeated(alive, norm.num_features)
             for kind in ("weight", "bias", "running_mean", "running_var"):
-                _keep(layer, kind, features)
-            layer.num_features = int(features.sum())
+                _keep(norm, kind, features)
+            norm.num_features = int(features.sum())
         for name in group.readers:
-            layer = small.get_submodule(name)
+            layer = _weighted(small, name)
             columns = repeated(alive, layer.weight.shape[1])
             _keep(layer, "weight", columns, dim=1)
             if isinstance(layer, nn.Conv2d):
@@ -53,6 +54,13 @@ def shrink(network: nn.Module, groups: Sequence[Group], mask: Mask) -> nn.Module
             else:
                 layer.in_features = int(columns.sum())
     return small
+
+
+def _weighted(network: nn.Module, name: str) -> nn.Conv2d | nn.Linear:
+    """The layer of this name, which writes or reads channels."""
+    layer = network.get_submodule(name)
+    assert isinstance(layer, nn.Conv2d | nn.Linear)
+    return layer
 
 
 def _keep(layer: nn.Module, name: str, alive: Tensor, dim: int = 0) -> None:

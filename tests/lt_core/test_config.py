@@ -1,7 +1,10 @@
+import ast
+import inspect
+
 import pytest
 from pydantic import ValidationError
 
-from lt_core.config import Pruning, Recipe, RuleErrors
+from lt_core.config import Pruning, Recipe, Rewinding, RuleErrors
 from lt_core.steps import Steps
 
 
@@ -158,3 +161,17 @@ def test_rule_errors_read_as_one_line():
 def test_a_fraction_lies_between_0_and_1(fraction):
     with pytest.raises(ValidationError):
         Pruning(fraction=fraction)
+
+
+@pytest.mark.parametrize("config", [Recipe, Rewinding])
+def test_type_checkers_are_shown_the_fields_as_arguments(config):
+    [written] = ast.parse(inspect.getsource(config)).body
+    [initializer] = [n for n in ast.walk(written) if getattr(n, "name", None) == "__init__"]
+    shown = {
+        argument.arg: default is not None
+        for argument, default in zip(
+            initializer.args.kwonlyargs, initializer.args.kw_defaults, strict=True
+        )
+    }
+    fields = config.model_fields.items()
+    assert shown == {name: not field.is_required() for name, field in fields}
