@@ -22,13 +22,13 @@ class Round:
 
     number: int
     mask: Mask
-    """What was alive while this round trained."""
+    """The mask that this round trained under."""
 
     evaluation: Evaluation
-    """This round's training: its mask's evaluation at H_find."""
+    """This round's training: the evaluation of its mask at H_find."""
 
     next_mask: Mask
-    """The mask that it found: with `next_start`, the next round's ticket."""
+    """The mask found by this round: with `next_start`, the ticket of the next."""
 
     next_start: Start
 
@@ -62,22 +62,22 @@ def find(
             prunes the dense network once: nothing is pruned after round 1, whose next ticket is
             its own.
         seed: of initialization and data order.
-        rewinding: what each round but round 0 starts from.
-        num_alive: for LPR-constrained pruning: by round, how many weights of each layer are alive
-            in it, as `alive_by_layer` tells of another chain's mask. `pruning` then says nothing
-            but what is skipped. After a round whose next is not there, nothing is pruned.
-        start: the round to begin with, where a chain goes on.
-        mask: that of round `start`; None, the dense network, for round 0.
-        weights: what round `start`, or round 1, starts from, unless that is the initialization.
-            Needed where a chain goes on whose weights do too; with late rewinding they are
-            trained here if they are not given.
-        checkpoints: by round, where its training keeps its state.
+        rewinding: weights and step that each round after round 0 starts from.
+        num_alive: for LPR-constrained pruning, number of weights alive by round and layer: the
+            `alive_by_layer` of another chain's masks. Only `skip` of `pruning` counts then, and
+            nothing is pruned for a round that is not in it.
+        start: first round to train; more than 0 to continue a chain.
+        mask: mask of round `start`; None for round 0 is the dense network.
+        weights: weights that round `start`, or 1, starts from, if not the initialization. Required
+            to continue a chain whose rounds train on from each other's weights; with late rewinding
+            they are trained here if not given.
+        checkpoints: storage for the state of each round's training, by round.
         device: where to train, as torch writes it.
 
     Raises:
-        Diverged: when a round's training does.
-        ValueError: for a later `start` without its mask, or without weights it needs; for
-            `filter_l1` in more than one round.
+        Diverged: when a round's training diverges.
+        ValueError: for a later `start` without its mask or the weights it requires; for `filter_l1`
+            in more than one round.
     """
     is_structured = pruning.strategy == "filter_l1" and num_alive is None
     _check_arguments(is_structured, rounds, start, mask, weights, rewinding)
@@ -141,14 +141,14 @@ def prune_trained(
     pruning: Pruning,
     num_alive: Mapping[str, int] | None = None,
 ) -> Mask:
-    """What one pruning leaves of a trained network's `mask`.
+    """The mask of a trained network after one more pruning.
 
     Args:
-        network: as trained.
-        data: whose images it takes.
-        mask: what is alive now.
+        network: with its trained weights.
+        data: data set whose images the network takes.
+        mask: mask before the pruning.
         pruning: what to remove.
-        num_alive: for LPR-constrained pruning, how many weights of each layer to leave.
+        num_alive: for LPR-constrained pruning, number of weights to leave in each layer.
 
     Raises:
         ValueError: when a weight is not finite, or `pruning` does not fit the network.

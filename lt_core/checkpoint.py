@@ -12,20 +12,20 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training after some of its epochs.
+    """The state of a training between two epochs.
 
-    The order of the images and their augmentation are drawn from the seed and the step, and the
-    learning rate follows from the step, so that they need no state.
+    Order and augmentation of the images are drawn from the seed and the step, and the learning rate
+    follows from the step: none of them has a state of its own.
     """
 
     step: int
-    """Of the schedule, the next one to take."""
+    """Next step of the schedule."""
 
     network: Mapping[str, Tensor]
     """Parameters and buffers by name, on the CPU."""
 
     momentum: Mapping[str, Tensor]
-    """By parameter name, on the CPU."""
+    """Momentum buffers by parameter name, on the CPU."""
 
     def to_bytes(self) -> bytes:
         """A safetensors file."""
@@ -53,19 +53,19 @@ class Checkpoint:
 
 
 class Checkpoints(Protocol):
-    """Where a training keeps its state."""
+    """Storage for the state of one training."""
 
     def is_due(self) -> bool:
-        """Asked after each epoch but the last: whether to keep its state."""
+        """Whether to save now; called after each epoch but the last."""
 
     def save(self, checkpoint: Checkpoint) -> None: ...
 
     def load(self) -> Checkpoint | None:
-        """What was kept last; None to start from the beginning."""
+        """The latest checkpoint; None if there is none, so that the training starts from step 0."""
 
 
 def take(network: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> Checkpoint:
-    """The state of a training before it takes a step."""
+    """The state of a training before `step`."""
     momentum = {
         name: optimizer.state[parameter]["momentum_buffer"]
         for name, parameter in network.named_parameters()
@@ -75,7 +75,7 @@ def take(network: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> Che
 
 
 def restore(checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Undo `take`, for a network and an optimizer as they were when the training began."""
+    """Load a checkpoint into a network and an optimizer that have taken no step."""
     network.load_state_dict(checkpoint.network)
     for name, parameter in network.named_parameters():
         if name in checkpoint.momentum:
@@ -87,5 +87,5 @@ def restore(checkpoint: Checkpoint, network: nn.Module, optimizer: torch.optim.O
 
 
 def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """On the CPU, in row-major order whatever the memory format."""
+    """Copies on the CPU, in row-major order whatever the memory format."""
     return {name: t.detach().cpu().clone().contiguous() for name, t in tensors.items()}

@@ -105,18 +105,18 @@ class Recipe(Config):
     """Images per optimizer step; the last, smaller batch of an epoch is left out."""
 
     weight_decay: float = Field(default=0.0, ge=0)
-    """Times the weight, added to its gradient; biases and batch norm included."""
+    """Multiple of each weight that is added to its gradient; biases and batch norm included."""
 
     momentum: float = Field(default=0.9, ge=0, lt=1)
 
     duration: StepsField
-    """How long a training is: `160ep` or `5000it`."""
+    """Length of a training: `160ep` or `5000it`."""
 
     stop: StepsField | None = None
-    """Where a training ends before its schedule does (early pruning); null: at `duration`."""
+    """End of a training before the end of its schedule (early pruning); null: `duration`."""
 
     warmup: StepsField = Steps(0, "ep")
-    """The learning rate rises linearly over this long; its first step is not 0."""
+    """Time of the linear rise of the learning rate at the start; its first step is not 0."""
 
     decay: Literal["milestones", "cosine"] = "milestones"
     """How the learning rate falls after warmup: in steps, or along half a cosine to 0."""
@@ -127,8 +127,9 @@ class Recipe(Config):
     gamma: float = Field(default=0.1, gt=0, le=1)
 
     precision: Precision = "fp32"
-    """Of forward and backward passes; `auto` is bf16 where the processor is built for it, so that
-    results of different machines differ by more than rounding. Accuracies are of fp32."""
+    """Precision of forward and backward passes; `auto` is bf16 where the processor is built for it,
+    so that results of different machines differ by more than rounding. Accuracies are measured in
+    fp32."""
 
     if TYPE_CHECKING:  # the fields' types do not say that durations are read from text
 
@@ -150,7 +151,7 @@ class Recipe(Config):
 
     @property
     def trains_for(self) -> Steps:
-        """How long a training really is."""
+        """Length of a training: `stop`, or `duration` without it."""
         return self.duration if self.stop is None else self.stop
 
     @model_validator(mode="after")
@@ -187,9 +188,9 @@ class Pruning(Config):
     """What is removed after each round."""
 
     strategy: Literal["global_magnitude", "layerwise_magnitude", "filter_l1"] = "global_magnitude"
-    """`global_magnitude`: the smallest weights of all layers together; `layerwise_magnitude`: of
-    each layer its smallest; `filter_l1`: whole filters, of each layer those of the smallest L1
-    norm."""
+    """`global_magnitude`: the smallest weights of all layers together; `layerwise_magnitude`: the
+    smallest weights of each layer; `filter_l1`: whole filters, those of smallest L1 norm in each
+    layer."""
 
     fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of the weights still alive that each round removes; of the filters for `filter_l1`."""
@@ -198,7 +199,7 @@ class Pruning(Config):
     """For `layerwise_magnitude`: layers that lose another share than `fraction`."""
 
     skip: tuple[str, ...] = ()
-    """Layers that are never pruned. They are no part of the mask: a sparsity is that of the other
+    """Layers that are never pruned. They are no part of the mask: sparsity counts only the other
     layers."""
 
     shrink: bool = True
@@ -224,18 +225,18 @@ class Pruning(Config):
 
 
 class Rewinding(Config):
-    """What goes back after a pruning, and how far: Renda et al. 2020 (arXiv:2003.02389), section 2.
+    """Rewinding after a pruning: Renda et al. 2020 (arXiv:2003.02389), section 2.
 
-    Each way trains the pruned network from step `to` of the schedule to its end.
+    Each method trains the pruned network from step `to` of the schedule to its end.
     """
 
     method: Literal["weights", "learning_rate", "fine_tuning"] = "weights"
-    """`weights`: they and the learning rate go back to `to`. `learning_rate`: it alone, the
-    weights go on from what they were trained to. `fine_tuning`: nothing, what was trained is
-    trained on at the last learning rate of the schedule."""
+    """`weights`: weights and learning rate go back to `to`. `learning_rate`: the learning rate goes
+    back, the weights stay as trained. `fine_tuning`: neither, the trained weights are trained on at
+    the last learning rate of the schedule."""
 
     to: StepsField = Steps(0, "ep")
-    """Where to: 0ep is initialization, `2ep` is late rewinding to the end of epoch 2."""
+    """Target step: 0ep is initialization, `2ep` is late rewinding to the end of epoch 2."""
 
     if TYPE_CHECKING:  # as in Recipe
 

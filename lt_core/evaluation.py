@@ -1,4 +1,4 @@
-"""Train under a given mask, and see how good it is."""
+"""Training under a given mask, and its accuracy."""
 
 import time
 from collections.abc import Generator
@@ -27,7 +27,7 @@ class Evaluation:
     """One finished training."""
 
     model: nn.Module
-    """As trained, on the device; without its pruned filters where it was trained so."""
+    """The trained network, on its device; the smaller one where pruned filters were left out."""
 
     sparsity: float
     """Fraction of the prunable weights that the mask prunes."""
@@ -36,17 +36,17 @@ class Evaluation:
     """Layer name -> fraction pruned."""
 
     train_loss: float
-    """Mean over the last epoch."""
+    """Mean training loss of the last epoch."""
 
     precision: Literal["fp32", "bf16"]
-    """What it was trained in."""
+    """Precision of the training."""
 
     val_accuracy: float
     test_accuracy: float
 
     seconds: float
-    """From building the network to the last accuracy, wall time; of a training that went on from a
-    checkpoint without what went before."""
+    """Wall time from building the network to the last accuracy; the time before a checkpoint that
+    the training continued from is not in it."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Progress:
     """A training between two epochs."""
 
     epoch: int
-    """So many epochs of the schedule are done."""
+    """Number of finished epochs of the schedule."""
 
     val_accuracy: float
 
@@ -103,25 +103,24 @@ def evaluating(
 ) -> Generator[Progress, None, Evaluation]:
     """Train a network under `mask` at `recipe` (H_eval) and measure it, epoch by epoch.
 
-    Watched or not, it comes to the same bits. To give it up half-way, close the generator.
+    The bits are the same, watched or not. Closing the generator ends the training early.
 
     Args:
         model: name of the network.
         data: to train, validate and test on.
-        mask: what is alive.
+        mask: live weights.
         recipe: H_eval.
-        seed: of initialization, data order and augmentation.
-        start: what it starts from; its initialization, and the whole schedule, if not given.
-        pruning: how the mask was found. One of whole filters is trained as the smaller network that
-            it leaves, or with the batch norms of its filters masked too.
-        checkpoints: where the training keeps its state, to go on after it was killed.
+        seed: seed of initialization, data order and augmentation.
+        start: weights and step to start from; by default the initialization and step 0.
+        pruning: how the mask was found. For `filter_l1` the smaller network is trained, or with
+            `shrink=False` the whole one, with batch norms and biases of its filters masked too.
+        checkpoints: storage for its state, to continue after a kill.
         device: where to train, as torch writes it.
         watched: whether to measure between epochs, which takes a pass over the validation images
             each time; else nothing is yielded.
 
     Yields:
-        After each epoch but the last, how good it is by then; of a training that goes on from a
-        checkpoint not what went before.
+        Progress after each epoch but the last; epochs before a loaded checkpoint are left out.
 
     Raises:
         Diverged: when a loss or a weight is not finite.

@@ -5,11 +5,11 @@ from typing import Any
 
 
 def call(path: str, **arguments: Any) -> Any:
-    """What the function at an import path returns.
+    """Call the function at an import path.
 
     Args:
-        path: `module:function`; the module is one that Python finds, as in an `import`.
-        arguments: for the function, by name.
+        path: `module:function`, with a module that `import` finds.
+        arguments: keyword arguments of the function.
 
     Raises:
         ValueError: when there is no such function, or it fails.

@@ -1,4 +1,4 @@
-"""Masks: which weights are alive. A mask maps a weight's name to a bool tensor of its shape."""
+"""Masks of live weights: a mask maps a layer's name to a bool tensor of its weight's shape."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from pydantic import ConfigDict, PositiveInt, TypeAdapter
 from torch import Tensor, nn
 
 Mask = Mapping[str, Tensor]
-"""True is alive. The names are those of the prunable weights, in network order."""
+"""True is alive. The names are those of `prunable_weights`, in network order."""
 
 
 def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
@@ -30,15 +30,15 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
 
 
 def dense(model: nn.Module, skip: Collection[str] = ()) -> Mask:
-    """The mask of a network with nothing pruned; without the layers that never are.
+    """The mask of an unpruned network, without the layers in `skip`.
 
     Raises:
-        ValueError: when `skip` names something else, or all there is.
+        ValueError: when `skip` names an unknown layer, or every layer.
     """
     weights = prunable_weights(model)
-    strangers = [name for name in skip if name not in weights]
-    if strangers:
-        raise ValueError(f"cannot skip {', '.join(strangers)}: the layers are {', '.join(weights)}")
+    unknown = [name for name in skip if name not in weights]
+    if unknown:
+        raise ValueError(f"cannot skip {', '.join(unknown)}: the layers are {', '.join(weights)}")
     if len(set(skip)) == len(weights):
         raise ValueError("cannot skip every layer: nothing is left to prune")
     return {
@@ -86,7 +86,7 @@ _SHAPES = TypeAdapter(dict[str, tuple[PositiveInt, ...]], config=ConfigDict(stri
 
 @dataclass(frozen=True)
 class PackedMask:
-    """A mask at one bit a weight: what is stored and sent."""
+    """A mask at one bit a weight, as it is stored and sent."""
 
     shapes: Mapping[str, tuple[int, ...]]
     bits: NDArray[np.uint8]

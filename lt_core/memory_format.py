@@ -1,4 +1,4 @@
-"""How images and convolutions lie in memory while a network trains."""
+"""Memory format of networks and images in training."""
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ def to_device(network: nn.Module, device: str, image_size: tuple[int, int]) -> n
     in large images (seen from 56 pixels for 4 and 8 channels and from 112 for 12, not up to 48).
 
     Args:
-        network: built for such images; changed in place.
+        network: built for images of this size; changed in place.
         device: as torch writes it.
         image_size: height and width in pixels.
     """

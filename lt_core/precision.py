@@ -1,4 +1,4 @@
-"""The floating-point precision that a network is trained in."""
+"""Floating-point precision of training."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from lt_core.config import Precision
 
 
 def chosen(precision: Precision, device: str) -> Literal["fp32", "bf16"]:
-    """What `auto` means on a device: bf16 where its processor is built for it."""
+    """The precision on a device: `auto` is bf16 where its processor is built for it."""
     if precision != "auto":
         return precision
     if torch.device(device).type == "cuda":

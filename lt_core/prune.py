@@ -1,4 +1,4 @@
-"""Which weights go: pruning by magnitude, and the random masks it is compared with."""
+"""Pruning by magnitude, and the random masks it is compared with."""
 
 import functools
 import math
@@ -13,7 +13,7 @@ from lt_core.mask import Mask, alive_by_layer, flatten, num_alive, unflatten
 
 
 def num_pruned(alive: int, fraction: float) -> int:
-    """How many of the weights still alive a round removes: ceil(fraction * alive)."""
+    """Number of live weights that a round removes: ceil(fraction * alive)."""
     # In decimals as it was written: 0.07 * 100 in floats lies above 7 and would round up to 8.
     return math.ceil(Fraction(str(fraction)) * alive)
 
@@ -23,7 +23,7 @@ def global_magnitude(weights: Mapping[str, Tensor], mask: Mask, fraction: float)
 
     Args:
         weights: trained values, name -> float tensor; at least the names of `mask`.
-        mask: what is alive now.
+        mask: live weights before the pruning.
         fraction: share of the *alive* weights to prune, in (0, 1).
 
     Returns:
@@ -49,8 +49,8 @@ def layerwise_magnitude(
 
     Args:
         weights: trained values, name -> float tensor; at least the names of `mask`.
-        mask: what is alive now.
-        num_alive: how many weights to leave of each layer of `mask`; a layer with fewer alive
+        mask: live weights before the pruning.
+        num_alive: number of weights to leave in each layer of `mask`; a layer with fewer alive
             keeps them.
 
     Returns:
@@ -69,20 +69,20 @@ def layerwise_magnitude(
 def num_left(
     alive: Mapping[str, int], fraction: float, layer_fractions: Mapping[str, float]
 ) -> dict[str, int]:
-    """How many weights of each layer are left when it loses its share of those alive.
+    """Number of weights left in each layer after it loses its share of its live weights.
 
     Args:
-        alive: how many are alive, by layer.
-        fraction: the share of most layers.
-        layer_fractions: other shares, of some of the layers.
+        alive: number of live weights by layer.
+        fraction: share that a layer loses.
+        layer_fractions: other shares, by layer.
 
     Raises:
-        ValueError: for a share of another layer.
+        ValueError: when `layer_fractions` names an unknown layer.
     """
-    strangers = [name for name in layer_fractions if name not in alive]
-    if strangers:
+    unknown = [name for name in layer_fractions if name not in alive]
+    if unknown:
         raise ValueError(
-            f"no share can be lost by {', '.join(strangers)}: the layers are {', '.join(alive)}"
+            f"no share can be lost by {', '.join(unknown)}: the layers are {', '.join(alive)}"
         )
     return {
         name: _left(count, layer_fractions.get(name, fraction)) for name, count in alive.items()
@@ -94,10 +94,10 @@ def _left(alive: int, fraction: float) -> int:
 
 
 def _largest(magnitude: Tensor, alive: Tensor, num_alive: int) -> Tensor:
-    """Of a flat mask, its `num_alive` weights of largest magnitude; of equal ones the later."""
+    """The `num_alive` live weights of largest magnitude, as a flat mask; ties go to the later."""
     if len(magnitude) and not magnitude.max().isfinite():
         raise ValueError("cannot prune by magnitude: some weights are not finite")
-    # By numpy: to index, sort or select, torch keeps a place of 64 bits for each weight.
+    # In numpy: torch indexes, sorts and selects with a 64-bit position for each weight.
     sizes, is_alive = magnitude.numpy(), alive.numpy()
     candidates = sizes[is_alive]
     num_gone = len(candidates) - num_alive
@@ -130,9 +130,10 @@ def preserve_lpr(mask: Mask, generator: torch.Generator) -> Mask:
 def num_alive_after(
     fractions: Iterable[float], mask: Mask, layer_fractions: Mapping[str, float] | None = None
 ) -> int:
-    """How many weights of `mask` are left after prunings of these shares, one after the other.
+    """Number of weights of `mask` left after prunings of these shares, one after the other.
 
-    The same whatever chooses them over all layers together, with `layer_fractions` layer by layer.
+    It does not depend on which weights go: chosen over all layers together, or, with
+    `layer_fractions`, layer by layer.
     """
     if layer_fractions is None:
         return functools.reduce(_left, fractions, num_alive(mask))

@@ -1,8 +1,8 @@
-"""What a training starts from: weights, and a place in its schedule.
+"""The start of a training: weights, and a step of its schedule.
 
-Wherever it starts, momentum starts at 0: what is rewound is the network, with its batch norm
-statistics, and not the optimizer. The schedule goes on from its step `step`, so that a warmup that
-is over is not repeated, and so do the order of the images and their augmentation.
+Momentum always starts at 0: the network is rewound, with its batch norm statistics, not the
+optimizer. The schedule continues from that step, so that a warmup that is over is not repeated, and
+so do the order of the images and their augmentation.
 """
 
 from collections.abc import Mapping
@@ -25,25 +25,25 @@ State = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Start:
-    """What a training starts from."""
+    """The start of a training."""
 
     weights: State | None = None
-    """None: as initialized."""
+    """None: the initialization."""
 
     step: Steps = Steps(0, "ep")
     """The first step of the schedule."""
 
     at_last_rate: bool = False
-    """Whether the learning rate stays at the last of the schedule, as in fine-tuning."""
+    """Whether the learning rate is the schedule's last throughout, as in fine-tuning."""
 
 
 def after_pruning(rewinding: Rewinding, weights: State | None) -> Start:
-    """What a pruned network starts from.
+    """The start of a pruned network's training.
 
     Args:
-        rewinding: the way.
-        weights: to `rewinding.method: weights` those at `rewinding.to`, None for initialization;
-            to the others those that were trained and pruned.
+        rewinding: method and target step.
+        weights: for the method `weights` those at `rewinding.to`, None for initialization; for the
+            other methods the trained weights that were pruned.
     """
     return Start(weights, rewinding.to, at_last_rate=rewinding.method == "fine_tuning")
 

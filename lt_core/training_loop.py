@@ -22,12 +22,12 @@ T = TypeVar("T")
 
 
 class Diverged(ArithmeticError):
-    """A training whose loss or weights are no longer finite; says where and when."""
+    """Loss or weights of a training are no longer finite; the message names the step."""
 
 
 def misfits(recipe: Recipe, num_images: int, begin: Steps = Steps(0, "ep")) -> list[str]:
-    """What of a recipe, and of a training that begins late, does not go with so many training
-    images; a sentence each."""
+    """Why `recipe` cannot train on `num_images` images from `begin` on, one sentence per problem;
+    empty if it can."""
     per_epoch = num_images // recipe.batch_size
     if per_epoch == 0:
         return [
@@ -77,7 +77,7 @@ def train(
 
 
 def drained(generator: Generator[Any, None, T]) -> T:
-    """What a generator returns at its end."""
+    """Run a generator to its end; its return value."""
     while True:
         try:
             next(generator)
@@ -99,30 +99,30 @@ def training(
 ) -> Generator[int, None, float]:
     """Train `model` in place; what `mask` prunes is exactly 0 from the start and after every step.
 
-    It can be watched: between two epochs `model` may be put in evaluation mode and used, and
-    whatever is drawn there from torch's generators is neither seen here nor moved from here. It may
-    also be given up there, by closing the generator.
+    Between two epochs the caller may use `model`, put it in evaluation mode, and draw from torch's
+    generators: the training neither depends on it nor moves them. Closing the generator ends the
+    training early.
 
     Args:
         model: on the device of `images`.
         mask: of layers' weights, by the layer's name; of other parameters by their own.
         images: to train on.
         recipe: H.
-        seed: of the order of the images, their augmentation, and what the network draws (dropout).
-        begin: the first step of the schedule, and of the order of the images.
+        seed: of the order of the images, their augmentation, and the network's draws (dropout).
+        begin: first step, of the schedule and of the order of the images.
         at_last_rate: whether the learning rate is that of the schedule's last step throughout.
-        checkpoints: where to keep its state after epochs, and to go on from what is kept.
+        checkpoints: storage for its state after epochs, and the state to continue from.
 
     Yields:
-        After each epoch but the last, how many epochs of the schedule are done; those before
-        `begin`, or before what was kept, are not yielded.
+        Number of finished epochs of the schedule, after each epoch but the last; epochs before
+        `begin` or a loaded checkpoint are left out.
 
     Returns:
         The mean training loss of the last epoch.
 
     Raises:
         Diverged: when a loss or a weight is not finite.
-        ValueError: when the recipe does not go with so many images.
+        ValueError: when the recipe does not fit the number of images.
     """
     problems = misfits(recipe, len(images), begin)
     if problems:
@@ -145,7 +145,7 @@ def training(
             continue
         model.train()
         losses = []
-        # For each epoch: around a yield it would give its generators to the caller.
+        # Per epoch: around the yield, the caller would draw from the seeded generators.
         with seeds.torch_seeded(images.labels.device, seed, "dropout", first):
             for step in steps:
                 optimizer.param_groups[0]["lr"] = rates[step]
@@ -167,7 +167,7 @@ def training(
 
 
 def masked_sgd(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.optim.SGD:
-    """SGD for `model`, whose pruned weights become exactly 0 here and stay it.
+    """SGD for `model` under `mask`: pruned weights are exactly 0 from now on.
 
     A weight that is 0 and gets no gradient has no momentum and nothing to decay, so masking the
     weights once and the gradients before every step is enough.
@@ -175,7 +175,7 @@ def masked_sgd(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.optim.SGD:
     Args:
         model: changed in place.
         mask: of layers' weights, by the layer's name; of other parameters by their own.
-        recipe: its learning rate, momentum and weight decay.
+        recipe: for its learning rate, momentum and weight decay.
     """
     parameters = dict(model.named_parameters())
     names = [f"{name}.weight" if f"{name}.weight" in parameters else name for name in mask]
@@ -209,7 +209,7 @@ def _like(weight: Tensor, alive: Tensor) -> Tensor:
 
 
 def _rates(recipe: Recipe, per_epoch: int, at_last_rate: bool) -> list[float]:
-    """The learning rate of each step of the schedule; of the last in all, if `at_last_rate`."""
+    """Learning rate of each step that is trained; the last one throughout, if `at_last_rate`."""
     num_steps = recipe.trains_for.iterations(per_epoch)
     rates = [learning_rate(recipe, step, per_epoch) for step in range(num_steps)]
     return [rates[-1]] * num_steps if at_last_rate else rates
@@ -237,7 +237,7 @@ def _check_finite(losses: Tensor, steps: range, rates: list[float], per_epoch: i
 
 @torch.no_grad()
 def accuracy(model: nn.Module, images: Batches) -> float:
-    """Fraction of the images that `model`, in evaluation mode, classifies rightly."""
+    """Fraction of the images that `model`, in evaluation mode, classifies correctly."""
     model.eval()
     correct = 0
     for i in range(0, len(images), EVALUATION_BATCH):

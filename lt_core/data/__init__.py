@@ -90,7 +90,7 @@ class DataSet:
 
     @cached_property
     def mean_and_std(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Of the training images, per channel; float32 [C, 1, 1] each."""
+        """Mean and standard deviation of the training images per channel; float32 [C, 1, 1]."""
         sums = squares = np.zeros(self.channels, np.int64)
         # In parts: numpy's own std makes floats of all pixels at once, eight times their memory.
         for i in range(0, len(self.train), 1000):
@@ -115,7 +115,7 @@ LOADERS = {
     "image_folder": "lt_core.data.image_folder:load",
     "synthetic": "lt_core.data.synthetic:load",
 }
-"""As import paths, because the packages behind them are slow to import."""
+"""Import paths, since the packages behind them are slow to import."""
 
 
 def load(name: DataSetName, data_dir: str | Path = "data") -> DataSet:
@@ -124,11 +124,10 @@ def load(name: DataSetName, data_dir: str | Path = "data") -> DataSet:
     Args:
         name: one of `LOADERS`, or the import path of a function that is called with `data_dir`
             (a `Path`) and returns a `DataSet`.
-        data_dir: where its files lie, or are downloaded to; not every data set has any.
+        data_dir: folder of its files, or for their download; some data sets have no files.
 
     Raises:
-        ValueError: for a name that is not known, and for files that are missing or damaged, with
-            what to put where.
+        ValueError: for an unknown name, and for missing or damaged files, with what to put where.
     """
     data_dir = Path(data_dir).expanduser()
     if ":" not in data_set_name(name):
@@ -145,7 +144,7 @@ def load(name: DataSetName, data_dir: str | Path = "data") -> DataSet:
 def draw_splits(
     images: NDArray[np.uint8], labels: NDArray[np.int64], num_train: int, num_validation: int
 ) -> tuple[Split, Split, Split]:
-    """So many images to train and to validate, the rest to test; the same ones each time."""
+    """Split by one fixed permutation: `num_train`, `num_validation`, the rest for test."""
     # RandomState: unlike Generator's, its numbers are promised never to change.
     order = np.random.RandomState(0).permutation(len(labels))
     parts = np.split(order, [num_train, num_train + num_validation])
@@ -154,9 +153,10 @@ def draw_splits(
 
 
 def hold_out(num_images: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions of an official training set: nine tenths to train on, one to validate on.
+    """Split an official training set by one fixed permutation, whatever the seed.
 
-    The same ones each time, whatever the seeds.
+    Returns:
+        Positions in rising order: nine tenths to train on, one tenth to validate on.
     """
     order = np.random.RandomState(0).permutation(num_images)  # see draw_splits
     num_validation = -(-num_images // 10)

@@ -1,4 +1,4 @@
-"""Random crops and mirror images, a whole batch at once, where the images are.
+"""Random crops and mirror images of a whole batch at once, on the device of the images.
 
 He et al. 2016 (arXiv:1512.03385), section 4.2: images are padded with zeros, by 4 pixels a side
 where they have 32, and a crop of the old size is taken from the padded image or its mirror image.
@@ -10,11 +10,11 @@ from torch.nn import functional as F
 
 
 def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Crop and mirror each image in its own random way.
+    """Crop and mirror each image at random, independently of the others.
 
     Args:
         images: [B, C, H, W]; padded by H // 8 and W // 8.
-        generator: on the CPU, so that every device is given the same draws.
+        generator: on the CPU, so that the draws are the same on every device.
     """
     count, _, height, width = images.shape
     draws = [
@@ -26,11 +26,11 @@ def augment(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def crop_and_mirror(images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor) -> Tensor:
-    """From each padded image the crop that begins at its `top` and `left`.
+    """The crop of each padded image that begins at its `top` and `left`.
 
     Args:
         images: [B, C, H, W].
-        top: int64 [B], in 0 to 2 * (H // 8); the old image lies at H // 8.
+        top: int64 [B], in 0 to 2 * (H // 8); the image itself begins at H // 8.
         left: int64 [B], in 0 to 2 * (W // 8).
         mirrored: bool [B], whether the crop is turned left to right.
 

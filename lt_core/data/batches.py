@@ -13,7 +13,10 @@ from lt_core.data.augmentation import augment
 
 
 class Batches:
-    """Indexed by positions or a slice, gives float32 images [B, C, H, W] and labels [B]."""
+    """A split on a device: an index gives float32 images [B, C, H, W] and labels [B].
+
+    An index is a tensor of positions or a slice.
+    """
 
     def __init__(self, data: DataSet, split: Split, device: str) -> None:
         self.images = _tensor(split.images).to(device)
@@ -28,7 +31,7 @@ class Batches:
         return self._normalized(self.images[index]), self.labels[index]
 
     def for_training(self, index: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor]:
-        """As by index, but augmented if the data set is; drawn for this step of this seed."""
+        """The batch at `index`, augmented if the data set is, with draws for this seed and step."""
         if not self.augments:
             return self[index]
         images = augment(self.images[index], seeds.generator(seed, "augmentation", step))
@@ -40,7 +43,7 @@ class Batches:
 
 
 def _tensor(array: NDArray[np.uint8] | NDArray[np.int64]) -> Tensor:
-    """Without a copy: what Ray shares with every trial of a node is read-only, and stays so."""
+    """A tensor over the array's memory, which is read-only where it is Ray's; it is not written."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The given NumPy array is not writable")
         return torch.from_numpy(array)

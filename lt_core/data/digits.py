@@ -11,10 +11,10 @@ NUM_TRAIN, NUM_VALIDATION = 1000, 297  # the remaining 500 are the test set
 
 
 def load(data_dir: Path) -> DataSet:
-    """1,000 images to train, 297 to validate, 500 to test, drawn once and for all.
+    """1,000 images to train, 297 to validate, 500 to test, by one fixed permutation.
 
     Args:
-        data_dir: not read.
+        data_dir: unused.
     """
     digits = sklearn.datasets.load_digits()
     images, labels = digits.images.astype(np.uint8)[:, None], digits.target.astype(np.int64)

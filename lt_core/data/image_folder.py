@@ -20,7 +20,7 @@ def load(data_dir: Path) -> DataSet:
             whose name begins with a dot are left out.
 
     Raises:
-        ValueError: for what is missing or no image.
+        ValueError: for a missing folder, a class without images, or a file that is no image.
     """
     for part in ("train", "test"):
         if not (data_dir / part).is_dir():

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 from lt_core.data import DataSet, Split, hold_out
 
 Labelled = tuple[Sequence[Path], Sequence[int]]
-"""Image files, and the class of each."""
+"""Image files and their classes."""
 
 
 def read_data_set(

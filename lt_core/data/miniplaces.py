@@ -21,7 +21,7 @@ def load(data_dir: Path) -> DataSet:
             `train/a/abbey/00000001.jpg 0`.
 
     Raises:
-        ValueError: for what is missing or damaged.
+        ValueError: for missing or damaged files.
     """
     folder = data_dir / "miniplaces"
     lists = [folder / "train.txt", folder / "val.txt"]

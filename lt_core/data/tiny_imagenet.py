@@ -18,7 +18,7 @@ def load(data_dir: Path) -> DataSet:
             `tiny-imagenet-200/val/images/*.JPEG` and `val/val_annotations.txt`.
 
     Raises:
-        ValueError: for what is missing or damaged.
+        ValueError: for missing or damaged files.
     """
     folder = data_dir / FOLDER
     annotations = folder / "val" / "val_annotations.txt"
@@ -52,6 +52,6 @@ def load(data_dir: Path) -> DataSet:
 
 
 def _check_number(path: Path, number: int, rule: int) -> None:
-    """An archive that was only half unpacked would pass for another data set of this name."""
+    """Refuse a half-unpacked archive, which would be another data set under the same name."""
     if number != rule:
         raise ValueError(f"{path}: must have {rule:,} images, has {number:,}; unpack it again")

@@ -56,7 +56,7 @@ def _load(
 
 
 def as_split(images: Any, labels: Any) -> Split:
-    """What torchvision gives, as arrays of ours.
+    """torchvision's images and labels as a `Split`.
 
     Args:
         images: grey [N, H, W] (MNIST's tensor) or colour [N, H, W, 3] (CIFAR's array), uint8.

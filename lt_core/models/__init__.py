@@ -70,7 +70,7 @@ def _initialize(module: nn.Module) -> None:
 def _the_users_own(
     path: str, channels: int, classes: int, image_size: tuple[int, int]
 ) -> nn.Module:
-    """A network by import path, tried on two images: a mistake is told before Ray starts."""
+    """A network by import path, tried on two images, so that a mistake shows before Ray starts."""
     network = import_path.call(path, channels=channels, classes=classes, image_size=image_size)
     if not isinstance(network, nn.Module):
         raise ValueError(

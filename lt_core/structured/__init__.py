@@ -1,1 +1,1 @@
-"""Pruning whole filters: which channels go together, which of them go, the smaller network."""
+"""Pruning of whole filters: groups of channels, the choice among them, the smaller network."""

@@ -1,4 +1,4 @@
-"""Which channels of a network live or die together."""
+"""Groups of channels that live or die together."""
 
 import copy
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ class Group:
     """Channels that live or die together, with the layers they run through in network order."""
 
     size: int
-    """How many channels."""
+    """Number of channels."""
 
     writers: tuple[str, ...]
     """Convolutions and linear layers: one filter, a row of the weight, for each channel."""
@@ -66,15 +66,15 @@ def channel_groups(network: nn.Module, image_shape: tuple[int, int, int]) -> tup
     group. The network is traced in training mode and is not changed.
 
     Args:
-        network: what torch.fx can trace; calls each of its layers once.
+        network: traceable by torch.fx, with each layer called once.
         image_shape: (channels, height, width).
 
     Raises:
-        ValueError: when the channels of the network cannot be followed; says where.
+        ValueError: when the channels of the network cannot be followed, with the place.
     """
     layers = dict(network.named_modules())
     _refuse_shared_weights(layers)
-    carried: dict[fx.Node, _Channels] = {}  # by the tensor that each node gives, in dimension 1
+    carried: dict[fx.Node, _Channels] = {}  # channels in dimension 1 of each node's tensor
     called = set()
     for node in _traced(network, image_shape):
         inputs = [n for n in node.all_input_nodes if isinstance(n.meta["value"], Tensor)]
@@ -137,7 +137,7 @@ class _KeepValues(fx.Interpreter):
 
 
 def _traced(network: nn.Module, image_shape: tuple[int, int, int]) -> list[fx.Node]:
-    """The operations in the order they run, each with its result, without data, as a value."""
+    """The operations in the order they run; `meta["value"]` of each is its result without data."""
     try:
         # A copy without data: running it costs nothing and moves no batch norm statistics.
         traced = fx.symbolic_trace(copy.deepcopy(network).to("meta", torch.float32).train())
@@ -149,7 +149,7 @@ def _traced(network: nn.Module, image_shape: tuple[int, int, int]) -> list[fx.No
 
 
 def _through_layer(node: fx.Node, layer: nn.Module, read: _Channels) -> _Channels:
-    """The channels of what a layer gives; notes in `read` that it reads them."""
+    """The channels of a layer's output; records the layer in `read`, the channels of its input."""
     name = str(node.target)
     # Exact types: a subclass may compute something else.
     if type(layer) is nn.Conv2d or type(layer) is nn.Linear:
@@ -171,7 +171,7 @@ def _through_layer(node: fx.Node, layer: nn.Module, read: _Channels) -> _Channel
 
 
 def _through_function(node: fx.Node, channels: _Channels) -> _Channels:
-    """The channels of what a function or method gives; those of its inputs are already joined."""
+    """The channels of a function's or method's output; those of its inputs are already joined."""
     name = _function(node)
     if name in ("view", "reshape"):
         if channels.prunable:
@@ -228,7 +228,7 @@ def _join(node: fx.Node, a: fx.Node, b: fx.Node, carried: dict[fx.Node, _Channel
 
 
 def _check_kept(node: fx.Node) -> None:
-    """That the channels stay in dimension 1, with their pixels behind it or all inside it."""
+    """Refuse an output whose channels are not in dimension 1, alone or flattened with pixels."""
     before, after = node.all_input_nodes[0].meta["value"].shape, node.meta["value"].shape
     flattened = after == (before[0], before[1:].numel())
     if after[:2] != before[:2] and not flattened:
@@ -237,7 +237,7 @@ def _check_kept(node: fx.Node) -> None:
 
 
 def _check_sizes(node: fx.Node) -> None:
-    """That a number of channels is not written into the network, which fewer would break."""
+    """Refuse a view or reshape to a fixed number of channels, which fewer channels would break."""
     sizes: Sequence[object] = node.args[1:]
     if len(sizes) == 1 and isinstance(sizes[0], tuple | list):
         sizes = sizes[0]

@@ -1,4 +1,4 @@
-"""Which filters go, and what a mask of whole filters takes with it: one-shot structured pruning."""
+"""One-shot structured pruning: masks of whole filters, and the parameters that go with them."""
 
 import functools
 from collections.abc import Collection, Mapping, Sequence
@@ -28,8 +28,8 @@ def filter_l1(
             reads is not pruned: without its channels the layer would lose rows or columns.
 
     Returns:
-        A mask in which each other group has exactly `num_pruned(size, fraction)` channels fewer. Of
-        equal norms the channel of the lower index goes first.
+        A mask in which every other group has exactly `num_pruned(size, fraction)` channels fewer.
+        Of equal norms the channel of the lower index goes first.
 
     Raises:
         ValueError: when a weight is not finite, there is nothing to prune, a group would lose all
@@ -76,7 +76,7 @@ def random_filters(groups: Sequence[Group], mask: Mask, generator: torch.Generat
 
 
 def live_channels(groups: Sequence[Group], mask: Mask) -> list[Tensor]:
-    """Which channels of each group are alive: bool tensors [size].
+    """Live channels of each group: bool tensors [size].
 
     Raises:
         ValueError: when `mask` is not one of whole filters: the rows and the columns of some
@@ -95,11 +95,10 @@ def live_channels(groups: Sequence[Group], mask: Mask) -> list[Tensor]:
 
 
 def with_dependents(network: nn.Module, groups: Sequence[Group], mask: Mask) -> Mask:
-    """`mask`, and what else is part of a pruned channel: batch norm, and biases of its writers.
+    """`mask` with the other parameters of pruned channels: batch norms, and biases of the writers.
 
-    What the network computes does not depend on these, as nothing reads a pruned channel; but a
-    network trained with them at 0, their gradients masked too, keeps nothing of the channel, and
-    has as many parameters alive as the one that `shrink` makes of it.
+    The network's output does not depend on them, since nothing reads a pruned channel. Masked too,
+    they leave as many parameters alive as `shrink` does.
 
     Returns:
         Besides the entries of `mask` one for each such parameter, by its full name: `bn1.weight`,

@@ -20,9 +20,9 @@ def shrink(network: nn.Module, groups: Sequence[Group], mask: Mask) -> nn.Module
     sums over channels round differently. Dropout draws other places in a smaller tensor.
 
     Args:
-        network: masked or not; what is pruned is not read.
+        network: masked or not; pruned weights are not read.
         groups: its `channel_groups`.
-        mask: of whole filters.
+        mask: a mask of whole filters.
 
     Raises:
         ValueError: when `mask` is not one of whole filters.
