@@ -107,3 +107,10 @@ def launch(warm_ray: str, mlflow_database: Path) -> Launch:
     from tiny_sweep import launch_here
 
     return partial(launch_here, warm_ray, mlflow_database)
+
+
+@pytest.fixture
+def ray_of_a_notebook(warm_ray: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where RAY_ADDRESS says where Ray is."""
+    monkeypatch.setenv("RAY_ADDRESS", warm_ray)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

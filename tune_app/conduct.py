@@ -10,7 +10,8 @@ from typing import Any
 from tune_app.credentials import hide_credentials
 from tune_app.plan.left import what_is_whole
 from tune_app.plan.plan import make_plan
-from tune_app.report.page import Report, report_results
+from tune_app.report.grid import report_grid
+from tune_app.report.page import Report
 from tune_app.report.search import report_search
 from tune_app.results.curves import Results
 from tune_app.results.result import Result, read_lines
@@ -92,7 +93,7 @@ def run_grid(sweep: Sweep, site: Site) -> Ran:
     scheduler = (lambda num_images: StartAll()) if to_do.num_trials else None
 
     def report(run_dir: Path, results: Sequence[Result]) -> Report:
-        return report_results(run_dir, sweep, plan, Results(results))
+        return report_grid(run_dir, sweep, plan, Results(results))
 
     return session.run(scheduler, stored.tickets, report, store.notes)
 
@@ -117,7 +118,7 @@ def run_search(sweep: Sweep, site: Site, samples: Samples) -> Ran:
     return session.run(rules, agenda.stored.tickets, report, agenda.about_the_start())
 
 
-def run(sweep: Sweep, out: str | Path = "runs", store: str | None = None) -> Ran:
+def run_sweep(sweep: Sweep, out: str | Path = "runs", store: str | None = None) -> Ran:
     """Run a sweep as the command line does, and go on where an earlier run of it stopped.
 
     A search ends with its comparison over fresh seeds, which has a directory of its own; what this
@@ -134,7 +135,7 @@ def run(sweep: Sweep, out: str | Path = "runs", store: str | None = None) -> Ran
     """
     out = Path(out)
     place = store or str((out / "_store").absolute())
-    site = Site(Path(sweep.name), out, Store(place), f"tune_app.run(load_sweep({sweep.name!r}))")
+    site = Site(Path(sweep.name), out, Store(place), f"tune_app.run_sweep({sweep.name!r})")
     if sweep.search is None:
         return run_grid(sweep, site)
     samples = Samples(out / sweep.name / "search.json")

@@ -22,10 +22,13 @@ from lt_core import data, models
 from lt_core.data.batches import Batches
 from lt_core.mask import PackedMask, unpack
 from lt_core.training_loop import accuracy
-from tune_app import export
+from tune_app.export.__main__ import main
+from tune_app.export.choice import nearest_round, winner
+from tune_app.export.files import _beside
+from tune_app.export.retraining import _resources
 from tune_app.plan.plan import make_plan
-from tune_app.report.page import RunError
 from tune_app.results.curves import Results
+from tune_app.results.reading import RunError
 from tune_app.results.result import Result
 from tune_app.results.run_directory import RunDirectory, provenance, resolved
 from tune_app.search.comparison import comparison
@@ -43,7 +46,7 @@ def export_apart(*arguments):
     return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment())
 
 
-run_export = partial(run_here, export.main)
+run_export = partial(run_here, main)
 
 
 def contents(folder):
@@ -358,12 +361,13 @@ def test_weights_that_go_on_are_read_from_the_store(tmp_path):
 
 
 def test_ray_is_not_needed():
-    code = "import sys; sys.modules['ray'] = None; import tune_app.export, tune_app.trial.trainer"
+    modules = "tune_app.export.__main__, tune_app.export.files"
+    code = f"import sys; sys.modules['ray'] = None; import {modules}"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
 
 
 def test_a_directory_is_made_whole_or_not_at_all(tmp_path):
-    with pytest.raises(KeyboardInterrupt), export._beside(tmp_path / "out") as folder:
+    with pytest.raises(KeyboardInterrupt), _beside(tmp_path / "out") as folder:
         (folder / "weights.safetensors").write_bytes(b"")
         raise KeyboardInterrupt
     assert list(tmp_path.iterdir()) == []
@@ -400,15 +404,15 @@ def test_without_an_id_of_its_own_the_comparison_of_a_search_is_exported(
     shutil.copytree(searched[0], runs)
     store, of_search = runs / "_store", f"{runs / 'best'}; results.jsonl has 4, such as "
     chosen, beside = comparison(search.sweep, search.agenda.samples), runs / "best-best"
-    assert export.main([str(runs / "best"), "--best"]) == 2
+    assert main([str(runs / "best"), "--best"]) == 2
     assert capsys.readouterr().err == f"error: {beside}: no such directory\n"
-    assert export.main([str(runs / "best"), "--id", "abc"]) == 2
+    assert main([str(runs / "best"), "--id", "abc"]) == 2
     assert capsys.readouterr().err.startswith(f"error: --id abc: no training of {of_search}")
 
     write_run(beside, resolved(chosen), lambda sweep: synthetic_results(sweep, lambda *_: 0.9))
     last = read_results(runs, "best-best")[-1]["id"]
     for which in (["--best"], ["--id", last]):
-        assert export.main([str(runs / "best"), *which]) == 2  # it is not in the store
+        assert main([str(runs / "best"), *which]) == 2  # it is not in the store
         told = capsys.readouterr()
         assert f"trained over fresh seeds in {beside}" in told.out and "seed 1" in told.out
         assert told.err.startswith(f"error: {store}: there is no ticket ")
@@ -420,7 +424,7 @@ def test_a_ticket_of_a_search_that_is_lost_needs_a_grid(searched, tmp_path, caps
     shutil.copytree(searched[0], runs)
     decoupled = search.agenda.plan.evaluations(search.agenda.samples.all[0].configuration)[0]
     file_of(Store(str(runs / "_store")), "tickets", decoupled.ticket).unlink()
-    assert export.main([str(runs / "best"), "--id", decoupled.id]) == 2
+    assert main([str(runs / "best"), "--id", decoupled.id]) == 2
     assert capsys.readouterr().err == (
         f"error: {runs}/_store: there is no ticket {decoupled.ticket}; a search that is over makes "
         "it no more, a grid of its H_find, H_eval and seed does\n"
@@ -434,7 +438,7 @@ def test_what_a_chain_of_a_search_trained_has_the_resources_of_chains(tmp_path):
     plan, to_do = search.agenda.plan, search.agenda.next(frozenset())
     [chain], [evaluation] = to_do.chains, to_do.evaluations
     trained = (chain.trainings[1], plan.probes(chain)[1], evaluation)
-    given = [export._resources(search.sweep, plan, t).cpu for t in trained]
+    given = [_resources(search.sweep, plan, t).cpu for t in trained]
     assert given == [3, 3, 1]
 
 
@@ -467,14 +471,14 @@ def is_lottery(result, find, eval_, seed):
 
 def test_the_winner_has_the_best_mean_and_of_its_seeds_the_best(sweep):
     results = results_of(sweep)
-    won = export.winner(sweep, Results(results), 4)
+    won = winner(sweep, Results(results), 4)
     assert is_lottery(won, 0.1, 0.5, 2) and won.round == 4
     for i, result in enumerate(results):
         if is_lottery(result, 0.5, 0.5, 0):  # best of all, with a mean of 93.3%: 0.99, 0.905, 0.915
             results[i] = replace(result, val_accuracy=0.99)
         if is_lottery(result, 0.1, 0.5, 0):  # best of the winner's: 0.95, 0.935, 0.945
             results[i] = replace(result, val_accuracy=0.95)
-    assert is_lottery(export.winner(sweep, Results(results), 4), 0.1, 0.5, 0)
+    assert is_lottery(winner(sweep, Results(results), 4), 0.1, 0.5, 0)
 
 
 def test_the_configuration_is_chosen_by_what_the_sweep_selects_on(sweep):
@@ -484,22 +488,22 @@ def test_the_configuration_is_chosen_by_what_the_sweep_selects_on(sweep):
             # 97% on test, worst on validation
             results[i] = replace(result, test_accuracy=result.test_accuracy + 0.11)
     on_test = sweep.model_copy(update={"select_on": "test"})
-    assert is_lottery(export.winner(sweep, Results(results), 4), 0.1, 0.5, 2)
-    assert is_lottery(export.winner(on_test, Results(results), 4), 0.5, 0.1, 2)
+    assert is_lottery(winner(sweep, Results(results), 4), 0.1, 0.5, 2)
+    assert is_lottery(winner(on_test, Results(results), 4), 0.5, 0.1, 2)
 
 
 def test_the_round_is_the_nearest_of_those_evaluated(sweep):
     results = Results(results_of(sweep))  # at 75.0% and 93.75%
     for at, round in ((None, 4), (0.999, 4), (0.85, 4), (0.84, 2), (0.1, 2)):
-        assert export.nearest_round(sweep, results, at) == round
+        assert nearest_round(sweep, results, at) == round
     early = Results(result for result in results if result.round <= 2)
-    assert export.nearest_round(sweep, early, None) == 2
+    assert nearest_round(sweep, early, None) == 2
     with pytest.raises(
         RunError,
         match=r"^--at 0\.9: no result of a ticket at 93\.8% pruned; there "
         r"are at 75\.0%$",
     ):
-        export.nearest_round(sweep, early, 0.9)
+        nearest_round(sweep, early, 0.9)
 
 
 @pytest.mark.parametrize(("eval_", "num_threads"), [(0.1, 3), (0.5, 2)])
@@ -509,11 +513,11 @@ def test_a_round_of_a_chain_is_trained_with_the_resources_of_chains(
     resources = "find:\n  resources: {cpu: 3}\n"
     text = SWEEP.replace("find:\n", resources) + "resources_per_trial: {cpu: 2}\n"
     run_dir = write_run(tmp_path / "run", text, results_of)
-    results = map(json.loads, (run_dir / "results.jsonl").read_text().splitlines())
-    id = next(r["id"] for r in results if is_lottery(r, 0.1, eval_, 0) and r["round"] == 2)
+    results = map(Result.from_line, (run_dir / "results.jsonl").read_bytes().splitlines())
+    id = next(r.id for r in results if is_lottery(r, 0.1, eval_, 0) and r.round == 2)
     given = []
     monkeypatch.setattr(torch, "set_num_threads", given.append)
-    assert export.main([str(run_dir), "--id", id]) == 2  # there is no store
+    assert main([str(run_dir), "--id", id]) == 2  # there is no store
     assert given == [num_threads]
 
 
@@ -551,7 +555,7 @@ def test_what_is_wrong_is_said_in_one_line(run_dir, capsys, spoil, arguments, sa
     names = {"run": run_dir, "ticket": ticket, "store": run_dir.parent / "_store"}
     if spoil:
         spoil(run_dir)
-    code = export.main([str(run_dir), *(argument.format(**names) for argument in arguments)])
+    code = main([str(run_dir), *(argument.format(**names) for argument in arguments)])
     told = capsys.readouterr().err
     assert code == 2 and told.count("\n") == 1
     assert told.startswith(f"error: {said.format(**names)}"), told
@@ -571,5 +575,5 @@ def test_what_is_wrong_is_said_in_one_line(run_dir, capsys, spoil, arguments, sa
 )
 def test_a_wrong_command_line(run_dir, capsys, arguments, said):
     with pytest.raises(SystemExit) as ended:
-        export.main([str(run_dir), *arguments])
+        main([str(run_dir), *arguments])
     assert ended.value.code == 2 and said in capsys.readouterr().err

@@ -9,7 +9,7 @@ from tiny_sweep import Files
 
 from lt_core import data
 from tune_app.plan.plan import make_plan
-from tune_app.report.page import write_report
+from tune_app.report.write import write_report
 from tune_app.results.run_directory import RunDirectory, provenance
 from tune_app.store.store import Store
 from tune_app.sweep.load import load_sweep

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tune_app.exit_codes import BAD_INPUT, OK
-from tune_app.report.page import RunError, read_run, read_sweep, write_report_of
+from tune_app.report.write import write_report
 from tune_app.results.curves import Results, curves
+from tune_app.results.reading import RunError, read_grid, read_provenance, read_sweep
 from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
 from tune_app.tracking.tracker import (
@@ -35,27 +36,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     run_dir = arguments.run_dir
     try:
-        sweep = read_sweep(run_dir)
-        report, results = write_report_of(run_dir, sweep)
+        report = write_report(run_dir)
         print(report.answer, report.table, sep="\n\n")
         print("", *report.notes, *report.paths, sep="\n")
         if arguments.sync:
-            _sync(run_dir, sweep, results())
+            _sync(run_dir)
     except (RunError, SpecError, OSError, TrackingError) as error:
         print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
         return BAD_INPUT
     return OK
 
 
-def _sync(run_dir: Path, sweep: Sweep, results: Results) -> None:
-    """Log in MLflow what it does not have: all of it, in an experiment that was lost."""
-    uri, commit = tracking_uri(run_dir.parent), read_run(run_dir / "run.json").commit
+def _sync(run_dir: Path) -> None:
+    """Log the results and the report that MLflow lacks: all of them if the experiment was lost."""
+    sweep = read_sweep(run_dir)
+    results = _results(run_dir, sweep)
+    uri, commit = tracking_uri(run_dir.parent), read_provenance(run_dir).commit
     tracker = Tracker(uri, sweep, artifact_root(run_dir.parent), commit)
     found = curves(results)
     print(f"{plural(tracker.log_curves(found), 'curve')} of {len(found):,} had something new")
     tracker.log_report(run_dir)
     tracker.save_views(found)
     print(f"MLflow: {open_command(uri)}\nthen {tracker.url()}")
+
+
+def _results(run_dir: Path, sweep: Sweep) -> Results:
+    if sweep.search is None:
+        return read_grid(run_dir, sweep)[1]
+    from tune_app.search.reading import read_search  # loads Optuna
+
+    return read_search(run_dir, sweep)[1]
 
 
 if __name__ == "__main__":

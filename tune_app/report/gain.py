@@ -1,9 +1,9 @@
 """What decoupling gains: the two configurations that a search chose, over fresh seeds.
 
-They were chosen on validation with other seeds, so nothing here was selected on what it reports;
-what else the comparison trained, the other combinations of the two and baselines, plays no part.
-Both have the same seeds, and with them the same initialization and order of the data, so that they
-are compared seed by seed.
+They were chosen on validation with other seeds, so nothing here was selected on the accuracies that
+it reports. The other trainings of the comparison, combinations of the two and baselines, are not
+used. Both configurations have the same seeds, with the same initialization and order of the data,
+and are compared seed by seed.
 """
 
 import statistics
@@ -24,18 +24,19 @@ from tune_app.words import plural
 
 _CONFIDENCE = 0.95
 _ENOUGH = 6
-"""Seeds from which on equally good configurations differ in one direction in all of them in less
-than 5% of the cases, 2 / 2^n. A bootstrap interval of n differences of one sign always excludes 0;
-in simulations with normal differences the interval has the truth in 75, 82, 91 and 92% of the cases
-for 3, 5, 10 and 20 seeds."""
+"""The number of seeds from which an interval without 0 counts as evidence. Of two equally good
+configurations, one is better in all n seeds in 2 / 2^n of the cases, and then the bootstrap
+interval always excludes 0; from 6 seeds on that is less than 5%. In simulations with normal
+differences the interval had the true difference in 75, 82, 91 and 92% of the cases for 3, 5, 10 and
+20 seeds."""
 
 
 @dataclass(frozen=True)
 class Gain:
-    """Test accuracies of both over the seeds that both have; in [0, 1]."""
+    """Test accuracies of both configurations, in [0, 1], over the seeds with results of both."""
 
     rounds: tuple[int, ...]
-    """Of several the mean of each seed is compared."""
+    """One round, or several whose mean is compared seed by seed."""
 
     sparsity: float
     """As measured, the mean over rounds and seeds."""
@@ -46,20 +47,20 @@ class Gain:
     """Decoupled less coupled, by seed."""
 
     interval: tuple[float, float] | None
-    """Of the mean difference: 95%, by a percentile bootstrap over seeds. None for one seed, and
-    where all differences are equal, which leaves nothing to draw from."""
+    """95% interval of the mean difference, by a percentile bootstrap over seeds. None for one seed
+    and for equal differences, from which a bootstrap draws only equal means."""
 
 
 def gains(
     search: Sweep, samples: Samples, comparison: Sweep, results: Iterable[Result]
 ) -> list[Gain]:
-    """The gain at each evaluated round, and at those that were searched, taken together.
+    """The gain at each evaluated round, and over the searched rounds together.
 
     Args:
         search: the search.
         samples: its samples.
         comparison: the sweep that trained the best of them over fresh seeds.
-        results: of the comparison; rounds at which no seed has both are left out.
+        results: of the comparison; rounds where no seed has both configurations are left out.
     """
     chosen = [best(samples.all, coupled) for coupled in (False, True)]
     if None in chosen:
@@ -93,7 +94,7 @@ def _gain(
         return [statistics.fmean(found[r, s].test_accuracy for r in rounds) for s in seeds]
 
     ours, theirs = test(decoupled), test(coupled)
-    # Accuracies are counts of images: what differs by less is rounding.
+    # Accuracies are shares of a number of images: smaller differences are rounding errors.
     differences = [round(a - b, 9) for a, b in zip(ours, theirs, strict=True)]
     return Gain(
         rounds=tuple(rounds),

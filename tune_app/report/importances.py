@@ -1,4 +1,4 @@
-"""How much of what a search saw each hyperparameter explains."""
+"""The importance of each hyperparameter: its share of the variance over a search's samples."""
 
 import math
 
@@ -14,22 +14,22 @@ from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
 
 MIN_SAMPLES = 20
-"""With 20 samples of a smooth function of 2 or 4 parameters and noise, fANOVA named the right one
-as most important in 45 of 48 simulated searches, with 10 in 38; PED-ANOVA, which looks at the best
-tenth only, in 30 and 18."""
+"""In simulated searches, smooth functions of 2 or 4 parameters with noise, fANOVA named the right
+parameter as most important in 45 of 48 with 20 samples and in 38 with 10; PED-ANOVA, which uses the
+best tenth only, in 30 and 18."""
 
 
 class Unknown(ValueError):
-    """The samples do not tell; says why."""
+    """The samples do not show importances; the message says why."""
 
 
 def importances(sweep: Sweep, samples: Samples) -> tuple[dict[str, float], int]:
-    """The share of the variance that each parameter explains by itself, and of how many samples.
+    """The share of the variance that each parameter explains by itself, and the number of samples.
 
     fANOVA (Hutter et al. 2014): the variance of a random forest, fitted to the complete samples,
     over the two search spaces, and so not over what the search preferred to draw. Parameters are
-    named `find.lr`, `eval.lr`, ..., the most important first; what is left of 1 is due to several
-    of them together.
+    named `find.lr`, `eval.lr`, ..., the most important first; the rest of 1 is due to several of
+    them together.
 
     Raises:
         Unknown: one parameter varies, or there are too few samples, or all are equal.
@@ -56,7 +56,7 @@ def importances(sweep: Sweep, samples: Samples) -> tuple[dict[str, float], int]:
 
 
 def _evenly(trial: FrozenTrial, varied: dict[str, BaseDistribution]) -> FrozenTrial:
-    """A trial whose parameters are drawn evenly: the evaluator takes a range as linear."""
+    """A trial with the logarithm of log-scaled parameters: the evaluator takes ranges as linear."""
     params, spaces = {}, {}
     for name, distribution in varied.items():
         params[name], spaces[name] = trial.params[name], distribution

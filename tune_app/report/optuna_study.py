@@ -25,7 +25,7 @@ _STATES = {
 
 
 def distributions(sweep: Sweep) -> dict[str, BaseDistribution]:
-    """What a search varies: `find.lr`, `eval.lr`, ... -> how it is drawn."""
+    """The distribution of each varied parameter: `find.lr`, `eval.lr`, ..."""
     return {
         f"{name}.{field}": distribution
         for name, stage in (("find", sweep.find), ("eval", sweep.eval))
@@ -46,9 +46,9 @@ def _of_stage(stage: Stage, train: Recipe) -> dict[str, BaseDistribution]:
 def as_trials(sweep: Sweep, samples: list[Sample]) -> list[FrozenTrial]:
     """A trial for each sample, in their order.
 
-    Parameters are named as in `distributions`. Those of H_eval are left out where it is no point
-    of its search space, which H_find need not be in a coupled sample, and likewise of H_find: no
-    distribution has their values, and where one had, the trial would pass for another H_eval.
+    Parameters are named as in `distributions`. An H outside of its search space, as in some coupled
+    samples, has no parameters: their values may lie in no distribution, and if they do, the trial
+    would look like one of another H.
     """
     varied = distributions(sweep)
     spaces = {
@@ -71,7 +71,7 @@ def as_trials(sweep: Sweep, samples: list[Sample]) -> list[FrozenTrial]:
                 params=params,
                 distributions={name: varied[name] for name in params},
                 state=_STATES[sample.state],
-                # Of one that failed it is 0, which nobody measured.
+                # A failed sample counts as 0 in the search, but 0 was not measured: no value here.
                 value=sample.value if sample.state in ("complete", "stopped") else None,
                 user_attrs={
                     "sample": number,
@@ -94,7 +94,7 @@ def write_study(path: Path, sweep: Sweep, samples: list[Sample]) -> None:
     Raises:
         OSError: when it cannot be written.
     """
-    # SQLite needs locks, which the file system of a run directory need not have.
+    # Written elsewhere first: the file system of a run directory may lack the locks of SQLite.
     with tempfile.TemporaryDirectory() as folder:
         database = Path(folder) / path.name
         storage = RDBStorage(f"sqlite:///{database}")

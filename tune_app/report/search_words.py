@@ -1,4 +1,4 @@
-"""What a search chose and looked for, in words for people."""
+"""Configurations, sparsities and samples of a search, in words for people."""
 
 from tune_app.results.curves import percent_pruned
 from tune_app.results.words import short, varied_fields
@@ -18,7 +18,7 @@ def place(sweep: Sweep, configuration: Configuration) -> str:
 
 
 def sparsities(sweep: Sweep) -> str:
-    """Where a search compares, nominally: `at 93.8% pruned`."""
+    """The nominal sparsities at which a search compares: `at 93.8% pruned`."""
     at = [percent_pruned(sweep.sparsities[round]) for round in sweep.search_rounds]
     if len(at) > 3:
         return f"at {len(at)} sparsities from {at[0]} to {at[-1]} pruned"
@@ -34,5 +34,5 @@ def counts(samples: Samples) -> str:
 
 
 def complete(samples: Samples) -> list[Sample]:
-    """The samples whose value is known in full."""
+    """The samples with a final value."""
     return [sample for sample in samples.all if sample.state == "complete"]

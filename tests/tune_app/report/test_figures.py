@@ -7,7 +7,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from synthetic_run import SWEEP, synthetic_results
 
-from tune_app.report.figures import FIGURES, NotDrawn, fig1, fig2, fig3, fig6, fig7, fig9, fig_a3
+from tune_app.report.figures.best_pair import fig3
+from tune_app.report.figures.grid_curves import fig1, fig2, fig9, fig_a3
+from tune_app.report.figures.lpr import fig6, fig7
+from tune_app.report.figures.not_drawn import NotDrawn
+from tune_app.report.figures.paper import FIGURES
 from tune_app.results.curves import Results
 from tune_app.sweep.load import load_sweep
 

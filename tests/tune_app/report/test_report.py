@@ -8,8 +8,8 @@ from mlflow import MlflowClient
 from synthetic_run import SWEEP, synthetic_results, write_run
 
 from tune_app.report.__main__ import main
-from tune_app.report.answer import answer
-from tune_app.report.page import write_report
+from tune_app.report.grid_answer import answer
+from tune_app.report.write import write_report
 from tune_app.results.curves import mean_curves
 from tune_app.results.result import Result
 from tune_app.sweep.load import load_sweep
@@ -453,9 +453,9 @@ def test_no_such_run(tmp_path, capsys):
 
 
 def test_a_report_loads_neither_torch_nor_ray_nor_mlflow():
-    code = "import sys, tune_app.report.page; print(*sys.modules)"
+    code = "import sys, tune_app.report.write; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
-    assert "tune_app.report.figures" in loaded.split()
+    assert "tune_app.report.figures.paper" in loaded.split()
     assert not {"torch", "ray", "mlflow"} & set(loaded.split())
 
 

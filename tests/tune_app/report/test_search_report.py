@@ -7,12 +7,15 @@ from optuna.trial import TrialState
 from synthetic_run import result_of, synthetic_results, write_run
 
 from tune_app.report.__main__ import main
-from tune_app.report.figures import NotDrawn
+from tune_app.report.figures.heat_map import heat_map
+from tune_app.report.figures.importance_bars import draw_importances
+from tune_app.report.figures.not_drawn import NotDrawn
+from tune_app.report.figures.search_progress import draw_search
 from tune_app.report.gain import _interval, gain, gain_csv, gains
 from tune_app.report.importances import MIN_SAMPLES, Unknown, importances
-from tune_app.report.page import write_report
-from tune_app.report.search import answer, report_search
-from tune_app.report.search_figures import draw_importances, draw_search, heat_map
+from tune_app.report.search import report_search
+from tune_app.report.search_answer import answer
+from tune_app.report.write import write_report
 from tune_app.results.curves import Statistic
 from tune_app.results.run_directory import RunDirectory
 from tune_app.search.bilevel import Configuration

@@ -1,4 +1,4 @@
-"""What a sweep's results answer, in one sentence that claims no more than they show."""
+"""The answer of a grid: one sentence that claims no more than its results show."""
 
 import math
 
@@ -16,7 +16,7 @@ from tune_app.sweep.sweep import Sweep
 
 
 def answer(sweep: Sweep, means: Means) -> str:
-    """One sentence: which H_find and H_eval are best where the grid is complete, and how surely."""
+    """One sentence: the best H_find and H_eval where the grid is complete, and how sure that is."""
     round = most_complete_round(sweep, means)
     found = cells(sweep, means, round)
     if not is_complete(sweep, found):
@@ -64,12 +64,12 @@ def _score(cell: Cell) -> str:
 
 
 def _verdict(top: Cell, other: Cell) -> str:
-    """What the test accuracies say about two cells, of which `top` was selected."""
+    """The test accuracies of two cells, `top` the selected one, compared with their spread."""
     a, b = top.point.test, other.point.test
     gap = 100 * (a.mean - b.mean)
     if a.n == 1 or b.n == 1:
         return f"one seed has no spread, so the difference of {abs(gap):.1f} points may be chance"
-    # How far two single seeds of equally good configurations would lie apart.
+    # The typical distance of two single seeds of equally good configurations.
     spread = 100 * math.hypot(a.std, b.std)
     if abs(gap) <= spread:
         return (

@@ -1,0 +1,1 @@
+"""Exporting a ticket: the network trained under it, as files that others can use."""

@@ -1,0 +1,1 @@
+"""Figures: panels, curves and captions, drawn without a display by any thread."""

@@ -1,0 +1,78 @@
+"""A field of a recipe as an axis."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axis import Axis
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from tune_app.results.words import text
+from tune_app.search.samples import Sample
+from tune_app.sweep.spaces import at_point, points
+from tune_app.sweep.sweep import Sweep
+
+
+@dataclass(frozen=True)
+class RecipeAxis:
+    """The scale of one field, whether its values are numbers or not."""
+
+    places: dict[Any, float] | None
+    """The place of each value; None where all values are numbers."""
+
+    log: bool
+    ends: tuple[float, float]
+    ticks: dict[float, str]
+    """Labels by place; empty for matplotlib's own ticks."""
+
+    def place(self, value: Any) -> float:
+        """The coordinate of a value."""
+        return float(value) if self.places is None else self.places[value]
+
+    def apply(self, axis: Axis, set_limits: Callable[[float, float], Any]) -> None:
+        """Scale, limits and ticks for `axis`; `set_limits` is its `set_xlim` or `set_ylim`."""
+        if self.log:
+            axis.axes.set(**{f"{axis.axis_name}scale": "log"})
+        set_limits(*self.ends)
+        if self.ticks:
+            axis.set_major_locator(FixedLocator(list(self.ticks)))
+            axis.set_major_formatter(FuncFormatter(lambda at, _: self.ticks.get(at, "")))
+        else:
+            axis.set_major_locator(MaxNLocator(5))
+            axis.set_major_formatter(FuncFormatter(lambda at, _: f"{at:g}"))
+        axis.set_minor_locator(NullLocator())
+
+
+def recipe_axis(sweep: Sweep, samples: Sequence[Sample], field: str) -> RecipeAxis:
+    """One scale for a field of H_find and of H_eval: coupled samples lie on the diagonal."""
+    recipes = [r for s in samples for r in (s.configuration.find, s.configuration.eval)]
+    listed = [
+        getattr(recipe, field)
+        for stage in (sweep.find, sweep.eval)
+        if field in stage.varied
+        for recipe in (at_point(sweep.train, point) for point in points(stage))
+    ]
+    values = list(dict.fromkeys([*listed, *(getattr(recipe, field) for recipe in recipes)]))
+    if not all(isinstance(value, int | float) for value in values):
+        places = {value: float(i) for i, value in enumerate(values)}
+        labels = {place: text(value) for value, place in places.items()}
+        return RecipeAxis(places, False, (-0.5, len(values) - 0.5), labels)
+    low, high = min(values), max(values)
+    ranges = [getattr(stage.parameters, field) for stage in (sweep.find, sweep.eval)]
+    ranges = [domain for domain in ranges if domain is not None and domain.values is None]
+    is_log = any(domain.log for domain in ranges) if ranges else low > 0 and high >= 5 * low
+    ticks: list[float] = []
+    if is_log and low > 0:
+        margin = (high / low) ** 0.06
+        ends = (low / margin, high * margin)
+        ticks = [float(f"{digit}e{power}") for power in range(-12, 13) for digit in (1, 2, 5)]
+        ticks = [tick for tick in ticks if ends[0] <= tick <= ends[1]]
+        if len(ticks) > 7:
+            ticks = [tick for tick in ticks if f"{tick:e}"[0] == "1"]
+    else:
+        is_log = False
+        margin = 0.06 * (high - low) or 0.5
+        ends = (low - margin, high + margin)
+    if not ranges and len(listed) <= 8:
+        ticks = sorted(set(listed))
+    return RecipeAxis(None, is_log, ends, {float(tick): f"{tick:g}" for tick in ticks})

@@ -1,0 +1,108 @@
+"""The report of a grid: figures, tables and one sentence that answers what the sweep asks."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from tune_app.plan.plan import Plan
+from tune_app.plan.trainings import Training
+from tune_app.report.figures.paper import FIGURES
+from tune_app.report.grid_answer import answer
+from tune_app.report.grid_notes import emptied, incomplete, missing_lines
+from tune_app.report.grid_tables import (
+    accuracy_csv,
+    best_csv,
+    best_rows,
+    grid_rows,
+    terminal_table,
+)
+from tune_app.report.page import Report, head_lines, provenance_lines, write_figures
+from tune_app.report.tables import as_csv, as_markdown
+from tune_app.results.curves import Results, how_sparse
+from tune_app.results.reading import read_provenance
+from tune_app.store.files import write_atomically
+from tune_app.sweep.sweep import Sweep
+from tune_app.words import plural
+
+
+def report_grid(
+    run_dir: Path, sweep: Sweep, plan: Plan, results: Results, notes: Iterable[str] = ()
+) -> Report:
+    """Write `figures/*.png`, `tables/*.csv` and `report.md` into the directory of a run.
+
+    Missing results of an incomplete run are listed.
+
+    Args:
+        run_dir: the directory, with its `run.json`.
+        sweep: a grid.
+        plan: of the grid.
+        results: of the plan, in its order; at least one.
+        notes: on the results; the report's own come after them.
+
+    Raises:
+        RunError: `run.json` is missing or damaged.
+        OSError: the directory cannot be written.
+    """
+    run = read_provenance(run_dir)
+    found = {result.id for result in results}
+    missing = [training for id, training in plan.trainings.items() if id not in found]
+    asked = {
+        name: (title, partial(draw, sweep, results, run.commit))
+        for name, (draw, title, is_asked) in FIGURES.items()
+        if is_asked(sweep)
+    }
+    drawn = write_figures(run_dir, asked, every=FIGURES)
+    report = Report(
+        answer=answer(sweep, results.means),
+        table=terminal_table(sweep, results.means, results.dense),
+        notes=(*notes, *_notes(sweep, plan, results, missing), *drawn.notes),
+        paths=(*drawn.paths, *_write_tables(run_dir, sweep, results), run_dir / "report.md"),
+    )
+    lines = head_lines(sweep, report.answer, sweep.baselines)
+    lines += [f"- {note}" for note in report.notes]
+    lines += ["\n## Figures\n", *drawn.sections, *_table_lines(sweep, results)]
+    if missing:
+        lines += ["## Missing\n", *(f"- {line}" for line in missing_lines(sweep, missing))]
+    lines += provenance_lines(run, len(results), sum(result.seconds for result in results))
+    write_atomically(report.paths[-1], ("\n".join(lines) + "\n").encode())
+    return report
+
+
+def _notes(
+    sweep: Sweep, plan: Plan, results: Results, missing: Sequence[Training]
+) -> Iterator[str]:
+    if missing:
+        yield (
+            f"{len(missing):,} of {plural(len(plan.trainings), 'training')} without a result: "
+            "listed in report.md under Missing."
+        )
+    yield from incomplete(sweep, results.means)
+    yield from emptied(results)
+
+
+def _write_tables(run_dir: Path, sweep: Sweep, results: Results) -> list[Path]:
+    folder = run_dir / "tables"
+    folder.mkdir(exist_ok=True)
+    tables = {
+        folder / "accuracy.csv": accuracy_csv(sweep, results.means, results.dense),
+        folder / "best.csv": best_csv(sweep, results.means),
+    }
+    for path, rows in tables.items():
+        write_atomically(path, as_csv(rows))
+    return [*tables]
+
+
+def _table_lines(sweep: Sweep, results: Results) -> list[str]:
+    """The section of report.md with the tables."""
+    means = results.means
+    lines = ["## Tables\n"]
+    lines.append("Test accuracy in percent: mean ± sample standard deviation (number of seeds).\n")
+    chosen = best_rows(sweep, means)
+    if len(chosen) > 1:
+        lines.append(f"### Best coupled and best decoupled, selected on {sweep.select_on}\n")
+        lines.append(as_markdown(chosen))
+    for round in sweep.eval_rounds[1:]:
+        if any(round in points for points in means.values()):
+            lines.append(f"### {how_sparse(means, round)} (round {round})\n")
+            lines.append(as_markdown(grid_rows(sweep, means, results.dense, round)))
+    return lines

@@ -1,0 +1,46 @@
+"""The results of a run as a table, for a notebook."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lt_core.config import Recipe
+from tune_app.results.reading import read_all
+from tune_app.results.result import Result
+
+
+def read_results(run_dir: str | Path) -> pd.DataFrame:
+    """The results of a grid or a search, a row for each training.
+
+    The columns are `id`, `kind`, `seed`, `round`, `sparsity`, `val_accuracy`, `test_accuracy`,
+    `train_loss`, `seconds`, and a column for each field of a recipe: `find.lr`, `eval.lr`, ...;
+    `find.*` is missing for masks that no training found. Accuracies and sparsities are in [0, 1].
+
+    Raises:
+        RunError: `results.jsonl` is missing or damaged.
+    """
+    return pd.DataFrame(map(_row, read_all(Path(run_dir) / "results.jsonl")))
+
+
+def _row(result: Result) -> dict[str, Any]:
+    return {
+        "id": result.id,
+        "kind": result.kind,
+        **_fields("find", result.find),
+        **_fields("eval", result.eval),
+        **_fields("lpr_find", result.lpr_find),
+        "seed": result.seed,
+        "round": result.round,
+        "sparsity": result.sparsity,
+        "val_accuracy": result.val_accuracy,
+        "test_accuracy": result.test_accuracy,
+        "train_loss": result.train_loss,
+        "seconds": result.seconds,
+    }
+
+
+def _fields(stage: str, recipe: Recipe | None) -> dict[str, Any]:
+    if recipe is None:
+        return {}
+    return {f"{stage}.{name}": value for name, value in recipe.model_dump(mode="json").items()}
