@@ -1,17 +1,12 @@
 """Masks of live weights: a mask maps a layer's name to a bool tensor of its weight's shape."""
 
-import json
-import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 import torch
-from numpy.typing import NDArray
-from pydantic import ConfigDict, PositiveInt, TypeAdapter
 from torch import Tensor, nn
+
+from lt_core.packed_mask import PackedMask
 
 Mask = Mapping[str, Tensor]
 """True is alive. The names are those of `prunable_weights`, in network order."""
@@ -79,48 +74,6 @@ def unflatten(flat: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
         name: part.view(tensor.shape)
         for (name, tensor), part in zip(like.items(), parts, strict=True)
     }
-
-
-_SHAPES = TypeAdapter(dict[str, tuple[PositiveInt, ...]], config=ConfigDict(strict=True))
-
-
-@dataclass(frozen=True)
-class PackedMask:
-    """A mask at one bit a weight, as it is stored and sent."""
-
-    shapes: Mapping[str, tuple[int, ...]]
-    bits: NDArray[np.uint8]
-    """uint8, eight weights a byte, in the order of `flatten`."""
-
-    def to_bytes(self) -> bytes:
-        """A safetensors file."""
-        return safetensors.numpy.save(
-            {"bits": self.bits}, metadata={"shapes": json.dumps(dict(self.shapes))}
-        )
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "PackedMask":
-        """Read what `to_bytes` wrote; executes no code.
-
-        Raises:
-            ValueError: when `data` is something else.
-        """
-        try:
-            bits = safetensors.numpy.load(data)["bits"]
-            header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-            shapes = _SHAPES.validate_json(header["__metadata__"]["shapes"])
-        except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"not a packed mask: {error}") from None
-        packed = cls(shapes, bits)
-        if bits.dtype != np.uint8 or bits.size != -(-packed.num_weights // 8):
-            raise ValueError(
-                f"not a packed mask: {bits.size} bytes for {packed.num_weights} weights"
-            )
-        return packed
-
-    @property
-    def num_weights(self) -> int:
-        return sum(map(math.prod, self.shapes.values()))
 
 
 def pack(mask: Mask) -> PackedMask:

@@ -24,7 +24,7 @@ atexit.register(shutil.rmtree, os.environ["RAY_TMPDIR"], ignore_errors=True)
 # Beside other work Ray's workers, of niceness 15, would hardly come to train.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
-import outside  # noqa: E402, F401  takes note of the environment before Ray's settings are in it
+import outside  # noqa: E402  takes note of the environment before Ray's settings are in it
 
 from tune_app.run import ray_settings  # noqa: E402
 
@@ -107,6 +107,13 @@ def launch(warm_ray: str, mlflow_database: Path) -> Launch:
     from tiny_sweep import launch_here
 
     return partial(launch_here, warm_ray, mlflow_database)
+
+
+@pytest.fixture(scope="session")
+def on_warm_ray(warm_ray: str) -> dict[str, str]:
+    """The environment of a launch in a process of its own, on the Ray that is there already."""
+    auth = {name: os.environ[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
+    return outside.environment(RAY_ADDRESS=warm_ray, **auth)
 
 
 @pytest.fixture

@@ -35,26 +35,29 @@ from lt_core.config import Recipe
 from lt_core.data import DataSet, Split
 from lt_core.evaluation import Evaluation, evaluate
 from lt_core.lpr import layerwise_pruning_ratios
-from lt_core.mask import PackedMask, dense, num_alive, sparsity, unpack
+from lt_core.mask import dense, num_alive, sparsity, unpack
+from lt_core.packed_mask import PackedMask
 from tune_app import launch
 from tune_app.plan.plan import make_plan
-from tune_app.plan.trainings import Chain, Training
 from tune_app.results.result import Result
-from tune_app.run import tuner as runner
+from tune_app.run import tuner
+from tune_app.run.events import Ended, Event, Finished
+from tune_app.run.ray_session import ray_session
 from tune_app.run.record import Record
 from tune_app.store.store import Store
 from tune_app.sweep.load import load_sweep
 from tune_app.sweep.sweep import Sweep
-from tune_app.trial import ray_trial as trainables
 from tune_app.trial import trainer
+from tune_app.trial.ray_trial import TicketTrial
 from tune_app.trial.ticket_store import TicketStore, start_holder
+from tune_app.trial.worker import Setting
 
 REPOSITORY = Path(__file__).parents[2]
 LR_GRID = REPOSITORY / "sweeps" / "lr_grid.yaml"
 
 
 @dataclass(frozen=True)
-class Finished:
+class Command:
     """A command that ended."""
 
     output: str
@@ -65,7 +68,7 @@ class Finished:
     """The most memory that it had resident; without that of processes it started."""
 
 
-def run(command: Sequence[str | Path]) -> Finished:
+def run(command: Sequence[str | Path]) -> Command:
     """Run a Python command line in the repository.
 
     Raises:
@@ -82,7 +85,7 @@ def run(command: Sequence[str | Path]) -> Finished:
         )
         if done.returncode != 0:
             raise RuntimeError(f"{command}: exit code {done.returncode}: {done.stdout}")
-        return Finished(done.stdout, time.monotonic() - begin, int(weight.read()) / 1024)
+        return Command(done.stdout, time.monotonic() - begin, int(weight.read()) / 1024)
 
 
 WEIGH = """\
@@ -94,7 +97,7 @@ sys.exit(code)
 """A process between: Linux counts to a child what its parent had in memory as it was forked."""
 
 
-def run_launch(*arguments: str | Path) -> Finished:
+def run_launch(*arguments: str | Path) -> Command:
     return run(["-m", "tune_app.launch", *arguments])
 
 
@@ -209,12 +212,12 @@ def _naive_trial(config: dict[str, float], sweep: Sweep) -> None:
 # What a trial costs the driver
 
 
-class UntrainedTrial(trainables.TicketTrial):
+class UntrainedTrial(TicketTrial):
     """All that a trial does, but without the steps of the training."""
 
-    def setup(self, config: dict[str, Any], setting: trainables.Setting) -> None:
+    def setup(self, config: dict[str, Any], setting: Setting, data: DataSet) -> None:
         trainer.evaluate = lt_core.chain.evaluate = _without_training
-        super().setup(config, setting)
+        super().setup(config, setting, data)
 
 
 def _without_training(model, data, mask, recipe, *, seed, **_) -> Evaluation:
@@ -265,17 +268,35 @@ def driver_per_trial() -> Iterator[Row]:
     )
 
 
+def driver_growth() -> Iterator[Row]:
+    """A hundred thousand trials that take no time: an hour and more on two cores."""
+    num_trials = 100_000
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trials.yaml"
+        path.write_text(HUNDRED_TRIALS.format(seeds=list(range(num_trials // 100))))
+        finished = run([__file__, "untrained", path, "--out", folder])
+    measured = json.loads(finished.output.splitlines()[-1])
+    assert measured["num_trials"] == num_trials
+    yield Row(
+        f"memory of the launching process at {num_trials:,} trials, at most",
+        f"{finished.megabytes:.0f} MB, {1000 * measured['seconds'] / num_trials:.0f} ms a trial",
+        "< 3000 MB",
+        finished.megabytes < 3000,
+    )
+
+
 def untrained(arguments: Sequence[str]) -> None:
     """Launch with `UntrainedTrial`; the last line says how long it took, first trial to last."""
     ends = []
-    ended = Record.ended
+    listen = Record.on_event
 
-    def note_and_end(record: Record, work: Chain | Training) -> None:
-        ends.append((time.monotonic(), time.process_time()))
-        ended(record, work)
+    def note_the_end(record: Record, event: Event) -> None:
+        if isinstance(event, Ended):
+            ends.append((time.monotonic(), time.process_time()))
+        listen(record, event)
 
-    Record.ended = note_and_end
-    runner.TicketTrial = UntrainedTrial
+    Record.on_event = note_the_end
+    tuner.TicketTrial = UntrainedTrial
     assert launch.main(arguments) == 0
     seconds, driver_seconds = (last - first for first, last in zip(ends[0], ends[-1], strict=True))
     measured = {"seconds": seconds, "driver_seconds": driver_seconds, "num_trials": len(ends)}
@@ -315,7 +336,7 @@ def large_sweep() -> Iterator[Row]:
     yield Row(f"launch of {what}, again", _costs(second), "< 15 s", second.seconds < 15)
 
 
-def _costs(finished: Finished) -> str:
+def _costs(finished: Command) -> str:
     return f"{finished.seconds:.1f} s, {finished.megabytes:.0f} MB"
 
 
@@ -418,20 +439,21 @@ def weighed(arguments: Sequence[str]) -> None:
     Bytes: of each trial what it has to itself, and of all processes, shared memory counted once.
     """
     measured, trained = {}, set()
-    finished = Record.finished
+    listen = Record.on_event
 
-    def weigh_and_finish(record: Record, result: dict[str, Any], masks_from_disk: int) -> None:
-        trained.add(result["seed"])
+    def weigh_at_the_end(record: Record, event: Event) -> None:
+        if isinstance(event, Finished):
+            trained.add(event.result.seed)
         if len(trained) == 8 and not measured:
             here = psutil.Process()
             memory = {p: p.memory_full_info() for p in (here, *here.children(recursive=True))}
             trials = [p for p in memory if "TicketTrial" in p.cmdline()[0]]
             measured["trials"] = [memory[trial].uss for trial in trials]
             measured["node"] = sum(of.pss for of in memory.values())
-        finished(record, result, masks_from_disk)
+        listen(record, event)
 
-    Record.finished = weigh_and_finish
-    runner.ray.init = functools.partial(ray.init, num_cpus=8)
+    Record.on_event = weigh_at_the_end
+    ray.init = functools.partial(ray.init, num_cpus=8)
     assert launch.main(arguments) == 0
     assert len(measured["trials"]) == 8, measured
     print(json.dumps(measured))
@@ -448,7 +470,7 @@ def mask_to_a_trial() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         store.create()
-        with runner.ray_cluster({}, print):
+        with ray_session({}, print):
             start_holder(store.place)
             tickets = TicketStore(store)
             for id in ids:
@@ -480,6 +502,7 @@ BENCHMARKS = [
     busy_cores,
     against_naive_tune,
     driver_per_trial,
+    driver_growth,
     large_sweep,
     data_set_on_a_node,
     mask_to_a_trial,

@@ -20,7 +20,8 @@ from tiny_sweep import TINY, Files, environment, file_of, read_results, run_here
 
 from lt_core import data, models
 from lt_core.data.batches import Batches
-from lt_core.mask import PackedMask, unpack
+from lt_core.mask import unpack
+from lt_core.packed_mask import PackedMask
 from lt_core.training_loop import accuracy
 from tune_app.export.__main__ import main
 from tune_app.export.choice import nearest_round, winner

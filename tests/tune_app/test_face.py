@@ -23,15 +23,3 @@ def test_reading_a_sweep_and_its_plan_loads_neither_torch_nor_ray():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
-
-
-def test_a_notebook_runs_a_sweep_and_reads_its_results(tiny, tmp_path, ray_of_a_notebook):
-    sweep = tune_app.load_sweep(tiny, ["seeds=[0]", "baselines=[]"])
-    assert len(tune_app.make_plan(sweep).trainings) == 2 * 3 + 4
-    ran = tune_app.run_sweep(sweep, out=tmp_path / "runs")
-    assert ran.went_through and not ran.missing
-    table = tune_app.read_results(ran.run_dir)
-    assert table["id"].tolist() == [result.id for result in ran.results]
-    report = tune_app.write_report(ran.run_dir)
-    assert report.answer == ran.report.answer
-    assert (ran.run_dir / "figures" / "fig2.png").exists()

@@ -85,9 +85,9 @@ def test_a_store_on_s3_is_shared_and_its_keys_are_never_shown(tiny, finished, la
     assert not (tmp_path / "one" / "_store").exists()
 
 
-def test_a_store_that_is_gone_for_a_while_is_waited_for(tiny, finished, tmp_path):
+def test_a_store_that_is_gone_for_a_while_is_waited_for(tiny, finished, on_warm_ray, tmp_path):
     runs = tmp_path / "runs"
-    with started(tiny, "--out", runs) as process:
+    with started(tiny, "--out", runs, env=on_warm_ray) as process:
         wait_until(lambda: num_stored(runs) >= 3, process)
         shutil.move(runs / "_store", tmp_path / "away")
         lines = iter(process.stderr.readline, "")
@@ -99,11 +99,11 @@ def test_a_store_that_is_gone_for_a_while_is_waited_for(tiny, finished, tmp_path
 
 
 def test_a_store_that_stays_away_stops_the_sweep_which_then_goes_on(
-    tiny, finished, launch, tmp_path
+    tiny, finished, launch, on_warm_ray, tmp_path
 ):
     runs = tmp_path / "runs"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(impatient(tiny, "--out", runs), env=environment(), **pipes) as process:
+    with subprocess.Popen(impatient(tiny, "--out", runs), env=on_warm_ray, **pipes) as process:
         wait_until(lambda: num_stored(runs) >= 3, process)
         shutil.move(runs / "_store", tmp_path / "away")
         _, err = process.communicate(timeout=300)
@@ -209,9 +209,9 @@ def test_what_always_runs_out_of_memory_is_given_up_and_listed(tiny, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_second_signal_stops_it_now(tiny, tmp_path):
+def test_a_second_signal_stops_it_now(tiny, on_warm_ray, tmp_path):
     runs = tmp_path / "runs"
-    with started(tiny, "--out", runs) as process:
+    with started(tiny, "--out", runs, env=on_warm_ray) as process:
         wait_until(lambda: num_stored(runs) >= 1, process)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)

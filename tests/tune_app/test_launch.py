@@ -138,9 +138,11 @@ def test_a_dense_network_that_is_stored_is_pruned_in_another_way(tiny, finished,
     assert num_stored(runs) == NUM_TRAININGS + 2 * 2 + 4
 
 
-def test_after_a_killed_launch_the_same_command_goes_on(tiny, finished, launch, tmp_path):
+def test_after_a_killed_launch_the_same_command_goes_on(
+    tiny, finished, launch, on_warm_ray, tmp_path
+):
     runs = tmp_path / "runs"
-    with started(tiny, "--out", runs) as process:
+    with started(tiny, "--out", runs, env=on_warm_ray) as process:
         wait_until(lambda: num_stored(runs) >= 5, process)
         num_before = num_stored(runs)
     again = launch(tiny, "--out", runs)
@@ -183,9 +185,9 @@ def test_a_training_goes_on_from_its_last_checkpoint(tiny, launch, tmp_path):
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)]
 )
-def test_a_signal_ends_it_tidily_and_says_how_to_go_on(tiny, tmp_path, number):
+def test_a_signal_ends_it_tidily_and_says_how_to_go_on(tiny, on_warm_ray, tmp_path, number):
     runs = tmp_path / "runs"
-    with started(tiny, "--out", runs) as process:
+    with started(tiny, "--out", runs, env=on_warm_ray) as process:
         wait_until(lambda: num_stored(runs) >= 1, process)
         process.send_signal(number)
         _, err = process.communicate(timeout=60)

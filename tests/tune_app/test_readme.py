@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from tune_app import write_report
 from tune_app.plan.plan import make_plan
 from tune_app.sweep.load import load_sweep
 
@@ -39,6 +40,23 @@ def test_the_engine_runs_without_ray_as_shown(capsys):
     exec(shown.replace("16ep", "2it").replace("rounds=5", "rounds=1"), {})
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(" pruned: ")[0] for line in lines] == ["0.0%", "30.0%"]
+
+
+def test_a_notebook_runs_a_sweep_and_reads_its_results_as_shown(
+    tiny, tmp_path, ray_of_a_notebook, monkeypatch
+):
+    [shown] = re.findall(r"```python\n(from tune_app.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(shown.replace("sweeps/lr_grid.yaml", str(tiny)), names)
+    ran, table = names["ran"], names["table"]
+    # One seed of the tiny sweep: 6 rounds of chains, 4 decoupled, 4 random and 8 preserve LPR.
+    assert ran.went_through and not ran.missing and len(ran.results) == 22
+    assert table["id"].tolist() == [result.id for result in ran.results]
+    [lines] = [axis.get_lines() for axis in [names["axes"]]]
+    assert len(lines) == 4  # 2 H_find x 2 H_eval
+    assert write_report(ran.run_dir).answer == ran.report.answer
+    assert Path("runs", "tiny", "figures", "fig2.png").exists()
 
 
 def test_every_sweep_is_listed_and_every_file_named_is_there():

@@ -21,7 +21,7 @@ import pytest
 import torch
 from outside import environment
 
-from lt_core.mask import PackedMask
+from lt_core.packed_mask import PackedMask
 from tune_app import launch
 from tune_app.results.result import Result
 from tune_app.store.store import Missing, Store

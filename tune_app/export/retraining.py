@@ -10,7 +10,8 @@ import torch
 from lt_core import data
 from lt_core.data import DataSet
 from lt_core.evaluation import Evaluation
-from lt_core.mask import Mask, PackedMask
+from lt_core.mask import Mask
+from lt_core.packed_mask import PackedMask
 from lt_core.training_loop import Diverged
 from tune_app.credentials import hide_credentials
 from tune_app.export.choice import Choice

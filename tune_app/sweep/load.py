@@ -15,7 +15,7 @@ from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import Loc, SpecError, YamlSource, read_yaml
 
 
-def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
+def load_sweep(path: str | Path, overrides: Sequence[str] = ()) -> Sweep:
     """Read and check a sweep file.
 
     Args:
@@ -25,7 +25,7 @@ def load_sweep(path: Path, overrides: Sequence[str] = ()) -> Sweep:
     Raises:
         SpecError: with one line per problem, all of them.
     """
-    source = read_yaml(path)
+    source = read_yaml(Path(path))
     for assignment in overrides:
         source.override(assignment)
     try:

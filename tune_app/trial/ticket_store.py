@@ -12,7 +12,7 @@ import ray
 from ray.actor import ActorHandle
 from ray.exceptions import GetTimeoutError, RayError
 
-from lt_core.mask import PackedMask
+from lt_core.packed_mask import PackedMask
 from tune_app.store.store import Missing, Store
 
 NAMESPACE = "lottery_tickets"

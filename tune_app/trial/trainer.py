@@ -13,7 +13,8 @@ from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Rewinding
 from lt_core.data import DataSet
 from lt_core.evaluation import Evaluation, Progress, evaluate, evaluating
-from lt_core.mask import Mask, PackedMask, dense, unpack
+from lt_core.mask import Mask, dense, unpack
+from lt_core.packed_mask import PackedMask
 from lt_core.rewind import Start, State
 from lt_core.structured.channels import channel_groups
 from lt_core.structured.filters import filter_l1, random_filters

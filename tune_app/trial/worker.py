@@ -29,7 +29,8 @@ from lt_core.chain import Round, find, prune_trained
 from lt_core.config import ModelName, Rewinding
 from lt_core.data import DataSet
 from lt_core.evaluation import Evaluation
-from lt_core.mask import Mask, PackedMask, alive_by_layer, pack, unpack
+from lt_core.mask import Mask, alive_by_layer, pack, unpack
+from lt_core.packed_mask import PackedMask
 from lt_core.training_loop import Diverged
 from tune_app.plan.left import rounds_left
 from tune_app.plan.trainings import Chain, Training

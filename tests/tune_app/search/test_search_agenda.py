@@ -111,9 +111,9 @@ def test_of_another_sweep_file_samples_do_not_count(found, path, launch, tmp_pat
     assert len(samples(tmp_path / "runs")) == 2
 
 
-def test_a_search_that_was_killed_finishes_what_it_had_begun(path, launch, tmp_path):
+def test_a_search_that_was_killed_finishes_what_it_had_begun(path, launch, on_warm_ray, tmp_path):
     runs = tmp_path / "runs"
-    with started(path, "--out", runs) as process:
+    with started(path, "--out", runs, env=on_warm_ray) as process:
         wait_until(lambda: num_stored(runs) >= 7, process)
         process.kill()
         process.wait()

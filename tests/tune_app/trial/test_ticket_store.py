@@ -8,7 +8,7 @@ import ray
 from ray.exceptions import ActorDiedError, RayError
 from tiny_sweep import file_of
 
-from lt_core.mask import PackedMask
+from lt_core.packed_mask import PackedMask
 from tune_app.store.store import Missing, Store
 from tune_app.trial.ticket_store import TicketHolder, TicketStore, start_holder
 
