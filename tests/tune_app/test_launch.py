@@ -14,6 +14,7 @@ from tiny_sweep import (
     command,
     environment,
     kill_below,
+    launch_apart,
     num_stored,
     num_trained,
     read_results,
@@ -244,11 +245,6 @@ BAD = {
     ),
     "batch too large": ([GRID, "train.batch_size=2000"], "at most the 1,000 training images"),
     "milestone after the end": ([GRID, "train.duration=100it"], "milestone 8ep is not before"),
-    "too many cores": ([GRID, "resources_per_trial.cpu=1000"], "asks for 1000 CPUs"),
-    "too many GPUs for a chain": (
-        [GRID, "find.resources.gpu=1000"],
-        "error: `find.resources` asks for 1 CPU and 1000 GPUs, this machine has ",
-    ),
     "no cluster": (
         [GRID, "--address", "127.0.0.1:1"],
         "error: 127.0.0.1:1: no Ray cluster answers there ([Errno 111] Connection refused)",
@@ -267,6 +263,23 @@ BAD = {
 @pytest.mark.parametrize("arguments, message", BAD.values(), ids=BAD)
 def test_bad_input_is_refused_in_one_message(launch, tmp_path, arguments, message):
     done = launch(*arguments, "--out", tmp_path / "runs")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+TOO_MUCH = {
+    "too many cores": ([GRID, "resources_per_trial.cpu=1000"], "asks for 1000 CPUs"),
+    "too many GPUs for a chain": (
+        [GRID, "find.resources.gpu=1000"],
+        "error: `find.resources` asks for 1 CPU and 1000 GPUs, this machine has ",
+    ),
+}
+
+
+@pytest.mark.parametrize("arguments, message", TOO_MUCH.values(), ids=TOO_MUCH)
+def test_what_this_machine_cannot_hold_is_refused_in_one_message(tmp_path, arguments, message):
+    done = launch_apart(*arguments, "--out", tmp_path / "runs")
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
