@@ -9,23 +9,21 @@ import os
 import shlex
 import signal
 import sys
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tune_app import exit_codes, submit
 from tune_app.credentials import hide_credentials
 from tune_app.plan.left import what_is_left
 from tune_app.plan.plan import make_plan
 from tune_app.run import ray_settings
-from tune_app.run.console import search_text, show_plan
+from tune_app.run.console import search_text, show_missing, show_plan
 from tune_app.store.store import Store, StoreError
 from tune_app.sweep.load import load_sweep
 from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError, printable
-from tune_app.words import plural
 
 if TYPE_CHECKING:
     from tune_app.conduct import Ran
@@ -42,6 +40,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # There a store cannot be synced to disk, and looking whether a launch lives would end it.
         print("error: this system has no `fcntl`; on Windows, use WSL", file=sys.stderr)
         return exit_codes.BAD_INPUT
+    options = _parser().parse_intermixed_args(arguments)
+    command = os.environ.get(submit.COMMAND) or hide_credentials(
+        shlex.join(["python", "-m", "tune_app.launch", *(arguments or sys.argv[1:])])
+    )
+    if options.address is not None:
+        os.environ["RAY_ADDRESS"] = options.address
+    _obey_signals()
+    # The results of a large sweep are many objects that stay: by default half of the time goes to
+    # looking through all of them again and again.
+    gc.set_threshold(50_000)
+    try:
+        if options.submit and not options.dry_run:
+            sweep = load_sweep(options.sweep, options.overrides)
+            return submit.submit(options.submit, sweep, options.out, options.store, command)
+        return _launch(options, command)
+    except SpecError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return exit_codes.BAD_INPUT
+    except (StoreError, submit.SubmitError) as error:
+        print(f"error: {printable(str(error))}", file=sys.stderr)
+        return exit_codes.BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"stopped; what was trained is stored. To go on: {command}", file=sys.stderr)
+        return exit_codes.INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tune_app.launch",
         description="Find lottery tickets at one set of hyperparameters, train them at another.",
@@ -78,30 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="hand the sweep to the Ray cluster whose page is there (http://127.0.0.1:8265), and "
         "follow it; --out and --store are places on the cluster",
     )
-    options = parser.parse_intermixed_args(arguments)
-    command = os.environ.get(submit.COMMAND) or hide_credentials(
-        shlex.join(["python", "-m", "tune_app.launch", *(arguments or sys.argv[1:])])
-    )
-    if options.address is not None:
-        os.environ["RAY_ADDRESS"] = options.address
-    _obey_signals()
-    # The results of a large sweep are many objects that stay: by default half of the time goes to
-    # looking through all of them again and again.
-    gc.set_threshold(50_000)
-    try:
-        if options.submit and not options.dry_run:
-            sweep = load_sweep(options.sweep, options.overrides)
-            return submit.submit(options.submit, sweep, options.out, options.store, command)
-        return _launch(options, command)
-    except SpecError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return exit_codes.BAD_INPUT
-    except (StoreError, submit.SubmitError) as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
-        return exit_codes.BAD_INPUT
-    except KeyboardInterrupt:
-        print(f"stopped; what was trained is stored. To go on: {command}", file=sys.stderr)
-        return exit_codes.INTERRUPTED
+    return parser
 
 
 def _obey_signals() -> None:
@@ -175,7 +177,7 @@ def _say_grid(ran: "Ran") -> int:
     elif ran.results:  # they could not be written, which was said
         return exit_codes.SOME_FAILED
     if ran.missing:
-        _print_missing(ran.missing, ran.run_dir)
+        show_missing(ran.missing, ran.run_dir)
         return exit_codes.SOME_FAILED
     return exit_codes.OK
 
@@ -187,18 +189,6 @@ def _store_place(options: argparse.Namespace) -> str:
         return options.store or str((options.out / "_store").absolute())
     except FileNotFoundError:
         raise StoreError("the directory that this starts from is gone; go to another") from None
-
-
-def _print_missing(missing: Sequence[Mapping[str, Any]], run_dir: Path) -> None:
-    by_reason: dict[str, list[str]] = defaultdict(list)
-    for failure in missing:
-        by_reason[failure["reason"]].append(failure["id"])
-    have = "has" if len(missing) == 1 else "have"
-    print(f"\n{plural(len(missing), 'training')} {have} no result:", file=sys.stderr)
-    for reason, ids in by_reason.items():
-        more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
-        print(f"  {', '.join(ids[:3])}{more}: {reason}", file=sys.stderr)
-    print(f"all of them in {run_dir / 'failures.jsonl'}", file=sys.stderr)
 
 
 if __name__ == "__main__":

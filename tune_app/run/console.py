@@ -2,8 +2,10 @@
 
 import sys
 import time
-from collections.abc import Callable, Collection
-from typing import TextIO
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -86,6 +88,19 @@ def show_plan(
         )
     sys.stdout.flush()
     return rest
+
+
+def show_missing(missing: Sequence[Mapping[str, Any]], run_dir: Path) -> None:
+    """Print the trainings without a result, by reason."""
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for failure in missing:
+        by_reason[failure["reason"]].append(failure["id"])
+    have = "has" if len(missing) == 1 else "have"
+    print(f"\n{plural(len(missing), 'training')} {have} no result:", file=sys.stderr)
+    for reason, ids in by_reason.items():
+        more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
+        print(f"  {', '.join(ids[:3])}{more}: {reason}", file=sys.stderr)
+    print(f"all of them in {run_dir / 'failures.jsonl'}", file=sys.stderr)
 
 
 def search_text(sweep: Sweep, num_samples: int) -> str:
