@@ -1,6 +1,7 @@
 """The Ray Tune trainable: the trials of one actor, one after the other."""
 
 import contextlib
+from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
@@ -36,25 +37,30 @@ class TicketTrial(tune.Trainable):
         self.data = data
         self.tickets = TicketStore(setting.store)
         self.from_disk = 0  # of the masks that came from disk, those told of with a result
-        self._begin(config["order"])
+        self._take(config["order"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._leave()
-        self._begin(new_config["order"])
+        self._take(new_config["order"])
         return True
 
-    def _begin(self, order: Order) -> None:
+    def _take(self, order: Order) -> None:
+        """Take an order; nothing is begun, since Tune may give its trial another actor."""
+        self.order = order
+        self.reports: Generator[Report, None, None] | None = None
+        self.is_halfway = False
+
+    def _begin(self, order: Order) -> Generator[Report, None, None]:
         # What Ray assigned, not what torch can see: Ray leaves all GPUs visible to CPU trials.
         device = "cuda" if ray.get_gpu_ids() else "cpu"
         worker = Worker(self.setting, self.data, self.tickets, device)
-        self.ids = order.work.ids
         if isinstance(order.work, Chain):
-            self.reports = worker.find_probed(order.work, order.needed, order.probes)
-        else:
-            self.reports = worker.evaluate(order.work, order.watched)
-        self.is_halfway = False
+            return worker.find_probed(order.work, order.needed, order.probes)
+        return worker.evaluate(order.work, order.watched)
 
     def step(self) -> dict[str, Any]:
+        if self.reports is None:
+            self.reports = self._begin(self.order)
         self.is_halfway = False  # nor is what fails: it is tried again, from its checkpoint
         report = next(self.reports, Report(done=True))
         self.is_halfway = report.standing is not None
@@ -71,11 +77,12 @@ class TicketTrial(tune.Trainable):
 
     def _leave(self) -> None:
         """Give up what was stopped: nothing goes on with it."""
-        self.reports.close()
+        if self.reports is not None:
+            self.reports.close()
         if self.is_halfway:
             # A checkpoint that stays does no harm.
             with contextlib.suppress(StoreError):
-                for id in self.ids:
+                for id in self.order.work.ids:
                     self.setting.store.drop_checkpoint(id)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
