@@ -264,7 +264,7 @@ def _rules(sweep: Sweep, num_images: int) -> StoppingRules:
         sweep: a search.
         num_images: to train on.
     """
-    stop = sweep.search.stop
+    stop = sweep.search_block.stop
     steps = [
         (recipe.trains_for.iterations(num_images // recipe.batch_size), recipe.batch_size)
         for recipe in sweep.eval_recipes

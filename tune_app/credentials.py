@@ -20,6 +20,7 @@ def _without_user(word: str) -> str:
         if url.end() > end:
             break
         user = _USER.match(word, url.end(), end)
+        assert user is not None  # the pattern matches nothing too
         if user.end() == end or word[user.end()] == ":":
             return f"{word[: url.end()]}***{word[end:]}"
     return word

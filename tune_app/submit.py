@@ -16,7 +16,7 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -178,19 +178,20 @@ def _sweeps(client: "JobSubmissionClient", address: str) -> dict[str, "JobDetail
     """The cluster's sweeps by id, the last first; not its other jobs."""
     with _one_line_errors(address):
         jobs = client.list_jobs()
-    ours = [job for job in jobs if job.submission_id and "sweep" in (job.metadata or {})]
+    ours = [job for job in jobs if "sweep" in (job.metadata or {})]
     ours.sort(key=lambda job: job.start_time or 0, reverse=True)
-    return {job.submission_id: job for job in ours}
+    return {job.submission_id: job for job in ours if job.submission_id}
 
 
-def _table(jobs: Sequence["JobDetails"]) -> str:
+def _table(sweeps: Mapping[str, "JobDetails"]) -> str:
     rows = [("id", "sweep", "state", "started", "duration", "exit code")]
-    for job in jobs:
+    for id, job in sweeps.items():
+        assert job.metadata is not None  # the sweep's name is in it
         started, ended = ((ms or time.time() * 1e3) / 1e3 for ms in (job.start_time, job.end_time))
         code = job.driver_exit_code
         rows.append(
             (
-                job.submission_id,
+                id,
                 job.metadata["sweep"],
                 job.status.lower(),
                 time.strftime("%Y-%m-%d %H:%M", time.localtime(started)),
@@ -269,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         client = _connect(options.address)
         sweeps = _sweeps(client, options.address)
         if options.action == "list":
-            print(_table(list(sweeps.values())))
+            print(_table(sweeps))
             return exit_codes.OK
         if options.id not in sweeps:
             there = ", ".join(sweeps) or "none"

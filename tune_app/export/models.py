@@ -27,7 +27,7 @@ def write_models(folder: Path, choice: Choice, trained: Trained) -> None:
     Raises:
         NotTraced: torch.export cannot trace the network.
     """
-    network = _smallest(choice, trained).to("cpu", memory_format=torch.contiguous_format)
+    network = _smallest(choice, trained).to("cpu").to(memory_format=torch.contiguous_format)
     images, _ = Batches(trained.images, trained.images.train, "cpu")[:2]
     try:
         with _quiet():

@@ -47,7 +47,7 @@ def read_recipe(out: Path, training: Training) -> dict[str, Any]:
         RunError: `out` is another directory, or the export of another training.
     """
     try:
-        recipe = json.loads((out / "recipe.json").read_bytes())
+        recipe: dict[str, Any] = json.loads((out / "recipe.json").read_bytes())
         exported = recipe["id"]
     except (OSError, ValueError, KeyError, TypeError):
         raise RunError(f"{out}: is there already, and no export") from None

@@ -69,7 +69,7 @@ def _resources(sweep: Sweep, plan: "Plan | SearchPlan", training: Training) -> R
     """The resources of its trial: a chain trains its own rounds and, in a search, its probes."""
     chains = set(plan.chain_of_ticket.values())
     in_chains = {id for chain in chains for id in chain.ids}
-    if sweep.search is not None:
+    if not isinstance(plan, Plan):
         in_chains |= {probe.id for chain in chains for probe in plan.probes(chain).values()}
     return sweep.find_resources if training.id in in_chains else sweep.eval_resources
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from lt_core.config import Recipe
+from lt_core.config import Config, Recipe
 from tune_app.plan.trainings import Training
 from tune_app.sweep.sweep import Kind, Sweep
 
@@ -23,7 +23,7 @@ class Ids:
 
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
-        self.tickets: dict[tuple, str] = {}
+        self.tickets: dict[tuple[Recipe, int, int, Recipe | None], str] = {}
         self.setting = {"format": FORMAT, "model": sweep.model, "dataset": sweep.dataset}
         self.recipes: dict[Recipe, dict[str, Any]] = {}
         self.rewinding = _essence(sweep.rewind, {"to"})
@@ -73,7 +73,7 @@ class Ids:
     ) -> Training:
         """The training under the mask of a round, or under the control `kind` of that mask."""
         if kind == "global_random":
-            mask = {"kind": kind, **self.pruned[round]}
+            mask: str | dict[str, object] = {"kind": kind, **self.pruned[round]}
             found_at, ticket = None, None
         else:
             found_at, ticket = find, self.ticket(find, seed, round, lpr_from)
@@ -83,8 +83,8 @@ class Ids:
         weights, rewound_at, parts = None, None, {}
         if self.rewinding and kind != "reinit":
             if self.sweep.rewind.method == "weights":
-                is_at_eval = found_at is None or self.sweep.eval.rewind_from == "eval"
-                rewound_at = eval_ if is_at_eval else found_at
+                is_at_eval = self.sweep.eval.rewind_from == "eval"
+                rewound_at = eval_ if found_at is None or is_at_eval else found_at
                 weights = self._hash(seed, weights=self._recipe(rewound_at), **self.rewinding)
             else:
                 weights = self.dense(find, seed).id if self._is_first(round) else ticket
@@ -112,6 +112,6 @@ class Ids:
 _SORTED = json.JSONEncoder(sort_keys=True)
 
 
-def _essence(config: Any, leave_out: Collection[str] = ()) -> dict[str, Any]:
+def _essence(config: Config, leave_out: Collection[str] = ()) -> dict[str, Any]:
     """The fields that are not at their default: a new field that does nothing changes no id."""
     return config.model_dump(mode="json", exclude_defaults=True, exclude=set(leave_out))

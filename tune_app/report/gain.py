@@ -62,14 +62,20 @@ def gains(
         comparison: the sweep that trained the best of them over fresh seeds.
         results: of the comparison; rounds where no seed has both configurations are left out.
     """
-    chosen = [best(samples.all, coupled) for coupled in (False, True)]
-    if None in chosen:
+    chosen = _chosen(samples)
+    if len(chosen) < 2:
         return []
     results = list(results)
-    found = [_by_round_and_seed(sample.configuration, results) for sample in chosen]
+    found = [_by_round_and_seed(configuration, results) for configuration in chosen]
     rounds = dict.fromkeys([*((r,) for r in comparison.eval_rounds[1:]), search.search_rounds])
     every = [_gain(together, comparison.seeds, *found) for together in rounds]
     return [gain for gain in every if gain is not None]
+
+
+def _chosen(samples: Samples) -> list[Configuration]:
+    """The best decoupled and the best coupled configuration, as far as there are any."""
+    found = (best(samples.all, coupled) for coupled in (False, True))
+    return [sample.configuration for sample in found if sample is not None]
 
 
 def _by_round_and_seed(
@@ -130,9 +136,7 @@ def gain(search: Sweep, samples: Samples, comparison: Sweep, results: Iterable[R
     gain = found.get(search.search_rounds)
     if gain is None:
         return ""
-    decoupled, coupled = (
-        place(search, best(samples.all, coupled).configuration) for coupled in (False, True)
-    )
+    decoupled, coupled = (place(search, configuration) for configuration in _chosen(samples))
     n, asked = gain.difference.n, len(comparison.seeds)
     seeds = plural(asked, "fresh seed") if n == asked else f"{n} of {asked} fresh seeds"
     where = f"{percent_pruned(gain.sparsity)} pruned"

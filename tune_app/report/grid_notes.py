@@ -3,11 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
+from lt_core.config import Recipe
 from tune_app.plan.trainings import Training
 from tune_app.results.curves import Means, Results, cells, curves, how_sparse
 from tune_app.results.words import KIND_NAMES, short, varied_fields
 from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
+
+_ChainKey = tuple[Recipe | None, Recipe | None, int]  # H_find, whose LPR, seed
 
 
 def incomplete(sweep: Sweep, means: Means) -> list[str]:
@@ -28,7 +31,7 @@ def emptied(results: Results) -> list[str]:
 
     A residual network may still train without such a layer.
     """
-    chains: dict[tuple, dict[int, dict[str, float]]] = defaultdict(dict)
+    chains: dict[_ChainKey, dict[int, dict[str, float]]] = defaultdict(dict)
     for curve in curves(results):
         if curve.key.kind in ("lottery", "lpr_constrained"):
             chain = chains[curve.key.find, curve.key.lpr_find, curve.seed]

@@ -3,7 +3,7 @@
 import math
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial, create_trial
 
@@ -60,7 +60,7 @@ def _evenly(trial: FrozenTrial, varied: dict[str, BaseDistribution]) -> FrozenTr
     params, spaces = {}, {}
     for name, distribution in varied.items():
         params[name], spaces[name] = trial.params[name], distribution
-        if not isinstance(distribution, CategoricalDistribution) and distribution.log:
+        if isinstance(distribution, FloatDistribution | IntDistribution) and distribution.log:
             params[name] = math.log(trial.params[name])
             spaces[name] = FloatDistribution(
                 math.log(distribution.low), math.log(distribution.high)

@@ -15,17 +15,18 @@ def answer(sweep: Sweep, samples: Samples) -> str:
     found = []
     for coupled, name in ((False, "decoupled"), (True, "coupled")):
         if top := best(done, coupled):
+            value = 100 * top.known_value
             n = sum(sample.configuration.coupled == coupled for sample in done)
             found.append(
                 f"the best of {plural(n, f'{name} configuration')}, "
-                f"{place(sweep, top.configuration)}, reaches validation {100 * top.value:.1f}%"
+                f"{place(sweep, top.configuration)}, reaches validation {value:.1f}%"
             )
     seeds = f"mean over {plural(len(sweep.seeds), 'seed')} {sparsities(sweep)}"
     optimistic = "the highest of many noisy values is optimistic"
     if len(found) == 1:
         other = "decoupled" if best(done, coupled=True) else "coupled"
         return f"{tried}, {found[0]} ({seeds}; {optimistic}); no {other} one is complete."
-    fresh = plural(len(sweep.search.report_seeds), "fresh seed")
+    fresh = plural(len(sweep.search_block.report_seeds), "fresh seed")
     return (
         f"{tried}, {' and '.join(found)} ({seeds}); {optimistic}, which is why both are trained "
         f"again over {fresh}."

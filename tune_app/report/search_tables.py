@@ -40,7 +40,7 @@ def best_rows(sweep: Sweep, samples: Samples, most: int) -> Rows:
     if they are not among those."""
     done = complete(samples)
     chosen = [best(done, coupled) for coupled in (True, False)]
-    top = sorted(done, key=lambda sample: -sample.value)
+    top = sorted(done, key=lambda sample: -sample.known_value)
     fields = [
         (stage, field)
         for stage, varied in (("find", sweep.find.varied), ("eval", sweep.eval.varied))
@@ -51,7 +51,7 @@ def best_rows(sweep: Sweep, samples: Samples, most: int) -> Rows:
     for i, sample in enumerate(top):
         if i < most or _is_in(sample, chosen):
             pair = sample.configuration
-            value = f"{100 * sample.value:.1f}"
+            value = f"{100 * sample.known_value:.1f}"
             rows.append(
                 [
                     str(samples.all.index(sample) + 1),
@@ -75,7 +75,7 @@ def terminal_table(sweep: Sweep, samples: Samples) -> str:
 
 def spent_rows(sweep: Sweep, samples: Samples) -> Rows:
     """Samples, trainings and wall time: spent so far, and the budget."""
-    search, (trainings, _, seconds) = sweep.search, samples.spent
+    search, (trainings, _, seconds) = sweep.search_block, samples.spent
     return [
         ["", "spent", "budget"],
         ["samples", f"{len(samples.all):,}", _or_none(search.num_samples)],

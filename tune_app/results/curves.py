@@ -10,7 +10,7 @@ from functools import cached_property
 
 from lt_core.config import Recipe
 from tune_app.results.result import CurveKey, Result
-from tune_app.sweep.sweep import Sweep
+from tune_app.sweep.sweep import Kind, Sweep
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Curve:
 def curves(results: Iterable[Result]) -> list[Curve]:
     """Sort results into curves, in the order in which they are first met."""
     dense: dict[tuple[Recipe, int], Result] = {}
-    groups: dict[tuple, list[Result]] = defaultdict(list)
+    groups: dict[tuple[Kind, int, int, int, int], list[Result]] = defaultdict(list)
     for result in results:
         if result.round == 0:
             dense[result.eval, result.seed] = result
@@ -177,9 +177,10 @@ def is_complete(sweep: Sweep, found: Sequence[Cell]) -> bool:
     return len(found) == len(sweep.find_recipes) * len(sweep.eval_recipes)
 
 
-def best(sweep: Sweep, found: Iterable[Cell]) -> Cell | None:
-    """The cell with the highest mean of what the sweep selects on; the first one if two are."""
-    return max(found, key=lambda cell: getattr(cell.point, sweep.select_on).mean, default=None)
+def best(sweep: Sweep, found: Sequence[Cell]) -> Cell:
+    """Of at least one cell that with the highest mean of what the sweep selects on, the first if
+    two are."""
+    return max(found, key=lambda cell: getattr(cell.point, sweep.select_on).mean)
 
 
 def comparisons(sweep: Sweep, means: Means) -> list[tuple[Cell, Cell]]:
@@ -190,10 +191,10 @@ def comparisons(sweep: Sweep, means: Means) -> list[tuple[Cell, Cell]]:
     pairs = []
     for round in sweep.eval_rounds[1:]:
         found = cells(sweep, means, round)
-        coupled = best(sweep, [cell for cell in found if cell.coupled])
-        decoupled = best(sweep, [cell for cell in found if not cell.coupled])
+        coupled = [cell for cell in found if cell.coupled]
+        decoupled = [cell for cell in found if not cell.coupled]
         if is_complete(sweep, found) and coupled and decoupled:
-            pairs.append((coupled, decoupled))
+            pairs.append((best(sweep, coupled), best(sweep, decoupled)))
     return pairs
 
 

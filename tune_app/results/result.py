@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationInfo
 
@@ -17,7 +17,9 @@ def _shared(read: Any, info: ValidationInfo) -> Recipe | None:
     """The recipe of a line as an object that results share: a large sweep has few recipes."""
     training = (info.context or {}).get(info.data.get("id"))
     if training is not None:
-        return getattr(training, info.field_name)
+        assert info.field_name is not None  # it belongs to fields
+        recipe: Recipe | None = getattr(training, info.field_name)
+        return recipe
     return read if read is None else _recipe(as_line(read))
 
 
@@ -70,7 +72,7 @@ class Result:
     """Of the program that trained; None where it is not known."""
 
     @classmethod
-    def from_line(cls, line: bytes, trainings: Mapping[str, Training] | None = None) -> Self:
+    def from_line(cls, line: bytes, trainings: Mapping[str, Training] | None = None) -> "Result":
         """Read a line.
 
         Args:

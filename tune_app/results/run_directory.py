@@ -57,9 +57,10 @@ class RunDirectory:
     def provenance(self) -> dict[str, Any] | None:
         """What run.json says; None if there is none, or it is damaged."""
         try:
-            return json.loads((self.path / "run.json").read_text())
+            read: dict[str, Any] = json.loads((self.path / "run.json").read_text())
         except (FileNotFoundError, ValueError):
             return None
+        return read
 
     def write_results(self, results: Iterable[Result]) -> None:
         """Replace results.jsonl."""

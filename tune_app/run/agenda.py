@@ -25,10 +25,12 @@ class Planned(Protocol):
 class Agenda(Protocol):
     """A grid, which answers once, with everything, or a search, which chooses as results come."""
 
-    plan: Planned
+    @property
+    def plan(self) -> Planned: ...
 
-    known: Sequence[Result]
-    """The results that were stored when this began."""
+    @property
+    def known(self) -> Sequence[Result]:
+        """The results that were stored when this began."""
 
     @property
     def total(self) -> int | None:

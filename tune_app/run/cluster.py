@@ -143,7 +143,8 @@ class Watch:
         self.most = max(self.most, nodes.number)
         in_use = nodes.cpus[0], nodes.gpus[0]
         is_more = any(map(operator.gt, in_use, self.most_in_use))
-        self.most_in_use = tuple(map(max, in_use, self.most_in_use))
+        cpus, gpus = map(max, in_use, self.most_in_use)
+        self.most_in_use = cpus, gpus
         trials = " or ".join(map(_words, nodes.without_room))
         if is_more or (nodes.number, nodes.starting) != self.said:
             self.said = nodes.number, nodes.starting

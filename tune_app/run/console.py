@@ -50,14 +50,14 @@ def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
     about = f"{sweep.name}: {sweep.model} on {sweep.dataset}. {sweep.description}".rstrip()
     lines = [printable(about), ""]
     lines.append(line("trainings", "", "requested", "shared", "done", "to do"))
-    totals = (0, 0, 0, 0)
+    totals = [0, 0, 0, 0]
     seen: set[str] = set()
     for row in plan.rows:
         new = set(row.requested) - seen
         seen |= new
         left = len(new & to_do.trainings)
         counts = (len(row.requested), len(row.requested) - len(new), len(new) - left, left)
-        totals = tuple(a + b for a, b in zip(totals, counts, strict=True))
+        totals = [a + b for a, b in zip(totals, counts, strict=True)]
         lines.append(line(row.stage, row.what, *counts))
     lines.append(line("total", "", *totals))
     lines.append("")
@@ -105,16 +105,17 @@ def show_missing(missing: Sequence[Mapping[str, Any]], run_dir: Path) -> None:
 
 def search_text(sweep: Sweep, num_samples: int) -> str:
     """What a search looks for, what one configuration costs, and when it ends."""
-    search, last = sweep.search, sweep.search_rounds[-1]
+    search, last = sweep.search_block, sweep.search_rounds[-1]
     chain = 1 if sweep.prune.one_shot is not None else max(last, 1)
     about = f"{sweep.name}: {sweep.model} on {sweep.dataset}. {sweep.description}".rstrip()
     sparsities = ", ".join(f"{sweep.prune.sparsity(round):.1%}" for round in sweep.search_rounds)
-    ends = {
-        "samples": search.num_samples
-        and f"{plural(search.num_samples, 'sample')} ({num_samples:,} tried)",
-        "trainings": search.trainings and plural(search.trainings, "training"),
-        "time": search.time_budget,
-    }
+    ends: list[str] = []
+    if search.num_samples is not None:
+        ends.append(f"{plural(search.num_samples, 'sample')} ({num_samples:,} tried)")
+    if search.trainings is not None:
+        ends.append(plural(search.trainings, "training"))
+    if search.time_budget is not None:
+        ends.append(search.time_budget)
     seeds = len(sweep.seeds)
     rows = {
         "looks for": f"the highest {search.metric} at {sparsities}, mean over "
@@ -123,7 +124,7 @@ def search_text(sweep: Sweep, num_samples: int) -> str:
         "H_eval": _drawn(sweep.eval),
         "cost": f"{plural(chain * seeds, 'training')} to find a mask, "
         f"{len(sweep.search_rounds) * seeds:,} to evaluate it",
-        "ends after": " or ".join(filter(None, ends.values())),
+        "ends after": " or ".join(ends),
         "then": "the best coupled and the best decoupled configuration over "
         f"{plural(len(search.report_seeds), 'fresh seed')}",
     }

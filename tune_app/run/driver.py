@@ -94,12 +94,14 @@ class Driver:
         )
 
     def _run(self, trials: Trials, tickets: frozenset[str] | None) -> None:
-        search = self.sweep.search
+        search, max_concurrent = self.sweep.search, None
+        if search is not None:
+            max_concurrent = search.max_concurrent or num_slots(self.sweep.eval_resources)
         queue = TrialQueue(
             self.agenda,
             tickets or (),
             self.sweep.max_failures,
-            search and (search.max_concurrent or num_slots(self.sweep.eval_resources)),
+            max_concurrent,
             holds_evaluations(self.sweep),
         )
         while tickets is not None:

@@ -23,7 +23,7 @@ from tune_app.words import plural
 TIMEOUT_S = 10.0
 """How long a cluster's head may take to answer at all."""
 
-_QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
+_QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
 class ClusterError(Exception):

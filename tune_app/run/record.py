@@ -43,7 +43,10 @@ class Record:
     @property
     def commit(self) -> str | None:
         """Of the program that trains."""
-        return self.run_dir.provenance()["commit"]
+        provenance = self.run_dir.provenance()
+        assert provenance is not None  # a launch writes it first
+        commit: str | None = provenance["commit"]
+        return commit
 
     def on_event(self, event: Event) -> None:
         match event:
@@ -101,14 +104,11 @@ class Record:
     def _why_missing(self, training: Training) -> str:
         if training.id in self.failures:
             return self.failures[training.id]
-        chain = self.agenda.plan.chain_of_ticket.get(training.ticket)
+        chain_of_ticket = self.agenda.plan.chain_of_ticket
+        chain = None if training.ticket is None else chain_of_ticket.get(training.ticket)
         if chain is None:
             return "was not run"
-        source = (
-            self.agenda.plan.chain_of_ticket.get(chain.lpr_tickets[-1])
-            if chain.lpr_tickets
-            else None
-        )
+        source = chain_of_ticket.get(chain.lpr_tickets[-1]) if chain.lpr_tickets else None
         for needed, words in ((chain, "the chain"), (source, "the chain whose LPR it takes")):
             for earlier in needed.trainings if needed else ():
                 if earlier.id in self.failures:

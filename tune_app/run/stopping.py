@@ -73,7 +73,9 @@ class EarlyStopping(StartAll):
     def __init__(self, rules: StoppingRules) -> None:
         super().__init__()
         self.rules = rules
-        self.schedulers: dict[Hashable, TrialScheduler] = {}
+        self.schedulers: dict[Hashable, Any] = {}
+        """TrialSchedulers; Any, as contenders have no more of a Trial than these use."""
+
         self.stopped: set[Work] = set()
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
@@ -104,10 +106,16 @@ class EarlyStopping(StartAll):
         scheduler.on_trial_add(None, contender)
         # Only what it compares: the median rule keeps all that it is told.
         told = {"time": standing.time, "val_accuracy": standing.val_accuracy}
-        return scheduler.on_trial_result(None, contender, told) == TrialScheduler.STOP
+        decision: str = scheduler.on_trial_result(None, contender, told)
+        return decision == TrialScheduler.STOP
 
     def _scheduler(self, rule: Rule, grace: int, last: int) -> TrialScheduler:
-        by = {"time_attr": "time", "metric": "val_accuracy", "mode": "max", "grace_period": grace}
+        by: dict[str, Any] = {
+            "time_attr": "time",
+            "metric": "val_accuracy",
+            "mode": "max",
+            "grace_period": grace,
+        }
         if rule == "asha":
             return ASHAScheduler(
                 **by,
@@ -118,7 +126,8 @@ class EarlyStopping(StartAll):
         return MedianStoppingRule(
             **by,
             min_samples_required=self.rules.min_samples,
-            min_time_slice=math.inf,  # else it pauses trials, which would begin anew
+            # Never: else it pauses trials, which would begin anew.
+            min_time_slice=math.inf,  # type: ignore[arg-type]  # Ray says int and only compares
         )
 
 

@@ -86,7 +86,9 @@ class TrialQueue(Searcher):
             else:
                 self.waiting[evaluation.ticket].append(evaluation)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(  # type: ignore[override]  # Ray leaves out its own FINISHED, which is a str
+        self, trial_id: str
+    ) -> dict[str, Any] | str | None:
         """The next trial's config; None to be asked again later; FINISHED when nothing can come."""
         if self.max_concurrent is not None and len(self.running) >= self.max_concurrent:
             return None
@@ -114,7 +116,8 @@ class TrialQueue(Searcher):
         if isinstance(work, Chain):
             self.unstarted.add(trial_id)
             tickets = work.tickets
-        return {"order": self.agenda.order(work, frozenset(self.needed.intersection(tickets)))}
+        needed = frozenset(ticket for ticket in tickets if ticket in self.needed)
+        return {"order": self.agenda.order(work, needed)}
 
     def _is_held(self, queue: deque[Any]) -> bool:
         if self.holds_evaluations is None:
@@ -180,6 +183,9 @@ class StartAll(FIFOScheduler):
     starting for it, so that short trials run nearly one at a time; and it looks through all
     trials each time.
     """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray gives it no types
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
         return None

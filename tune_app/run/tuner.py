@@ -11,6 +11,7 @@ from ray import tune
 from ray.exceptions import OutOfMemoryError
 from ray.tune.experiment import Trial
 
+from lt_core.data import DataSet
 from tune_app.plan.trainings import Chain
 from tune_app.run.cluster import has_idle_gpu
 from tune_app.run.events import (
@@ -39,7 +40,7 @@ class Trials:
 
     sweep: Sweep
     setting: Setting
-    data: ray.ObjectRef
+    data: ray.ObjectRef[DataSet]
     """To the DataSet that they train on."""
 
     scheduler: StartAll

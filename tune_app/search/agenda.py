@@ -223,7 +223,7 @@ class SearchAgenda:
         return None
 
     def order(self, work: Work, needed: frozenset[str]) -> Order:
-        stop = self.sweep.search.stop
+        stop = self.sweep.search_block.stop
         if isinstance(work, Chain):
             return Order(work, needed, self.plan.probes(work) if stop.chains else {})
         return Order(work, needed, watched=bool(stop.evaluations))
@@ -243,7 +243,7 @@ class SearchAgenda:
 
     def why_over(self) -> str:
         """Which budget is spent, in words; empty while none is."""
-        search = self.sweep.search
+        search = self.sweep.search_block
         spent = self._spent()
         trainings = spent.trainings + len(self._asked - self._accuracies.keys())
         if search.num_samples is not None and len(self.samples.all) >= search.num_samples:
@@ -297,6 +297,7 @@ class SearchAgenda:
     def _end_if_known(self, running: _Running) -> None:
         if not running.lacks and running in self._running:
             value = self.plan.value(running.sample.configuration, self._accuracies)
+            assert value is not None  # nothing is lacking
             self._end(running, "complete", value)
 
     def _end(self, running: _Running, state: State, value: float, reason: str = "") -> None:
@@ -330,5 +331,5 @@ class SearchAgenda:
         )
         if sample.state != "complete":
             return f"{what}: {sample.state}, {sample.reason}"
-        known = [s.value for s in self.samples.all if s.state == "complete"]
+        known = [s.known_value for s in self.samples.all if s.state == "complete"]
         return f"{what}: validation {sample.value:.1%}, best {max(known):.1%}"

@@ -67,7 +67,7 @@ class SearchSpace:
     def __init__(self, stage: Stage, train: Recipe) -> None:
         self.stage = stage
         self.train = train
-        self.dimensions: dict[str, Dimension] = {
+        self.dimensions: dict[str, Dimension[Any]] = {
             name: domain for name, domain in stage.parameters if domain is not None
         }
         self.distributions = {
@@ -150,21 +150,24 @@ class SearchSpace:
         if isinstance(param, int):
             return param
         # Four digits are what people read; both ends stay inside.
-        return min(max(float(f"{param:.4g}"), domain.min), domain.max)
+        low, high = domain.ends
+        return min(max(float(f"{param:.4g}"), low), high)
 
 
-def _distribution(domain: Dimension) -> BaseDistribution:
+def _distribution(domain: Dimension[Any]) -> BaseDistribution:
     if domain.values is not None:
         return CategoricalDistribution([str(value) for value in domain.values])
-    if isinstance(domain.min, int):
-        return IntDistribution(domain.min, domain.max, log=domain.log)
-    return FloatDistribution(domain.min, domain.max, log=domain.log)
+    low, high = domain.ends
+    if isinstance(low, int):
+        return IntDistribution(low, high, log=domain.log)
+    return FloatDistribution(low, high, log=domain.log)
 
 
-def _contains(domain: Dimension, value: Any) -> bool:
+def _contains(domain: Dimension[Any], value: Any) -> bool:
     if domain.values is not None:
         return value in domain.values
-    return domain.min <= value <= domain.max
+    low, high = domain.ends
+    return bool(low <= value <= high)
 
 
 class Bilevel:
@@ -180,7 +183,7 @@ class Bilevel:
         """
         self.find = SearchSpace(sweep.find, sweep.train)
         self.eval = SearchSpace(sweep.eval, sweep.train)
-        self.seed = sweep.search.seed
+        self.seed = sweep.search_block.seed
         # One for its own H_find beside those that are chosen.
         self.evaluations_per_chain = 1 + max(1.0, math.sqrt(chain_cost / evaluation_cost))
         self.found: dict[Recipe, bool] = {}
@@ -227,7 +230,7 @@ class Bilevel:
         self, by_mask: Mapping[Recipe, Mapping[Recipe, float | None]]
     ) -> Configuration | None:
         values = self._values_of_masks()
-        for find in sorted(values, key=values.get, reverse=True):
+        for find in sorted(values, key=values.__getitem__, reverse=True):
             if self.found[find]:
                 eval_ = self._new_eval(by_mask[find])
                 if eval_ is not None:
@@ -247,11 +250,12 @@ class Bilevel:
 
     def _best_eval(self) -> Recipe | None:
         """H_eval of the best configuration so far; of one that runs where none is known."""
-        inside = [c for c in self.values if self.eval.has(c.eval)]
-        if not inside:
-            return None
-        best = max(inside, key=lambda c: -1.0 if self.values[c] is None else self.values[c])
-        return best.eval
+        inside = {
+            configuration: -1.0 if value is None else value
+            for configuration, value in self.values.items()
+            if self.eval.has(configuration.eval)
+        }
+        return max(inside, key=inside.__getitem__).eval if inside else None
 
     def _by_mask(self) -> dict[Recipe, dict[Recipe, float | None]]:
         by_mask: dict[Recipe, dict[Recipe, float | None]] = {find: {} for find in self.found}

@@ -17,13 +17,13 @@ def comparison(sweep: Sweep, samples: Samples) -> Sweep | None:
     found = (coupled.configuration, decoupled.configuration)
     at = sweep.eval.at_sparsity
     if at is not None:
-        at = tuple(dict.fromkeys((*at, *(sweep.search.at or ()))))
+        at = tuple(dict.fromkeys((*at, *(sweep.search_block.at or ()))))
     finds = dict.fromkeys(_point(sweep.train, configuration.find) for configuration in found)
     evals = dict.fromkeys(_point(sweep.train, configuration.eval) for configuration in found)
     changes = {
         "name": f"{sweep.name}-best",
         "description": f"the best coupled and the best decoupled configuration of {sweep.name}",
-        "seeds": sweep.search.report_seeds,
+        "seeds": sweep.search_block.report_seeds,
         "find": Find(points=tuple(finds), resources=sweep.find.resources),
         "eval": Eval(
             points=tuple(evals),

@@ -54,9 +54,9 @@ class SearchPlan:
     def add(self, configuration: Configuration) -> Plan:
         """Take up the trainings of one configuration."""
         plan = self.of(configuration)
-        probes = (probe for chain in plan.chains for probe in self.probes(chain).values())
+        probes = {probe.id: probe for c in plan.chains for probe in self.probes(c).values()}
         # A new dict: the thread that logs to MLflow may be going through the old one.
-        self.trainings = self.trainings | {probe.id: probe for probe in probes} | plan.trainings
+        self.trainings = self.trainings | probes | dict(plan.trainings)
         self.chain_of_ticket |= plan.chain_of_ticket
         return plan
 
@@ -71,6 +71,7 @@ class SearchPlan:
         for result in _readable(lines):
             if (
                 result.kind == "lottery"
+                and result.find is not None
                 and result.round in sweep.search_rounds
                 and result.seed in sweep.seeds
             ):

@@ -47,6 +47,12 @@ class Sample:
     seconds: float = 0.0
     """Wall time of the search then, over all its launches."""
 
+    @property
+    def known_value(self) -> float:
+        """The value of a sample that ended."""
+        assert self.value is not None  # it comes with the state
+        return self.value
+
 
 class Spent(NamedTuple):
     """What a search took, over all its launches."""
@@ -124,7 +130,7 @@ class Samples:
 def best(samples: Sequence[Sample], coupled: bool) -> Sample | None:
     """The finished sample of the highest value, coupled or decoupled; the first if two are."""
     among = [s for s in samples if s.state == "complete" and s.configuration.coupled == coupled]
-    return max(among, key=lambda sample: sample.value, default=None)
+    return max(among, key=lambda sample: sample.known_value, default=None)
 
 
 def _line(sample: Sample) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tune_app.store.files import Storage
 from tune_app.store.store import Store
@@ -75,7 +76,7 @@ class Claims:
             self.storage.delete(f"{self.name}.alive")
         return claims
 
-    def _lives(self, other: str, claim: dict, now: float) -> bool:
+    def _lives(self, other: str, claim: dict[str, Any], now: float) -> bool:
         if claim["machine"] == _machine() and not _is_running(claim["pid"]):
             return False
         last = self.storage.written_at(f"{other}.alive")

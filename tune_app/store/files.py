@@ -140,7 +140,8 @@ class Cloud:
     def _opened(self) -> tuple["FileSystem", str]:
         from pyarrow.fs import FileSystem  # half a second that few need
 
-        return FileSystem.from_uri(self.url)
+        files, root = FileSystem.from_uri(self.url)
+        return files, root
 
     def create(self) -> None: ...
 
@@ -148,9 +149,10 @@ class Cloud:
         files, root = self._opened
         try:
             with files.open_input_stream(f"{root}/{name}") as file:
-                return file.read()
+                data: bytes = file.read()
         except FileNotFoundError:
             return None
+        return data
 
     def write(self, name: str, data: bytes) -> None:
         files, root = self._opened

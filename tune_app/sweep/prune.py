@@ -1,7 +1,7 @@
 """How far and how fast a sweep prunes: its rounds and their sparsities."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
@@ -28,7 +28,7 @@ class Prune(Pruning):
     count as rounds 1, 2, ..."""
 
     @model_validator(mode="after")
-    def _one_target(self):
+    def _one_target(self) -> Self:
         targets = ("rounds", "final_sparsity", "one_shot")
         given = [name for name in targets if getattr(self, name) is not None]
         if len(given) != 1:
@@ -55,6 +55,7 @@ class Prune(Pruning):
             return len(self.one_shot)
         if self.rounds is not None:
             return self.rounds
+        assert self.final_sparsity is not None  # _one_target
         rounds = math.log1p(-self.final_sparsity) / math.log1p(-self.fraction)
         return max(1, math.ceil(min(rounds - 1e-9, MAX_ROUNDS + 1)))
 

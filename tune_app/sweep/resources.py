@@ -1,5 +1,7 @@
 """What one trial is given."""
 
+from typing import Self
+
 from pydantic import Field, model_validator
 
 from lt_core.config import Config, RuleErrors
@@ -15,7 +17,7 @@ class Resources(Config):
     """GPUs; 0.25 packs four trials on one."""
 
     @model_validator(mode="after")
-    def _whole_gpus(self):
+    def _whole_gpus(self) -> Self:
         if self.gpu > 1 and self.gpu != int(self.gpu):
             raise RuleErrors([(("gpu",), f"must be whole above 1, got {self.gpu:g}")])
         return self

@@ -1,7 +1,7 @@
 """The `search` block of a sweep file: its objective, its budgets, and what it gives up early."""
 
 import math
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -46,7 +46,7 @@ class Stop(Config):
     """Sparsities at which chains are compared, by the nearest rounds."""
 
     @model_validator(mode="after")
-    def _go_together(self):
+    def _go_together(self) -> Self:
         if (self.chains is None) != (self.probe_at is None):
             raise RuleErrors([((), "`chains` and `probe_at` go together")])
         if self.grace_epochs is not None and self.evaluations is None:
@@ -87,7 +87,7 @@ class Search(Config):
     stop: Stop = Stop()
 
     @model_validator(mode="after")
-    def _ends(self):
+    def _ends(self) -> Self:
         if self.num_samples is None and self.trainings is None and self.time_budget is None:
             text = "needs an end: `num_samples`, `trainings` or `time_budget`"
             raise RuleErrors([((), text)])

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, create_model, model_validator
 from pydantic.fields import FieldInfo
@@ -43,8 +43,8 @@ class Dimension(Config, Generic[Item]):
     """Whether numbers are drawn evenly by order of magnitude."""
 
     @model_validator(mode="after")
-    def _one_way(self):
-        ends = {"min": self.min, "max": self.max}
+    def _one_way(self) -> Self:
+        ends: dict[str, Any] = {"min": self.min, "max": self.max}
         given = [name for name, end in ends.items() if end is not None]
         if self.values is not None:
             more = [*given, *(["log"] if self.log else [])]
@@ -56,16 +56,31 @@ class Dimension(Config, Generic[Item]):
         for name, end in ends.items():
             if isinstance(end, bool) or not isinstance(end, int | float):
                 raise RuleErrors([((name,), f"a range is of numbers, got {in_words(end)}")])
-        if self.min >= self.max:
-            text = f"must be more than `min` ({self.min:g}), got {self.max:g}"
+        low, high = ends.values()
+        if low >= high:
+            text = f"must be more than `min` ({low:g}), got {high:g}"
             raise RuleErrors([(("max",), text)])
-        if self.log and self.min <= 0:
-            raise RuleErrors([(("min",), f"must be more than 0 with `log`, got {self.min:g}")])
+        if self.log and low <= 0:
+            raise RuleErrors([(("min",), f"must be more than 0 with `log`, got {low:g}")])
         return self
+
+    @property
+    def ends(self) -> tuple[Item, Item]:
+        """Of a range, `min` and `max`."""
+        assert self.min is not None and self.max is not None  # _one_way
+        return self.min, self.max
 
 
 def _checked_type(field: FieldInfo) -> Any:
     return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+
+
+def _dimension(field: FieldInfo) -> Any:
+    return Dimension[_checked_type(field)]  # type: ignore[misc]  # mypy knows no computed types
+
+
+def _optional(type_: Any) -> Any:
+    return type_ | None, None
 
 
 # One optional dimension for each field of a recipe, its values checked as that field is.
@@ -73,10 +88,7 @@ Space = create_model(
     "Space",
     __base__=Config,
     __doc__="The fields of `train` that vary, and their values.",
-    **{
-        name: (Dimension[_checked_type(field)] | None, None)
-        for name, field in Recipe.model_fields.items()
-    },
+    **{name: _optional(_dimension(field)) for name, field in Recipe.model_fields.items()},
 )
 
 
@@ -85,7 +97,7 @@ PointOfRecipe = create_model(
     "PointOfRecipe",
     __base__=Config,
     __doc__="One point of a search space: fields of `train`, replaced.",
-    **{name: (_checked_type(field) | None, None) for name, field in Recipe.model_fields.items()},
+    **{name: _optional(_checked_type(field)) for name, field in Recipe.model_fields.items()},
 )
 
 
@@ -106,7 +118,7 @@ class Stage(Config):
     """Resources of a trial of this stage, in place of `resources_per_trial`."""
 
     @model_validator(mode="after")
-    def _points_go_with_grid(self):
+    def _points_go_with_grid(self) -> Self:
         varied = dimensions(self.parameters)
         ranges = [name for name in varied if getattr(self.parameters, name).values is None]
         problems: list[tuple[Loc, str]] = []
@@ -134,11 +146,7 @@ class Stage(Config):
 
 def dimensions(space: Space) -> dict[str, tuple[Any, ...]]:
     """The values of each field that a space varies; of a range its two ends."""
-    return {
-        name: domain.values or (domain.min, domain.max)
-        for name, domain in space
-        if domain is not None
-    }
+    return {name: domain.values or domain.ends for name, domain in space if domain is not None}
 
 
 def points(stage: Stage) -> Iterator[dict[str, Any]]:

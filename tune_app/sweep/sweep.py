@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
@@ -113,7 +113,7 @@ class Sweep(Config):
     """Retries of a trial whose worker died."""
 
     @model_validator(mode="after")
-    def _is_feasible(self):
+    def _is_feasible(self) -> Self:
         finds, evals = num_points(self.find), num_points(self.eval)
         problems = [
             ((stage, "parameters"), f"must be at most {MAX_POINTS:,} points, got {points:,}")
@@ -136,7 +136,7 @@ class Sweep(Config):
         return self
 
     @model_validator(mode="after")
-    def _every_point_is_a_recipe(self):
+    def _every_point_is_a_recipe(self) -> Self:
         problems = [
             *_bad_points(self.train, self.find, "find"),
             *_bad_points(self.train, self.eval, "eval"),
@@ -146,7 +146,7 @@ class Sweep(Config):
         return self
 
     @model_validator(mode="after")
-    def _go_together(self):
+    def _go_together(self) -> Self:
         problems = list(self._rewinding_problems())
         if self.find.lpr_from and self.prune.strategy != "global_magnitude":
             text = f"goes with `prune.strategy: global_magnitude`, not with {self.prune.strategy}"
@@ -222,7 +222,8 @@ class Sweep(Config):
         varied = [self.train.milestones]
         for stage in (self.find, self.eval):
             varied += dimensions(stage.parameters).get("milestones", ())
-            varied += [point.milestones for point in stage.points if point.milestones is not None]
+            given = map(fields_of, stage.points)
+            varied += [fields["milestones"] for fields in given if "milestones" in fields]
         return max(map(len, varied))
 
     @property
@@ -274,17 +275,24 @@ class Sweep(Config):
         nearest = {self.nearest_round(at) for at in (*self.eval.at_sparsity, *searched)}
         return tuple(sorted({0} | nearest))
 
+    @property
+    def search_block(self) -> Search:
+        """`search`, where the sweep is one."""
+        assert self.search is not None  # only what runs or reports a search asks
+        return self.search
+
     @cached_property
     def search_rounds(self) -> tuple[int, ...]:
         """The rounds that a search compares configurations at, rising."""
-        if self.search.at is None:
+        searched = self.search_block.at
+        if searched is None:
             return self.eval_rounds[1:]
-        return tuple(sorted({self.nearest_round(at) for at in self.search.at} - {0}))
+        return tuple(sorted({self.nearest_round(at) for at in searched} - {0}))
 
     @cached_property
     def probe_rounds(self) -> tuple[int, ...]:
         """The rounds that chains are compared at to stop them early, rising."""
-        probe_at = self.search.stop.probe_at or ()
+        probe_at = self.search_block.stop.probe_at or ()
         return tuple(sorted({self.nearest_round(at) for at in probe_at}))
 
     @cached_property

@@ -204,7 +204,7 @@ def _merge(base: YamlSource, over: YamlSource) -> None:
     base.origins.update(over.origins)
 
 
-def _merge_data(old: dict, new: dict, loc: Loc, replaced: set[Loc]) -> None:
+def _merge_data(old: dict[Any, Any], new: dict[Any, Any], loc: Loc, replaced: set[Loc]) -> None:
     for name, value in new.items():
         here = (*loc, name)
         if isinstance(value, dict) and isinstance(old.get(name), dict):

@@ -34,7 +34,7 @@ class LiveTracking:
             say: tells the user, once, that MLflow is away.
         """
         self.uri = uri
-        self.open = lambda: Tracker(uri, sweep, artifact_root, commit)
+        self.open: Callable[[], Tracker] = lambda: Tracker(uri, sweep, artifact_root, commit)
         self.say = say
         self.news: queue.SimpleQueue[Result] = queue.SimpleQueue()
         """Results for the thread, in the order in which they came."""

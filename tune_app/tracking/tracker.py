@@ -307,7 +307,7 @@ def _tracking_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        root = error
+        root: BaseException = error
         while cause := root.__cause__ or (not root.__suppress_context__ and root.__context__):
             root = cause
         line = next(iter(str(root).splitlines()), "")

@@ -12,6 +12,7 @@ import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lt_core.config import Recipe
 from tune_app.results.curves import Curve, lpr_pairs
@@ -95,7 +96,7 @@ def saved_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], l
         num_lines = len(lpr_pairs(sweep)) + (1 + len(sweep.baselines)) * len(finds)
         for recipe in evals[:MAX_POINTS]:
             name = f"LPR-constrained at {short(recipe, eval_names, 'eval') or 'train'}"
-            where = setting | _params("eval", recipe, eval_names)
+            where = {**setting, **_params("eval", recipe, eval_names)}
             views.append(View(name, where, lpr_keys, num_lines))
     if sweep.baselines:
         # A random mask that no H_find found has no find.* parameters.
@@ -145,7 +146,7 @@ def view_tags(
     return tags
 
 
-def _page(view: View, columns: Sequence[str], curves: Sequence[Curve]) -> dict:
+def _page(view: View, columns: Sequence[str], curves: Sequence[Curve]) -> dict[str, Any]:
     """The state of the page; charts of other metrics it adds by itself."""
     keys = [{"mode": "param", "groupByData": key} for key in view.group_by]
     results = [result for curve in curves for result in curve.results]
@@ -176,7 +177,7 @@ def _page(view: View, columns: Sequence[str], curves: Sequence[Curve]) -> dict:
     }
 
 
-def _chart(name: str, results: Sequence[Result]) -> dict:
+def _chart(name: str, results: Sequence[Result]) -> dict[str, Any]:
     """Test accuracy over sparsity, with the axes just long enough for these results."""
     x_min, y_range = 0.0, {}
     if results:

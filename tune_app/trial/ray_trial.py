@@ -24,7 +24,9 @@ class TicketTrial(tune.Trainable):
     costs more than a short training.
     """
 
-    def setup(self, config: dict[str, Any], setting: Setting, data: DataSet) -> None:
+    def setup(  # type: ignore[override]  # tune.with_parameters adds the other two
+        self, config: dict[str, Any], setting: Setting, data: DataSet
+    ) -> None:
         """Take up the first trial.
 
         Args:
@@ -32,7 +34,9 @@ class TicketTrial(tune.Trainable):
             setting: what all trials of the sweep have in common.
             data: to train on; its arrays are mapped from the one copy on each node.
         """
-        torch.set_num_threads(int(self.trial_resources.required_resources["CPU"]))
+        resources = self.trial_resources
+        assert resources is not None  # Tune sets it before
+        torch.set_num_threads(int(resources.required_resources["CPU"]))
         self.setting = setting
         self.data = data
         self.tickets = TicketStore(setting.store)

@@ -7,6 +7,7 @@ read from its file.
 
 import contextlib
 import hashlib
+from typing import Any
 
 import ray
 from ray.actor import ActorHandle
@@ -26,7 +27,7 @@ class TicketHolder:
 
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes
-        self.held: dict[str, tuple[ray.ObjectRef, int]] = {}
+        self.held: dict[str, tuple[ray.ObjectRef[PackedMask], int]] = {}
         self.num_bytes = 0
 
     def put(self, id: str, packed: PackedMask) -> None:
@@ -39,14 +40,14 @@ class TicketHolder:
             _, freed = self.held.pop(next(iter(self.held)))
             self.num_bytes -= freed
 
-    def get(self, id: str) -> list[ray.ObjectRef]:
+    def get(self, id: str) -> list[ray.ObjectRef[PackedMask]]:
         """The mask's reference in a list, so that Ray hands it on unresolved; empty if not held."""
         return [self.held[id][0]] if id in self.held else []
 
 
-def start_holder(store_place: str) -> ActorHandle:
+def start_holder(store_place: str) -> ActorHandle[Any]:
     """The holder of this store's tickets, started if there is none."""
-    return TicketHolder.options(
+    holder: ActorHandle[Any] = TicketHolder.options(  # type: ignore[attr-defined]  # ray.remote's
         name=_name(store_place),
         namespace=NAMESPACE,
         lifetime="detached",
@@ -56,6 +57,7 @@ def start_holder(store_place: str) -> ActorHandle:
         scheduling_strategy="DEFAULT",
         resources={"node:__internal_head__": 0.001},
     ).remote(BUDGET_BYTES)
+    return holder
 
 
 def _name(store_place: str) -> str:
@@ -83,7 +85,9 @@ class TicketStore:
             Missing: when the store does not have it, or not whole.
         """
         with contextlib.suppress(RayError, GetTimeoutError):
-            for ref in ray.get(self.holder.get.remote(id), timeout=TIMEOUT_S):
+            held: list[ray.ObjectRef[PackedMask]]
+            held = ray.get(self.holder.get.remote(id), timeout=TIMEOUT_S)
+            for ref in held:
                 return ray.get(ref, timeout=TIMEOUT_S)
         self.num_from_disk += 1
         data = self.store.ticket(id)

@@ -85,7 +85,8 @@ class Trainer:
         generator = seeds.generator(training.seed, "global_random", num_prunings)
         if self.prune.strategy == "filter_l1":
             groups = channel_groups(network, self.data.image_shape)
-            as_many = filter_l1(network, groups, *fractions, self.prune.skip)
+            [fraction] = fractions  # whole filters are pruned once
+            as_many = filter_l1(network, groups, fraction, self.prune.skip)
             return random_filters(groups, as_many, generator)
         is_layerwise = self.prune.strategy == "layerwise_magnitude"
         by_layer = self.prune.layer_fractions if is_layerwise else None
@@ -94,13 +95,13 @@ class Trainer:
 
     def weights(self, training: Training) -> State:
         """The weights that a training starts from: kept ones, or of a dense training's step."""
-        kept = self.store.weights(training.weights)
+        id = training.weights
+        assert id is not None  # it starts from weights
+        kept = self.store.weights(id)
         if kept is not None:
             return tensors(kept)
         if training.rewound_at is None:
-            raise Missing(
-                f"there are no weights {training.weights}; the same command trains them again"
-            )
+            raise Missing(f"there are no weights {id}; the same command trains them again")
         weights = rewind.to_step(
             self.model,
             self.data,
@@ -109,7 +110,7 @@ class Trainer:
             seed=training.seed,
             device=self.device,
         )
-        self.store.put_weights(training.weights, arrays(weights))
+        self.store.put_weights(id, arrays(weights))
         return weights
 
     def _start(self, training: Training) -> Start:

@@ -100,7 +100,7 @@ class Worker:
                 tickets = chain.found[training.round]
                 yield Report(results[training.id], tickets)
             if left and left[0].round == 0:
-                training, *left = left
+                training, left = left[0], left[1:]
                 yield self._find_in_dense(chain, results.get(training.id))
             rounds = self._rounds(chain, left)
             for training in left:
@@ -110,7 +110,7 @@ class Worker:
 
     def find_probed(
         self, chain: Chain, needed: Collection[str], probes: Mapping[int, Training]
-    ) -> Iterator[Report]:
+    ) -> Generator[Report, None, None]:
         """As `find`, but tell between its rounds how good its tickets are.
 
         How well a chain's own rounds do under H_find does not tell how good its masks are, so that
@@ -122,8 +122,8 @@ class Worker:
             probes: by round, the training of its ticket: done here as soon as the ticket is found,
                 or, where it is a round of the chain itself, by that. One that fails ends the chain.
         """
-        needed = {*needed, *(probe.ticket for probe in probes.values())}
-        for report in self.find(chain, needed):
+        probed = {probe.ticket for probe in probes.values() if probe.ticket is not None}
+        for report in self.find(chain, probed.union(needed)):
             yield report
             for round, probe in sorted(probes.items()):
                 if probe.id in chain.ids:
@@ -132,11 +132,11 @@ class Worker:
                     is_due = probe.ticket in report.tickets
                 if not is_due:
                     continue
-                [probed] = self.evaluate(probe)
-                if probed.failure is not None:
-                    yield probed
+                [last] = self.evaluate(probe)
+                if last.result is None:
+                    yield last
                     return
-                yield Report(probed.result, standing=Standing(round, probed.result.val_accuracy))
+                yield Report(last.result, standing=Standing(round, last.result.val_accuracy))
 
     def _find_in_dense(self, chain: Chain, result: Result | None) -> Report:
         """The tickets of the dense network, which is not trained again for another pruning."""
@@ -184,7 +184,9 @@ class Worker:
         # to be trained again for the mask.
         found = chain.found[training.round]
         for id in chain.weights[training.round : training.round + 1]:
-            self.setting.store.put_weights(id, arrays(round.next_start.weights))
+            weights = round.next_start.weights
+            assert weights is not None  # a chain that keeps weights goes on from them
+            self.setting.store.put_weights(id, arrays(weights))
         for ticket in found:
             self.tickets.put(ticket, pack(round.next_mask))
         return Report(self._keep(training, round.evaluation), found)
@@ -196,7 +198,7 @@ class Worker:
             for round, ticket in enumerate(chain.lpr_tickets, start=1)
         }
 
-    def evaluate(self, training: Training, watched: bool = False) -> Iterator[Report]:
+    def evaluate(self, training: Training, watched: bool = False) -> Generator[Report, None, None]:
         """Train under one mask, unless it was done since it was planned.
 
         Where it is `watched`, also report between its epochs.
@@ -222,7 +224,8 @@ class Worker:
             try:
                 done = next(epochs)
             except StopIteration as end:
-                return end.value
+                evaluation: Evaluation = end.value
+                return evaluation
             yield Report(standing=Standing(done.epoch, done.val_accuracy))
 
     def _train(self, training: Training, mask: Mask) -> Evaluation:

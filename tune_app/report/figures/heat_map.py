@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
@@ -48,7 +49,7 @@ def heat_map(sweep: Sweep, samples: Samples, commit: str | None) -> Figure:
         pair = sample.configuration
         return x.place(getattr(pair.find, find)), y.place(getattr(pair.eval, evaluated))
 
-    values = [sample.value for sample in shown]
+    values = [sample.known_value for sample in shown]
     floor, top = lower_end(values), max(values)
     colours = ScalarMappable(Normalize(100 * floor, 100 * max(top, floor + 0.001)), "viridis")
     _draw_samples(axes, shown, place, colours)
@@ -78,9 +79,9 @@ def _draw_samples(
         "markeredgecolor": "#333333",
         "markeredgewidth": 0.4,
     }
-    for sample in sorted(samples, key=lambda sample: sample.value):  # the best on top
+    for sample in sorted(samples, key=lambda sample: sample.known_value):  # the best on top
         marker = SAMPLE_MARKERS[sample.configuration.coupled]
-        colour = colours.to_rgba(100 * sample.value)
+        colour = colours.to_rgba(np.array(100 * sample.known_value))
         axes.plot(*place(sample), marker=marker, color=colour, **dot)
     for coupled, size in ((False, 9), (True, 11)):
         if top_of_kind := best(samples, coupled):
@@ -94,7 +95,7 @@ def _draw_samples(
                 fillstyle="none",
                 markeredgewidth=1.4,
                 color=SAMPLE_COLOURS[coupled],
-                label=f"best {name}, {100 * top_of_kind.value:.1f}%",
+                label=f"best {name}, {100 * top_of_kind.known_value:.1f}%",
             )
 
 
@@ -109,9 +110,9 @@ def _fields(sweep: Sweep, samples: Samples) -> tuple[tuple[str, str], str]:
         shares, _ = importances(sweep, samples)
     except Unknown:
         shares = {}
-    shown: list[str | None] = []
+    shown: list[str] = []
     for stage, fields in zip(("find", "eval"), varied, strict=True):
-        most = max(fields, key=lambda field: shares.get(f"{stage}.{field}", 0.0), default=None)
+        most = max(fields, key=lambda field: shares.get(f"{stage}.{field}", 0.0), default="")
         shown.append(most)
     if max(map(len, varied)) > 1:
         which = "the most important" if shares else "the first"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matplotlib.axis import Axis
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from tune_app.results.words import text
@@ -29,7 +29,7 @@ class RecipeAxis:
         """The coordinate of a value."""
         return float(value) if self.places is None else self.places[value]
 
-    def apply(self, axis: Axis, set_limits: Callable[[float, float], Any]) -> None:
+    def apply(self, axis: XAxis | YAxis, set_limits: Callable[[float, float], Any]) -> None:
         """Scale, limits and ticks for `axis`; `set_limits` is its `set_xlim` or `set_ylim`."""
         if self.log:
             axis.axes.set(**{f"{axis.axis_name}scale": "log"})

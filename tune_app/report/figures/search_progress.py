@@ -31,7 +31,7 @@ def draw_search(sweep: Sweep, samples: Samples, commit: str | None) -> Figure:
         NotDrawn: no sample is complete.
     """
     drawn = shown_samples(samples)
-    values = [sample.value for sample in drawn]
+    values = [sample.known_value for sample in drawn]
     floor, top = lower_end(values), max(values)
     last = max(samples.spent[0], 1)
     figure, [([axes], corner)] = new_page([1])
@@ -45,10 +45,10 @@ def draw_search(sweep: Sweep, samples: Samples, commit: str | None) -> Figure:
         axes.step([*x, last], [*y, y[-1]], where="post", linewidth=1.3, **look)
         axes.plot([], [], linewidth=1.3, label=f"best {name} so far", **look)
         dots = {"linestyle": "", "markersize": 3.5, "markeredgewidth": 0, "alpha": 0.5, **look}
-        inside = [s for s in of_kind if s.value >= floor]
-        places = ([s.trainings for s in inside], [100 * s.value for s in inside])
+        inside = [s for s in of_kind if s.known_value >= floor]
+        places = ([s.trainings for s in inside], [100 * s.known_value for s in inside])
         axes.plot(*places, marker=SAMPLE_MARKERS[coupled], label=f"{name} sample", **dots)
-        below = [s.trainings for s in of_kind if s.value < floor]
+        below = [s.trainings for s in of_kind if s.known_value < floor]
         at_the_edge = axes.get_xaxis_transform()
         axes.plot(below, [0.015] * len(below), marker="v", transform=at_the_edge, **dots)
     margin = 0.05 * max(top - floor, 0.01)
@@ -60,7 +60,7 @@ def draw_search(sweep: Sweep, samples: Samples, commit: str | None) -> Figure:
     axes.set_ylabel("validation accuracy (%)", fontsize=TEXT)
     add_legend(corner, [axes])
     about = f"Each configuration, at the trainings done by its end; {counts(samples)}."
-    if num_below := sum(sample.value < floor for sample in drawn):
+    if num_below := sum(sample.known_value < floor for sample in drawn):
         about += f" Triangles at the lower edge: {num_below} below it."
     add_search_caption(figure, sweep, commit, about)
     return figure
@@ -69,5 +69,5 @@ def draw_search(sweep: Sweep, samples: Samples, commit: str | None) -> Figure:
 def steps(samples: Sequence[Sample]) -> tuple[list[int], list[float]]:
     """Trainings done at the end of each sample, and the best accuracy by then, in percent."""
     in_order = sorted(samples, key=lambda sample: sample.trainings)
-    values = itertools.accumulate((100 * sample.value for sample in in_order), max)
+    values = itertools.accumulate((100 * sample.known_value for sample in in_order), max)
     return [sample.trainings for sample in in_order], list(values)
