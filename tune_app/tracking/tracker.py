@@ -339,6 +339,8 @@ def connect(uri: str) -> "MlflowClient":
     with contextlib.ExitStack() as stack:
         if is_file:
             # Two processes that create MLflow's tables at a time break the file for good.
+            if url.database is None:
+                raise ValueError("a database in memory is lost as this ends; name a file")
             directory = os.open(Path(url.database).parent, os.O_RDONLY)
             stack.callback(os.close, directory)
             fcntl.flock(directory, fcntl.LOCK_EX)
