@@ -50,10 +50,15 @@ class Taken:
         run_dir.create(self.sweep)
         samples = Samples(run_dir.path / "search.json")
         self.listeners = Listeners()
-        self.agenda = SearchAgenda(self.sweep, Claims(self.store), samples, self.listeners.tell)
+        self.claims = Claims(self.store)
+        self.agenda = SearchAgenda(self.sweep, self.claims, samples, self.listeners.tell)
         self.record = Record(self.agenda, run_dir, {}, print)
         self.listeners.all = [self.record.on_event, self.agenda.on_event]
         self.listeners.tell(Found(self.agenda.known))
+
+    def interrupt(self):
+        """Leave to others what it claimed, as where its process ends."""
+        self.claims.release()
 
     def train(self):
         """Do what it asks for; yields the id of each training when it has ended."""

@@ -227,6 +227,7 @@ def test_a_search_whose_spaces_hold_no_other_configuration_is_over(path, tmp_pat
 def test_a_search_with_an_interrupted_sample_is_not_over(path, tmp_path):
     search = Taken(tmp_path, path, "search.num_samples=1")
     next(search.train())
+    search.interrupt()
     again = Taken(tmp_path, path, "search.num_samples=1")
     assert again.agenda.why_over() == "num_samples: 1" and not again.agenda.is_over()
     assert len(list(again.train())) == 3  # round 0 is reported once more
@@ -316,7 +317,7 @@ def test_what_another_launch_of_a_search_trains_is_waited_for(path, tmp_path, mo
 
 def test_what_another_launch_of_a_search_gave_up_is_taken_over(path, tmp_path, monkeypatch):
     one, _, other = two_launches(path, tmp_path, monkeypatch)
-    one.agenda.wait()  # as it ends
+    one.interrupt()
     assert other.agenda.wait() is not None
     assert len(list(other.train())) == 3  # round 0 is reported once more
     assert other.agenda.samples.all[0].state == "complete"
