@@ -157,12 +157,12 @@ ONE_SEED = ("seeds=[0]", "baselines=[]")
 """Chains of 6 trainings and 4 decoupled evaluations."""
 
 OWN = """\
-import os, signal, sys
-import torch
+import os, signal
+import ray, torch
 from lt_core import models
 
 def build(channels, classes, image_size):
-    if "ray" in sys.modules:  # in a worker
+    if ray.is_initialized():  # in a worker
         with open(os.environ["TRIES"], "a") as file:
             file.write("x")
         {fault}

@@ -28,6 +28,7 @@ from tiny_sweep import TINY
 
 from lt_core.config import DATA_SETS, MODELS, Recipe
 from tune_app import launch
+from tune_app.run import console
 from tune_app.sweep import sweep
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
@@ -96,10 +97,10 @@ def check(*arguments: str) -> None:
         planned.append(parts)
         return shown(*parts)
 
-    shown = launch.plan_text
+    shown = console.plan_text
     is_usage = False
     with (
-        patch.object(launch, "plan_text", plan_text),
+        patch.object(console, "plan_text", plan_text),
         redirect_stdout(stdout),
         redirect_stderr(stderr),
         at_most(MAX_S),

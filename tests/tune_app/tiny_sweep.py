@@ -49,7 +49,9 @@ def command(*arguments: str | Path) -> list[str]:
 def impatient(*arguments: object) -> list[str]:
     """A launch that waits for its storage for a second."""
     code = (
-        "import sys; from tune_app import launch; launch.PATIENCE_S = 1.0; sys.exit(launch.main())"
+        "import sys; from tune_app.run import ray_settings; ray_settings.apply(); "
+        "from tune_app import launch; from tune_app.run import driver; "
+        "driver.PATIENCE_S = 1.0; sys.exit(launch.main())"
     )
     return [sys.executable, "-c", code, *map(str, arguments)]
 
