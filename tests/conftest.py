@@ -19,6 +19,7 @@ for folder in ("tune_app", "cluster"):  # their helpers
 # Every Ray that a test starts: another user's may lie in the common directory, closed to us. Short,
 # since a socket's path holds at most 107 characters.
 os.environ["RAY_TMPDIR"] = tempfile.mkdtemp(prefix="lt", dir="/tmp")
+os.mkdir(os.path.join(os.environ["RAY_TMPDIR"], "ray"))  # a cluster elsewhere is noted here too
 atexit.register(shutil.rmtree, os.environ["RAY_TMPDIR"], ignore_errors=True)
 
 # Beside other work Ray's workers, of niceness 15, would hardly come to train.
