@@ -92,8 +92,8 @@ def run_grid(sweep: Sweep, site: Site) -> Ran:
     session = _Session(sweep, site, agenda, claims, listeners, failures)
     scheduler = (lambda num_images: StartAll()) if to_do.num_trials else None
 
-    def report(run_dir: Path, results: Sequence[Result]) -> Report:
-        return report_grid(run_dir, sweep, plan, Results(results))
+    def report(run_dir: Path, results: Sequence[Result]) -> Report | None:
+        return report_grid(run_dir, sweep, plan, Results(results)) if results else None
 
     return session.run(scheduler, stored.tickets, report, store.notes)
 
@@ -162,7 +162,7 @@ class _Session:
         self,
         scheduler: Callable[[int], StartAll] | None,
         tickets: frozenset[str],
-        report: Callable[[Path, Sequence[Result]], Report],
+        report: Callable[[Path, Sequence[Result]], Report | None],
         notes: Iterable[str],
     ) -> Ran:
         """Train, write down, report.
@@ -171,7 +171,8 @@ class _Session:
             scheduler: of trials, for a number of training images; None where nothing is to be
                 trained.
             tickets: the ids of those that exist.
-            report: writes the report of results into the run directory.
+            report: writes the report of results into the run directory; None where it has nothing
+                to show.
             notes: for the user, at the start.
         """
         sweep, site = self.sweep, self.site
@@ -210,18 +211,19 @@ class _Session:
         record: Record,
         tracking: LiveTracking,
         progress: Progress,
-        report: Callable[[Path, Sequence[Result]], Report],
+        report: Callable[[Path, Sequence[Result]], Report | None],
         went_through: bool,
     ) -> Ran:
         run_dir, results = record.run_dir, record.in_plan_order()
         missing, drawn, page = list(record.missing()), None, None
         try:
-            if record.num_trained:  # their results came in any order
+            if len(results) > len(self.agenda.known):  # the others came in any order
                 run_dir.write_results(results)
             run_dir.write_failures(missing)
             if results:
                 progress.say("drawing the figures")
-                drawn = report(run_dir.path, results)
+            drawn = report(run_dir.path, results)
+            if drawn is not None:
                 page = tracking.finish(run_dir.path, results)
         except OSError as error:
             progress.say(
