@@ -29,10 +29,6 @@ else:
             return importlib.metadata.version("lottery-sweeps")
         if name not in _MODULES:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        if name == "run_sweep":  # before Ray is imported
-            from tune_app.run import ray_settings
-
-            ray_settings.apply()
         return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
 
     def __dir__() -> list[str]:

@@ -5,34 +5,34 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tune_app.credentials import hide_credentials
 from tune_app.plan.left import what_is_whole
 from tune_app.plan.plan import make_plan
 from tune_app.report.grid import report_grid
 from tune_app.report.page import Report
-from tune_app.report.search import report_search
 from tune_app.results.curves import Results
 from tune_app.results.result import Result, read_lines
 from tune_app.results.run_directory import RunDirectory, provenance
+from tune_app.run import ray_settings
 from tune_app.run.agenda import Agenda
 from tune_app.run.console import Progress, show_plan
-from tune_app.run.driver import Driver, Listeners
-from tune_app.run.events import Event, Finished, Found, Listener
+from tune_app.run.events import Event, Finished, Found, Listener, Listeners
 from tune_app.run.grid import GridAgenda
-from tune_app.run.preflight import load_fitting_data
 from tune_app.run.record import Record
-from tune_app.run.stopping import EarlyStopping, StoppingRules
-from tune_app.run.trial_queue import StartAll
-from tune_app.search.agenda import SearchAgenda
-from tune_app.search.comparison import comparison
-from tune_app.search.samples import Samples
 from tune_app.store.claims import Claims
 from tune_app.store.store import Store, StoreError
 from tune_app.sweep.sweep import Sweep
 from tune_app.tracking.live import LiveTracking
 from tune_app.tracking.tracker import artifact_root, open_command, tracking_uri
+
+if TYPE_CHECKING:
+    from tune_app.run.stopping import StoppingRules
+    from tune_app.run.trial_queue import StartAll
+    from tune_app.search.samples import Samples
+
+# torch, Ray, Optuna and scipy take seconds to import: only what trains, and a search, needs them.
 
 
 @dataclass(frozen=True)
@@ -90,32 +90,45 @@ def run_grid(sweep: Sweep, site: Site) -> Ran:
     listeners, claims = Listeners(), Claims(store)
     agenda = GridAgenda(plan, to_do, stored, known, failures, claims, listeners.tell)
     session = _Session(sweep, site, agenda, claims, listeners, failures)
-    scheduler = (lambda num_images: StartAll()) if to_do.num_trials else None
+
+    def scheduler(num_images: int) -> "StartAll":
+        from tune_app.run.trial_queue import StartAll
+
+        return StartAll()
 
     def report(run_dir: Path, results: Sequence[Result]) -> Report | None:
         return report_grid(run_dir, sweep, plan, Results(results)) if results else None
 
-    return session.run(scheduler, stored.tickets, report, store.notes)
+    trained = scheduler if to_do.num_trials else None
+    return session.run(trained, stored.tickets, report, store.notes)
 
 
-def run_search(sweep: Sweep, site: Site, samples: Samples) -> Ran:
+def run_search(sweep: Sweep, site: Site, samples: "Samples") -> Ran:
     """Search, and report what was found.
 
     Raises:
         SpecError: when data set, network and recipes do not fit, or no Ray does.
         StoreError: when the store or the run directory cannot be used.
     """
+    from tune_app.report.search import report_search
+    from tune_app.search.agenda import SearchAgenda
+
     site.store.create()
     listeners, claims = Listeners(), Claims(site.store)
     agenda = SearchAgenda(sweep, claims, samples, listeners.tell)
     session = _Session(sweep, site, agenda, claims, listeners, {})
-    rules = None if agenda.is_over() else lambda images: EarlyStopping(_rules(sweep, images))
+
+    def scheduler(num_images: int) -> "StartAll":
+        from tune_app.run.stopping import EarlyStopping
+
+        return EarlyStopping(_rules(sweep, num_images))
 
     def report(run_dir: Path, results: Sequence[Result]) -> Report:
         samples.write()
         return report_search(run_dir, sweep, samples)
 
-    return session.run(rules, agenda.stored.tickets, report, agenda.about_the_start())
+    trained = None if agenda.is_over() else scheduler
+    return session.run(trained, agenda.stored.tickets, report, agenda.about_the_start())
 
 
 def run_sweep(sweep: Sweep, out: str | Path = "runs", store: str | None = None) -> Ran:
@@ -138,6 +151,10 @@ def run_sweep(sweep: Sweep, out: str | Path = "runs", store: str | None = None) 
     site = Site(Path(sweep.name), out, Store(place), f"tune_app.run_sweep({sweep.name!r})")
     if sweep.search is None:
         return run_grid(sweep, site)
+    from tune_app.report.search import report_search
+    from tune_app.search.comparison import comparison
+    from tune_app.search.samples import Samples
+
     samples = Samples(out / sweep.name / "search.json")
     ran = run_search(sweep, site, samples)
     chosen = comparison(sweep, samples)
@@ -160,7 +177,7 @@ class _Session:
 
     def run(
         self,
-        scheduler: Callable[[int], StartAll] | None,
+        scheduler: Callable[[int], "StartAll"] | None,
         tickets: frozenset[str],
         report: Callable[[Path, Sequence[Result]], Report | None],
         notes: Iterable[str],
@@ -176,7 +193,11 @@ class _Session:
             notes: for the user, at the start.
         """
         sweep, site = self.sweep, self.site
-        data = [load_fitting_data(sweep, site.sweep_file)] if scheduler else []
+        data = []
+        if scheduler is not None:
+            from tune_app.run.preflight import load_fitting_data
+
+            data.append(load_fitting_data(sweep, site.sweep_file))
         run_dir = RunDirectory(site.out / sweep.name)
         _create(run_dir, sweep, site.command, is_new=scheduler is not None)
         with Progress(sweep, lambda: self.agenda.total, sys.stderr) as progress:
@@ -194,6 +215,9 @@ class _Session:
             record.write_results()
             went_through = True
             if scheduler is not None:
+                ray_settings.apply()
+                from tune_app.run.driver import Driver
+
                 driver = Driver(sweep, self.agenda, site.store, self.claims, record, self.listeners)
                 tracking.start()
                 chosen = scheduler(len(data[0].train))
@@ -259,13 +283,15 @@ def _create(run_dir: RunDirectory, sweep: Sweep, command: str, is_new: bool) -> 
         raise StoreError(f"{error.filename or run_dir.path}: {error.strerror}") from None
 
 
-def _rules(sweep: Sweep, num_images: int) -> StoppingRules:
+def _rules(sweep: Sweep, num_images: int) -> "StoppingRules":
     """When a search gives up trials.
 
     Args:
         sweep: a search.
         num_images: to train on.
     """
+    from tune_app.run.stopping import StoppingRules
+
     stop = sweep.search_block.stop
     steps = [
         (recipe.trains_for.iterations(num_images // recipe.batch_size), recipe.batch_size)

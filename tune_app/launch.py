@@ -18,7 +18,6 @@ from tune_app import exit_codes, submit
 from tune_app.credentials import hide_credentials
 from tune_app.plan.left import what_is_left
 from tune_app.plan.plan import make_plan
-from tune_app.run import ray_settings
 from tune_app.run.console import search_text, show_missing, show_plan
 from tune_app.store.store import Store, StoreError
 from tune_app.sweep.load import load_sweep
@@ -128,7 +127,6 @@ def _launch(options: argparse.Namespace, command: str) -> int:
         return exit_codes.OK
     if sweep.search is not None:
         return _search(sweep, options, store, command)
-    ray_settings.apply()
     from tune_app.conduct import Site, run_grid
 
     return _say_grid(run_grid(sweep, Site(options.sweep, options.out, store, command)))
@@ -142,7 +140,6 @@ def _search(sweep: Sweep, options: argparse.Namespace, store: Store, command: st
     print(search_text(sweep, len(samples.all)), flush=True)
     if options.dry_run:
         return exit_codes.OK
-    ray_settings.apply()
     from tune_app.conduct import Site, run_grid, run_search
     from tune_app.report.search import report_search
     from tune_app.search.comparison import comparison

@@ -6,8 +6,7 @@ from tiny_sweep import Files
 from lt_core import data
 from tune_app.plan.trainings import Chain
 from tune_app.results.run_directory import RunDirectory
-from tune_app.run.driver import Listeners
-from tune_app.run.events import Ended, Finished, Found
+from tune_app.run.events import Ended, Finished, Found, Listeners
 from tune_app.run.record import Record
 from tune_app.search.agenda import SearchAgenda
 from tune_app.search.samples import Samples

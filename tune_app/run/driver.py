@@ -8,7 +8,7 @@ import ray
 from lt_core.data import DataSet
 from tune_app.run.agenda import Agenda
 from tune_app.run.console import duration
-from tune_app.run.events import Event, Listener, Said
+from tune_app.run.events import Listeners
 from tune_app.run.ray_session import ClusterError, num_slots, ray_session
 from tune_app.run.record import Record
 from tune_app.run.trial_queue import StartAll, TrialQueue
@@ -22,20 +22,6 @@ from tune_app.words import plural
 
 PATIENCE_S = 120.0
 """How long storage may be full or away while a sweep runs."""
-
-
-class Listeners:
-    """Tells several listeners; a listener may tell more while it hears of something."""
-
-    def __init__(self) -> None:
-        self.all: list[Listener] = []
-
-    def tell(self, event: Event) -> None:
-        for listener in self.all:
-            listener(event)
-
-    def say(self, text: str) -> None:
-        self.tell(Said(text))
 
 
 @dataclass(frozen=True)

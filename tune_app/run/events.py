@@ -82,3 +82,17 @@ class Ended:
 Event = Found | Started | Finished | Retried | Failed | Stopped | Said | Ended
 
 Listener = Callable[[Event], None]
+
+
+class Listeners:
+    """Tells several listeners; a listener may tell more while it hears of something."""
+
+    def __init__(self) -> None:
+        self.all: list[Listener] = []
+
+    def tell(self, event: Event) -> None:
+        for listener in self.all:
+            listener(event)
+
+    def say(self, text: str) -> None:
+        self.tell(Said(text))
