@@ -27,7 +27,7 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 
 import outside  # noqa: E402  takes note of the environment before Ray's settings are in it
 
-from tune_app.run import ray_settings  # noqa: E402
+from tune_app.run import ray_settings  # noqa: E402  as above
 
 ray_settings.apply()  # with a token of its own, before a test module imports ray
 

@@ -13,7 +13,7 @@ def test_every_name_of_the_face_is_there():
         assert getattr(tune_app, name) is not None
     assert set(tune_app.__all__) <= set(dir(tune_app))
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        tune_app.nothing  # noqa: B018
+        tune_app.nothing  # noqa: B018  looking it up is the test
 
 
 def test_reading_a_sweep_and_its_plan_loads_neither_torch_nor_ray():

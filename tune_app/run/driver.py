@@ -85,7 +85,6 @@ class Driver:
             max_concurrent = search.max_concurrent or num_slots(self.sweep.eval_resources)
         queue = TrialQueue(
             self.agenda,
-            tickets or (),
             self.sweep.max_failures,
             max_concurrent,
             holds_evaluations(self.sweep),

@@ -9,7 +9,7 @@ from tune_app.results.result import Result, read_lines
 from tune_app.run.events import Event, Failed, Finished, Found, Listener, Said
 from tune_app.store.claims import Claims
 from tune_app.store.inventory import Stored
-from tune_app.trial.report import Order, Work
+from tune_app.trial.report import Order, Work, first_lacking
 
 WAIT_S = 5.0
 """How often to look whether another launch is done."""
@@ -77,16 +77,14 @@ class GridAgenda:
         match event:
             case Finished(result):
                 self._done.add(result.id)
-            case Failed(training=str(id)):
-                self._failed.add(id)
-            case Failed(work=work):
-                self._failed.update(work.ids)
+            case Failed():
+                self._failed.add(event.training or first_lacking(event.work, self._done))
 
     def wait(self) -> frozenset[str] | None:
         self._claims.release()
         if not self._elsewhere:
             return None
-        while any(claim.ids & self._elsewhere for claim in self._claims.of_others()):
+        while self._claims.ids_of_others() & self._elsewhere:
             time.sleep(WAIT_S)
         store = self._claims.store
         self._stored = store.stored()

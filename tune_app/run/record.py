@@ -9,7 +9,7 @@ from tune_app.results.run_directory import RunDirectory
 from tune_app.run.agenda import Agenda
 from tune_app.run.console import how_far
 from tune_app.run.events import Event, Failed, Finished, Found, Stopped
-from tune_app.trial.report import Work
+from tune_app.trial.report import first_lacking
 
 
 class Record:
@@ -57,7 +57,7 @@ class Record:
             case Failed():
                 self._failed(event)
             case Stopped(work, time, val_accuracy):
-                first = self._first_without_result(work)
+                first = first_lacking(work, self.results)
                 self.failures[first] = f"stopped {how_far(work, time, val_accuracy)}"
 
     def _finished(self, result: Result, masks_from_disk: int) -> None:
@@ -70,13 +70,10 @@ class Record:
         self._write(self.run_dir.append_result, result)
 
     def _failed(self, event: Failed) -> None:
-        id = event.training or self._first_without_result(event.work)
+        id = event.training or first_lacking(event.work, self.results)
         if event.traceback:
             self._write(self.run_dir.write_error, id, event.traceback)
         self.failures[id] = event.reason
-
-    def _first_without_result(self, work: Work) -> str:
-        return next((id for id in work.ids if id not in self.results), work.ids[-1])
 
     def write_results(self) -> None:
         """Replace what the run directory has of them, in the plan's order."""

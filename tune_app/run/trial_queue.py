@@ -31,7 +31,6 @@ class TrialQueue(Searcher):
     def __init__(
         self,
         agenda: Agenda,
-        tickets: Collection[str],
         max_failures: int,
         max_concurrent: int | None = None,
         holds_evaluations: Callable[[], bool] | None = None,
@@ -40,7 +39,6 @@ class TrialQueue(Searcher):
 
         Args:
             agenda: says what to train, and hears nothing from here.
-            tickets: the ids of those that exist.
             max_failures: how often a trial that crashed, or whose worker or node died, is handed
                 out again. Tune's own setting does not count where a worker dies before it has
                 taken up the trial.
@@ -56,7 +54,9 @@ class TrialQueue(Searcher):
         self.max_concurrent = max_concurrent
         self.holds_evaluations = holds_evaluations
         self.needed: set[str | None] = set()
-        self.tickets = set(tickets)
+        self.tickets: set[str] = set()
+        """The ids of those that exist, as `found` tells."""
+
         self.chains: deque[Chain] = deque()
         self.waiting_chains: list[Chain] = []
         self.ready: deque[Training] = deque()

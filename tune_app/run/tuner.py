@@ -14,6 +14,7 @@ from ray.tune.experiment import Trial
 from lt_core.data import DataSet
 from tune_app.plan.trainings import Chain
 from tune_app.run.cluster import has_idle_gpu
+from tune_app.run.crashes import in_a_line
 from tune_app.run.events import (
     Ended,
     Failed,
@@ -26,7 +27,6 @@ from tune_app.run.events import (
 )
 from tune_app.run.ray_session import ClusterError
 from tune_app.run.trial_queue import StartAll, TrialQueue
-from tune_app.run.words import in_a_line
 from tune_app.sweep.resources import Resources
 from tune_app.sweep.sweep import Sweep
 from tune_app.trial.ray_trial import TicketTrial

@@ -193,8 +193,7 @@ class SearchAgenda:
         self._found(read_lines(lines, plan.trainings).values())
         running.lacks -= self._accuracies.keys()
         self._end_if_known(running)
-        claimed = frozenset().union(*(claim.ids for claim in self._claims.of_others()))
-        running.elsewhere = claimed & to_do.trainings
+        running.elsewhere = self._claims.ids_of_others() & to_do.trainings
         mine = without(to_do, stored, running.elsewhere)
         chains = tuple(chain for chain in mine.chains if chain not in self._chains)
         self._chains.update(chains)
@@ -214,7 +213,7 @@ class SearchAgenda:
 
     def _freed(self) -> _Running | None:
         """A sample whose trainings another launch was at, and has done or given up."""
-        claimed = frozenset().union(*(claim.ids for claim in self._claims.of_others()))
+        claimed = self._claims.ids_of_others()
         for running in self._running:
             done = self._store.stored(among=running.elsewhere).results
             if running.elsewhere and not (running.elsewhere - done) & claimed:

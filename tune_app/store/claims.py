@@ -55,6 +55,14 @@ class Claims:
         """
         return self.store.patiently(self._of_others)
 
+    def ids_of_others(self) -> frozenset[str]:
+        """The ids of all that other launches that live train now.
+
+        Raises:
+            StoreError: when the storage refuses.
+        """
+        return frozenset().union(*(claim.ids for claim in self.of_others()))
+
     def _of_others(self) -> list[Claim]:
         files = (name for name in self.storage.names("claims") if name.endswith(".json"))
         others = [name.removesuffix(".json") for name in files if name != f"{self.name}.json"]

@@ -318,7 +318,7 @@ def configure() -> None:
     """Import MLflow with its environment set, and without its log."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    import mlflow  # noqa: F401
+    import mlflow  # noqa: F401  only now, with the environment set
 
     for name in ("mlflow", "urllib3.connectionpool"):  # what matters, TrackingError says
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,6 +1,6 @@
 """What a trial is given, and what it tells the driver."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -8,6 +8,12 @@ from tune_app.plan.trainings import Chain, Training
 from tune_app.results.result import Result
 
 Work = Chain | Training
+
+
+def first_lacking(work: Work, done: Collection[str]) -> str:
+    """The training that a trial which could not say was at: its first, by id, without a result."""
+    return next((id for id in work.ids if id not in done), work.ids[-1])
+
 
 FailureKind = Literal["diverged", "missing", "store", "crashed"]
 """diverged: it would again. missing: something of the store that it needs. store: the storage

@@ -9,9 +9,9 @@ from synthetic_run import result_of
 from tune_app.plan.plan import make_plan
 from tune_app.results.result import read_lines
 from tune_app.results.run_directory import RunDirectory
+from tune_app.run.crashes import in_a_line
 from tune_app.run.events import Failed, Finished, Found, Retried, Stopped
 from tune_app.run.record import Record
-from tune_app.run.words import in_a_line
 from tune_app.sweep.load import load_sweep
 
 

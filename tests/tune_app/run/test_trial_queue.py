@@ -34,7 +34,9 @@ class Once:
 
 
 def queue_of(to_do, tickets, max_failures, **options) -> TrialQueue:
-    return TrialQueue(Once(to_do), tickets, max_failures, **options)
+    queue = TrialQueue(Once(to_do), max_failures, **options)
+    queue.found(tickets)
+    return queue
 
 
 def take(search: TrialQueue, *, prefix: str = "t") -> list:
