@@ -1,7 +1,17 @@
 """The user's own network or data set, by import path: `my_package.nets:make_net`."""
 
+import os
 import pkgutil
+import sys
+import traceback
+from pathlib import Path
 from typing import Any
+
+_NOT_THE_USERS = {
+    *("lt_core", "tune_app", "numpy", "PIL", "ray", "torch", "torchvision"),
+    *sys.stdlib_module_names,
+}
+"""Packages whose frames say nothing of where in their own code a user's mistake is."""
 
 
 def call(path: str, **arguments: Any) -> Any:
@@ -25,15 +35,42 @@ def call(path: str, **arguments: Any) -> Any:
             "or lie in the folder you start from"
         ) from error
     except Exception as error:
-        raise ValueError(f"{path}: importing {module} fails: {_told(error)}") from error
+        raise ValueError(f"{path}: importing {module} fails: {told(error)}") from error
     if not callable(function):
         raise ValueError(f"{path}: must be a function, is of type {type(function).__name__}")
     try:
         return function(**arguments)
     except Exception as error:
         named = ", ".join(f"{name}={value}" for name, value in arguments.items())
-        raise ValueError(f"{path}({named}) fails: {_told(error)}") from error
+        raise ValueError(f"{path}({named}) fails: {told(error)}") from error
 
 
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+def told(error: BaseException) -> str:
+    """An exception in one line, with the last line of the user's own code that it came through:
+    `TypeError: 'int' object is not callable (nets.py:12, in forward)`."""
+    message = " ".join(str(error).split())
+    text = f"{type(error).__name__}: {message}" if message else type(error).__name__
+    if isinstance(error, SyntaxError):  # which says where itself
+        return text
+    place = _last_own_line(error)
+    return f"{text} ({place})" if place else text
+
+
+def is_the_users(module: str) -> bool:
+    """Whether a module is neither of this program nor of what it stands on."""
+    return module.partition(".")[0] not in _NOT_THE_USERS
+
+
+def _last_own_line(error: BaseException) -> str:
+    """`nets.py:12, in forward`; empty where the exception came through none."""
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if is_the_users(str(frame.f_globals.get("__name__", ""))):
+            place = f"{_shown(frame.f_code.co_filename)}:{line}, in {frame.f_code.co_name}"
+    return place
+
+
+def _shown(file: str) -> str:
+    """A path as a user knows it: from where the program was started, if it lies below."""
+    here = Path(os.path.abspath("."))
+    return str(Path(file).relative_to(here)) if Path(file).is_relative_to(here) else file

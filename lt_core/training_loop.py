@@ -146,15 +146,15 @@ def training(
         model.train()
         losses = []
         # Per epoch: around the yield, the caller would draw from the seeded generators.
-        with seeds.torch_seeded(images.labels.device, seed, "dropout", first):
+        with seeds.seeded(images.labels.device, seed, "dropout", first):
             for step in steps:
                 optimizer.param_groups[0]["lr"] = rates[step]
                 inputs, labels = images.for_training(batches[step - first], seed, step)
-                loss = _loss(model, inputs, labels, recipe.precision)
-                loss.backward()
+                step_loss = loss(model, inputs, labels, recipe.precision)
+                step_loss.backward()
                 optimizer.step()
                 optimizer.zero_grad()
-                losses.append(loss.detach())
+                losses.append(step_loss.detach())
         epoch_losses = torch.stack(losses).cpu()  # once an epoch: this waits for the device
         _check_finite(epoch_losses, steps, rates, per_epoch)
         if steps.stop < num_steps:
@@ -192,14 +192,16 @@ def masked_sgd(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.optim.SGD:
     )
 
     def mask_gradients(*_: object) -> None:
-        torch._foreach_mul_([_gradient(weight) for weight in masked], alive)
+        named = zip(names, masked, strict=True)
+        torch._foreach_mul_([_gradient(name, weight) for name, weight in named], alive)
 
     optimizer.register_step_pre_hook(mask_gradients)
     return optimizer
 
 
-def _gradient(weight: Tensor) -> Tensor:
-    assert weight.grad is not None, "a weight that is masked takes no part in the network"
+def _gradient(name: str, weight: Tensor) -> Tensor:
+    if weight.grad is None:
+        raise ValueError(f"{name} is pruned and gets no gradient: it is frozen, or not used")
     return weight.grad
 
 
@@ -215,10 +217,15 @@ def _rates(recipe: Recipe, per_epoch: int, at_last_rate: bool) -> list[float]:
     return [rates[-1]] * num_steps if at_last_rate else rates
 
 
-def _loss(model: nn.Module, inputs: Tensor, labels: Tensor, precision: Precision) -> Tensor:
+def loss(model: nn.Module, inputs: Tensor, labels: Tensor, precision: Precision) -> Tensor:
     """Cross-entropy of a batch; from the logits on in fp32 at least, whatever the precision."""
     with autocast(precision, inputs.device.type):
         logits = model(inputs)
+    if not isinstance(logits, Tensor):
+        raise ValueError(
+            "in training the network must return its logits alone, as a tensor [batch, classes], "
+            f"returns {type(logits).__name__}"
+        )
     at_least_fp32 = torch.promote_types(logits.dtype, torch.float32)
     return F.cross_entropy(logits.to(at_least_fp32), labels)
 

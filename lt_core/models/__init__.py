@@ -54,7 +54,7 @@ def build(
         ValueError: for a name that is not known, a network that takes no images of this size, or
             a network of the user's own that cannot be pruned.
     """
-    with seeds.torch_seeded(torch.device("cpu"), seed, draw):
+    with seeds.seeded(torch.device("cpu"), seed, draw):
         if ":" in model_name(name):
             return _the_users_own(name, channels, classes, image_size)
         network = BUILDERS[name](channels, classes, image_size)
@@ -82,8 +82,7 @@ def _the_users_own(
             logits = network.eval()(images)
     except Exception as error:
         raise ValueError(
-            f"{path}: the network fails on images {list(images.shape)}: "
-            f"{type(error).__name__}: {error}"
+            f"{path}: the network fails on images {list(images.shape)}: {import_path.told(error)}"
         ) from error
     if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
         got = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__

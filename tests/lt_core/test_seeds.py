@@ -1,3 +1,5 @@
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -64,15 +66,30 @@ def test_seeded_torch_draws_the_same_numbers_each_time_and_is_then_as_before():
     before = torch.rand(1).tolist()
     drawn = []
     for _ in range(2):
-        with seeds.torch_seeded(CPU, 0, "dropout", 15):
+        with seeds.seeded(CPU, 0, "dropout", 15):
             drawn.append(torch.randperm(10).tolist())
     assert drawn[0] == drawn[1] == first_numbers(0, "dropout", 15)
     assert before + torch.rand(1).tolist() == undisturbed
 
 
+def test_numpy_and_python_draw_from_the_seed_too_and_are_then_as_before():
+    random.seed(1)
+    np.random.seed(1)
+    undisturbed = random.random(), np.random.rand()
+    random.seed(1)
+    np.random.seed(1)
+    drawn = []
+    for seed in (0, 0, 1):
+        with seeds.seeded(CPU, seed, "dropout", 15):
+            drawn.append((random.random(), np.random.rand()))
+    assert drawn[0] == drawn[1]
+    assert drawn[0][0] != drawn[2][0] and drawn[0][1] != drawn[2][1]
+    assert (random.random(), np.random.rand()) == undisturbed
+
+
 def test_torch_is_as_before_even_where_what_it_was_seeded_for_fails():
     before = torch.manual_seed(1).get_state()
-    with pytest.raises(KeyError), seeds.torch_seeded(CPU, 0, "dropout", 15):
+    with pytest.raises(KeyError), seeds.seeded(CPU, 0, "dropout", 15):
         torch.rand(1)
         raise KeyError
     assert torch.equal(torch.get_rng_state(), before)
