@@ -37,6 +37,9 @@ class Split:
                 f"labels must be int64 [{len(images)}], one for each image, "
                 f"got {labels.dtype} {list(labels.shape)}"
             )
+        # Arrays that were turned (`images[:, ::-1]`) are none that torch takes.
+        object.__setattr__(self, "images", np.ascontiguousarray(images))
+        object.__setattr__(self, "labels", np.ascontiguousarray(labels))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -59,6 +62,9 @@ class DataSet:
     classes: int
     augment: bool = False
     """Whether training images are cropped and flipped at random (`lt_core.data.augmentation`)."""
+
+    notes: tuple[str, ...] = ()
+    """What was done to read them, for people: `3 of 16 bits scaled`."""
 
     def __post_init__(self) -> None:
         for part in ("train", "validation", "test"):
@@ -90,7 +96,11 @@ class DataSet:
 
     @cached_property
     def mean_and_std(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Mean and standard deviation of the training images per channel; float32 [C, 1, 1]."""
+        """Mean and standard deviation of the training images per channel; float32 [C, 1, 1].
+
+        Raises:
+            ValueError: for a channel that has one value everywhere, which cannot be normalized.
+        """
         sums = squares = np.zeros(self.channels, np.int64)
         # In parts: numpy's own std makes floats of all pixels at once, eight times their memory.
         for i in range(0, len(self.train), 1000):
@@ -100,6 +110,15 @@ class DataSet:
         count = self.train.images[:, 0].size
         mean = sums / count
         std = np.sqrt(squares / count - mean**2)
+        # In whole numbers: what rounding leaves of a deviation is not 0.
+        sizes = zip(sums.tolist(), squares.tolist(), strict=True)
+        constant = [c for c, (total, square) in enumerate(sizes) if count * square == total**2]
+        if constant:
+            which = ", ".join(f"channel {c} is {mean[c]:g}" for c in constant)
+            raise ValueError(
+                f"counted from 0, {which} in every pixel of the training images: there is nothing "
+                "to learn from it, and it cannot be normalized; leave it out"
+            )
         return mean.astype(np.float32)[:, None, None], std.astype(np.float32)[:, None, None]
 
 
@@ -127,16 +146,38 @@ def load(name: DataSetName, data_dir: str | Path = "data") -> DataSet:
         data_dir: folder of its files, or for their download; some data sets have no files.
 
     Raises:
-        ValueError: for an unknown name, and for missing or damaged files, with what to put where.
+        ValueError: for an unknown name, for missing or damaged files, with what to put where, for
+            files with another content than the published one, and for whatever a loader raises.
     """
     data_dir = Path(data_dir).expanduser()
     if ":" not in data_set_name(name):
-        built_in: DataSet = pkgutil.resolve_name(LOADERS[name])(data_dir)
-        return built_in
-    loaded = import_path.call(name, data_dir=data_dir)
+        return _load_built_in(name, data_dir)
+    import torch  # a user's loader may well draw from it
+
+    from lt_core import seeds
+
+    with seeds.seeded(torch.device("cpu"), 0, "data set"):
+        loaded = import_path.call(name, data_dir=data_dir)
     if not isinstance(loaded, DataSet):
         raise ValueError(
             f"{name}: must return an lt_core.data.DataSet, returned {type(loaded).__name__}"
+        )
+    return loaded
+
+
+def _load_built_in(name: DataSetName, data_dir: Path) -> DataSet:
+    from lt_core.data.contents import PUBLISHED, fingerprint
+
+    try:
+        loaded: DataSet = pkgutil.resolve_name(LOADERS[name])(data_dir)
+    except ValueError:
+        raise  # it says what is wrong
+    except Exception as error:
+        raise ValueError(f"{name}: {import_path.told(error)}; {data_dir} may be damaged") from error
+    if name in PUBLISHED and fingerprint(loaded) != PUBLISHED[name]:
+        raise ValueError(
+            f"{name}: the images of this installation are others than those that all results of "
+            "this name are of; another version of the package may have them"
         )
     return loaded
 

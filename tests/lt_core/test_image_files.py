@@ -1,11 +1,10 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from lt_core import data
-from lt_core.data import images, tiny_imagenet
+from lt_core.data import tiny_imagenet
 
 
 def write(path: Path, colour: tuple[int, int, int] | int, size: tuple[int, int] = (64, 64)) -> Path:
@@ -13,60 +12,6 @@ def write(path: Path, colour: tuple[int, int, int] | int, size: tuple[int, int] 
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("L" if isinstance(colour, int) else "RGB", size, colour).save(path)
     return path
-
-
-# ---- decoding
-
-
-def test_images_are_rgb_with_the_channels_first(tmp_path):
-    paths = [write(tmp_path / "a.png", (10, 20, 30), (8, 8)), write(tmp_path / "b.png", 40, (8, 8))]
-    split = images.read(paths, [1, 0], size=8)
-    assert split.images.shape == (2, 3, 8, 8) and split.images.dtype == np.uint8
-    assert split.images[0, :, 3, 3].tolist() == [10, 20, 30]
-    assert (split.images[1] == 40).all()
-    assert split.labels.tolist() == [1, 0]
-
-
-def test_an_image_of_that_size_keeps_its_pixels(tmp_path):
-    pixels = np.random.RandomState(0).randint(0, 256, (8, 8, 3)).astype(np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "a.png")
-    split = images.read([tmp_path / "a.png"], [0], size=8)
-    assert np.array_equal(split.images[0], pixels.transpose(2, 0, 1))
-
-
-def test_of_a_wide_image_the_middle_is_kept(tmp_path):
-    pixels = np.zeros((16, 32, 3), np.uint8)
-    pixels[:, 8:24] = 200  # the square in the middle; black beside it
-    Image.fromarray(pixels).save(tmp_path / "a.png")
-    assert (images.read([tmp_path / "a.png"], [0], size=16).images == 200).all()
-    assert (images.read([tmp_path / "a.png"], [0], size=8).images[..., 2:6] == 200).all()
-
-
-def test_many_images_stay_in_order(tmp_path):
-    paths = [write(tmp_path / f"{i}.png", i, (2, 2)) for i in range(100)]
-    split = images.read(paths, range(100), size=2)
-    assert split.images[:, 0, 0, 0].tolist() == list(range(100)) == split.labels.tolist()
-
-
-@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n" + b"x" * 50])
-def test_a_file_that_is_no_image_is_named(tmp_path, content):
-    good = write(tmp_path / "good.png", 0)
-    (tmp_path / "bad.png").write_bytes(content)
-    with pytest.raises(ValueError, match=r"bad.png: not a readable image"):
-        images.read([good, tmp_path / "bad.png", good], [0, 0, 0], size=8)
-
-
-@pytest.mark.parametrize("kind", ["png", "jpg"])
-def test_an_image_that_was_cut_off_is_named(tmp_path, kind):
-    path = write(tmp_path / f"bad.{kind}", 0, (200, 200))
-    path.write_bytes(path.read_bytes()[:-60])
-    with pytest.raises(ValueError, match=f"bad.{kind}: not a readable image"):
-        images.read([path], [0], size=8)
-
-
-def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"gone.png: no such file"):
-        images.read([tmp_path / "gone.png"], [0], size=8)
 
 
 # ---- tiny_imagenet
@@ -102,6 +47,7 @@ def test_tiny_imagenet_is_read_from_its_folders(tiny):
     assert loaded.train.labels.tolist() == [0] * 9 + [1] * 9
     assert loaded.test.images[:, 0, 0, 0].tolist() == [200, 201, 202]
     assert loaded.test.labels.tolist() == [1, 0, 1]
+    assert loaded.notes == ()
 
 
 def test_half_an_archive_is_refused(tiny):
@@ -164,6 +110,7 @@ def test_miniplaces_is_read_from_its_lists(places):
     assert loaded.train.labels.tolist() == [0] * 4 + [99] * 5
     assert loaded.test.images[:, 0, 0, 0].tolist() == [200, 201]
     assert loaded.test.labels.tolist() == [99, 0]
+    assert loaded.notes == ("128x128 reduced to 64x64",)
 
 
 @pytest.mark.parametrize("line", ["val/1.jpg 100", "val/1.jpg -1", "val/1.jpg", "val/1.jpg abbey"])
@@ -177,53 +124,3 @@ def test_a_listed_image_that_is_missing_is_named(places):
     (places / "images" / "train" / "a" / "abbey" / "3.jpg").unlink()
     with pytest.raises(ValueError, match=r"train/a/abbey/3.jpg: no such file"):
         data.load("miniplaces", places.parent)
-
-
-# ---- image_folder
-
-
-@pytest.fixture
-def folder(tmp_path):
-    """Ten cats and ten dogs to train, a dog to test."""
-    for i in range(10):
-        write(tmp_path / "train" / "cat" / f"{i}.png", i, (20, 12))
-        write(tmp_path / "train" / "dog" / f"{i}.jpg", 100 + i, (50, 100))
-    write(tmp_path / "test" / "dog" / "a.png", 200, (6, 6))
-    (tmp_path / "train" / "cat" / ".hidden").write_text("no image")
-    return tmp_path
-
-
-def test_a_folder_is_read_at_the_size_of_its_first_image(folder):
-    loaded = data.load("image_folder", folder)
-    assert (loaded.name, loaded.classes, loaded.augment) == ("image_folder", 2, True)
-    assert loaded.train.images.shape == (18, 3, 12, 12)  # train/cat/0.png is 20 x 12
-    assert loaded.validation.images[:, 0, 0, 0].tolist() == [1, 108]
-    assert loaded.validation.labels.tolist() == [0, 1]
-    assert loaded.train.labels.tolist() == [0] * 9 + [1] * 9
-    assert loaded.test.images.shape == (1, 3, 12, 12)
-    assert loaded.test.images[0, 0, 0, 0] == 200
-    assert loaded.test.labels.tolist() == [1]
-
-
-def test_large_images_are_reduced_to_64_pixels(folder):
-    write(folder / "train" / "cat" / "0.png", 0, (300, 200))
-    assert data.load("image_folder", folder).image_size == (64, 64)
-
-
-def test_a_class_only_in_test_is_named(folder):
-    write(folder / "test" / "cow" / "a.png", 0)
-    with pytest.raises(ValueError, match=r"test/cow: no class of .*train has this name"):
-        data.load("image_folder", folder)
-
-
-@pytest.mark.parametrize("file", ["train/cat/0.png", "train/dog/7.jpg", "test/dog/a.png"])
-def test_a_garbled_image_of_a_folder_is_named(folder, file):
-    (folder / file).write_bytes(b"no image")
-    with pytest.raises(ValueError, match=f"{file}: not a readable image"):
-        data.load("image_folder", folder)
-
-
-def test_a_folder_without_images_is_told(folder):
-    (folder / "test" / "dog" / "a.png").unlink()
-    with pytest.raises(ValueError, match="test: no images in <class>/ folders"):
-        data.load("image_folder", folder)
