@@ -137,7 +137,7 @@ def evaluating(
             trained_mask = dense(network)
         else:
             trained_mask = with_dependents(network, groups, mask)
-    network = to_device(network, device, data.image_shape[1:])
+    network = to_device(network, device, data.image_shape)
     epochs = training(
         network,
         trained_mask,

@@ -13,14 +13,28 @@ Mask = Mapping[str, Tensor]
 
 
 def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of convolutions and linear layers, by layer name, in network order.
+    """The weights of two-dimensional convolutions and linear layers, by layer name, in network
+    order.
 
-    Biases and batch norm are never pruned.
+    Biases and norms are never pruned. A weight that layers share is there once, under the name of
+    the first.
     """
+    weights: dict[str, Tensor] = {}
+    for name, module in model.named_modules():
+        if not isinstance(module, nn.Conv2d | nn.Linear):
+            continue
+        if not any(module.weight is other for other in weights.values()):
+            weights[name] = module.weight
+    return weights
+
+
+def never_pruned(model: nn.Module, mask: Mask) -> dict[str, int]:
+    """The number of parameters that no pruning under `mask` removes, by their full name."""
+    prunable = [weight for name, weight in prunable_weights(model).items() if name in mask]
     return {
-        name: module.weight
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Conv2d | nn.Linear)
+        name: parameter.numel()
+        for name, parameter in model.named_parameters()
+        if not any(parameter is weight for weight in prunable)
     }
 
 

@@ -3,27 +3,58 @@
 import torch
 from torch import Tensor, nn
 
+_VIEW_SAFE = ("torch", "torchvision", "lt_core")
+"""Packages whose layers take images of any memory format."""
 
-def to_device(network: nn.Module, device: str, image_size: tuple[int, int]) -> nn.Module:
+
+def to_device(network: nn.Module, device: str, image_shape: tuple[int, int, int]) -> nn.Module:
     """Move a network to where it trains, in channels_last, in which convolutions are fastest.
 
-    Contiguous where torch would corrupt memory: on a CPU, the gradient of a strided 1x1 convolution
-    whose input has fewer channels than a vector register has floats is written past its end (torch
-    2.14.1). With AVX2 that is up to 7 channels, from 8x8 pixels on; with AVX-512 up to 15, but only
-    in large images (seen from 56 pixels for 4 and 8 channels and from 112 for 12, not up to 48).
+    Contiguous where a user's network can do no other, such as one with `x.view(len(x), -1)` after a
+    convolution. And where torch would corrupt memory: on a CPU, the gradient of a strided 1x1
+    convolution whose input has fewer channels than a vector register has floats is written past its
+    end (torch 2.14.1). With AVX2 that is up to 7 channels, from 8x8 pixels on; with AVX-512 up to
+    15, but only in large images (seen from 56 pixels for 4 and 8 channels and from 112 for 12, not
+    up to 48).
 
     Args:
-        network: built for images of this size; changed in place.
+        network: built for images of this shape, on the CPU; changed in place.
         device: as torch writes it.
-        image_size: height and width in pixels.
+        image_shape: channels, height and width.
     """
-    if torch.device(device).type == "cpu" and _would_overflow(network, max(image_size)):
+    overflows = torch.device(device).type == "cpu" and _would_overflow(network, image_shape)
+    if overflows or _takes_contiguous_images_alone(network, image_shape):
         network.register_forward_pre_hook(_contiguous)
         return network.to(device).to(memory_format=torch.contiguous_format)
     return network.to(device).to(memory_format=torch.channels_last)
 
 
-def _would_overflow(network: nn.Module, pixels: int) -> bool:
+def _takes_contiguous_images_alone(network: nn.Module, image_shape: tuple[int, int, int]) -> bool:
+    packages = {type(module).__module__.partition(".")[0] for module in network.modules()}
+    if packages <= set(_VIEW_SAFE):
+        return False
+    return _fails(network, image_shape, torch.channels_last) and not _fails(
+        network, image_shape, torch.contiguous_format
+    )
+
+
+def _fails(
+    network: nn.Module, image_shape: tuple[int, int, int], memory_format: torch.memory_format
+) -> bool:
+    """Whether a network that was just built fails on two images of this memory format."""
+    network.to(memory_format=memory_format).eval()
+    try:
+        with torch.no_grad():
+            network(torch.zeros(2, *image_shape).to(memory_format=memory_format))
+    except RuntimeError:
+        return True
+    finally:
+        network.train()
+    return False
+
+
+def _would_overflow(network: nn.Module, image_shape: tuple[int, int, int]) -> bool:
+    pixels = max(image_shape[1:])
     if torch.backends.cpu.get_cpu_capability() == "AVX512":
         return pixels > 48 and _strides_over_fewer_channels(network, 16)
     return _strides_over_fewer_channels(network, 8)

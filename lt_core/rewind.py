@@ -88,7 +88,7 @@ def to_step(
         Diverged: when a loss or a weight is not finite.
     """
     network = to_initialization(name, data, seed=seed)
-    network = to_device(network, device, data.image_shape[1:])
+    network = to_device(network, device, data.image_shape)
     until = recipe.model_copy(update={"stop": step})
     train(network, dense(network), Batches(data, data.train, device), until, seed=seed)
     return state(network)

@@ -45,7 +45,7 @@ def test_channels_last_but_for_strides_over_few_channels(
     monkeypatch, name, channels, pixels, capability, is_channels_last
 ):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    network = to_device(built(name, channels, pixels), "cpu", (pixels, pixels))
+    network = to_device(built(name, channels, pixels), "cpu", (channels, pixels, pixels))
     images = torch.randn(2, channels, pixels, pixels).to(memory_format=torch.channels_last)
     seen = []
     convolutions = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d)]
