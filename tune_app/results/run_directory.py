@@ -75,9 +75,13 @@ class RunDirectory:
         """Replace failures.jsonl."""
         _write_lines(self.path / "failures.jsonl", map(as_line, failures))
 
+    def error(self, id: str) -> Path:
+        """Where the traceback of a trial that crashed at training `id` is."""
+        return self.path / "errors" / f"{id}.txt"
+
     def write_error(self, id: str, text: str) -> None:
         """Keep the traceback of a trial that crashed at training `id`."""
-        path = self.path / "errors" / f"{id}.txt"
+        path = self.error(id)
         path.parent.mkdir(exist_ok=True)
         write_atomically(path, text.encode())
 

@@ -1,14 +1,23 @@
 """What Ray says at length, in a line."""
 
+_LOSSES = {
+    "node running low on memory": "its node ran low on memory",
+    "worker process has died": "its worker died: killed, out of memory, or crashed outside Python",
+    "node has died": "its node died",
+    "node died": "its node died",
+    "RPC error": "its worker or its node was lost",
+}
+
 
 def in_a_line(error: str) -> str:
     """What a traceback ends with; the death of a worker or node in words of our own."""
-    if "node running low on memory" in error:
-        return "its node ran low on memory"
-    if "worker process has died" in error:
-        return "its worker died: killed, out of memory, or crashed outside Python"
-    if "node has died" in error or "node died" in error:
-        return "its node died"
-    if "RPC error" in error:
-        return "its worker or its node was lost"
-    return error.strip().splitlines()[-1]
+    return _lost(error) or error.strip().splitlines()[-1]
+
+
+def is_loss(error: str) -> bool:
+    """Whether a worker or node was lost, which says nothing of what it ran."""
+    return bool(_lost(error))
+
+
+def _lost(error: str) -> str:
+    return next((words for part, words in _LOSSES.items() if part in error), "")

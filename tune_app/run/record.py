@@ -28,7 +28,8 @@ class Record:
             agenda: what is trained.
             run_dir: where results are written down.
             failures: why trainings failed before, by id.
-            say: told, once, that the run directory cannot be written now.
+            say: told where tracebacks are and, once, that the run directory cannot be written
+                now.
         """
         self.agenda = agenda
         self.results: dict[str, Result] = {}
@@ -71,22 +72,25 @@ class Record:
 
     def _failed(self, event: Failed) -> None:
         id = event.training or first_lacking(event.work, self.results)
-        if event.traceback:
-            self._write(self.run_dir.write_error, id, event.traceback)
+        if event.traceback and self._write(self.run_dir.write_error, id, event.traceback):
+            self.say(f"  its traceback and what it printed: {self.run_dir.error(id)}")
         self.failures[id] = event.reason
 
     def write_results(self) -> None:
         """Replace what the run directory has of them, in the plan's order."""
         self._write(self.run_dir.write_results, self.in_plan_order())
 
-    def _write(self, write: Callable[..., None], *what: Any) -> None:
-        """The run directory may be full or away for a while: at the end it is written anew."""
+    def _write(self, write: Callable[..., None], *what: Any) -> bool:
+        """Whether that went; the run directory may be full or away for a while, and at the end it
+        is written anew."""
         try:
             write(*what)
         except OSError as error:
             if not self.is_run_dir_behind:
                 self.say(f"cannot be written now: {error}")
             self.is_run_dir_behind = True
+            return False
+        return True
 
     def in_plan_order(self) -> list[Result]:
         """The results, in an order that does not depend on which came first."""

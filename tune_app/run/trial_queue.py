@@ -40,8 +40,8 @@ class TrialQueue(Searcher):
         Args:
             agenda: says what to train, and hears nothing from here.
             max_failures: how often a trial that crashed, or whose worker or node died, is handed
-                out again. Tune's own setting does not count where a worker dies before it has
-                taken up the trial.
+                out again; less often where it crashes with the same error twice. Tune's own
+                setting does not count where a worker dies before it has taken up the trial.
             max_concurrent: trials that run at a time; None: as many as find room.
             holds_evaluations: where an evaluation is given other resources than a chain: whether,
                 while chains wait for room, evaluations are not to take it. Small ones would, again
@@ -63,6 +63,9 @@ class TrialQueue(Searcher):
         self.waiting: dict[str, list[Training]] = defaultdict(list)
         self.running: dict[str, Work] = {}
         self.num_failures: Counter[Work] = Counter()
+        self.errors: dict[Work, str] = {}
+        """What each trial that crashed did so with, the last time."""
+
         self.stopped_by = ""
         """Why nothing more is handed out."""
 
@@ -157,15 +160,25 @@ class TrialQueue(Searcher):
             self.stopped_by = report.failure.reason  # the others would train, and fail as it did
         if error and work is not None:
             self.num_failures[work] += 1
-            if not self.gives_up(work):
-                if isinstance(work, Chain):
-                    self.chains.append(work)
-                else:
-                    self.ready.append(work)
 
-    def gives_up(self, work: Work) -> bool:
-        """Whether a trial that failed in Tune is not handed out again."""
-        return self.num_failures[work] > self.max_failures
+    def try_again(self, work: Work, error: str | None) -> bool:
+        """Hand out a trial that failed once more, and whether that is so.
+
+        Args:
+            work: of a trial whose failure Tune has told of (`on_trial_complete`); before it asks
+                for another, its callbacks are to come here.
+            error: what it crashed with, in a line; None where its worker or node was lost.
+        """
+        is_alike = error is not None and self.errors.get(work) == error
+        if error is not None:
+            self.errors[work] = error
+        if is_alike or self.num_failures[work] > self.max_failures:
+            return False
+        if isinstance(work, Chain):
+            self.chains.append(work)
+        else:
+            self.ready.append(work)
+        return True
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles it, to restore runs in a way that is not used here

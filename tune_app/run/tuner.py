@@ -14,7 +14,7 @@ from ray.tune.experiment import Trial
 from lt_core.data import DataSet
 from tune_app.plan.trainings import Chain
 from tune_app.run.cluster import has_idle_gpu
-from tune_app.run.crashes import in_a_line
+from tune_app.run.crashes import in_a_line, is_loss
 from tune_app.run.events import (
     Ended,
     Failed,
@@ -162,8 +162,9 @@ class _Callback(tune.Callback):
     ) -> None:
         # Not trial.get_error(), which looks where the file comes to lie later.
         work, traceback = trial.config["order"].work, Path(trial.error_file).read_text()
-        if self.queue.gives_up(work):
-            self.tell(Failed(work, "crashed", in_a_line(traceback), traceback=traceback))
+        reason = in_a_line(traceback)
+        if self.queue.try_again(work, None if is_loss(traceback) else reason):
+            self.tell(Retried(work, reason))
         else:
-            self.tell(Retried(work, in_a_line(traceback)))
+            self.tell(Failed(work, "crashed", reason, traceback=traceback))
         self.tell(Ended(work))

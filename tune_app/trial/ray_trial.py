@@ -10,8 +10,10 @@ import torch
 from ray import tune
 
 from lt_core.data import DataSet
+from lt_core.import_path import told
 from tune_app.plan.trainings import Chain
 from tune_app.store.store import StoreError
+from tune_app.trial.printed import Printed
 from tune_app.trial.report import Order, Report
 from tune_app.trial.ticket_store import TicketStore
 from tune_app.trial.worker import Setting, Worker
@@ -40,6 +42,7 @@ class TicketTrial(tune.Trainable):
         self.setting = setting
         self.data = data
         self.tickets = TicketStore(setting.store)
+        self.printed = Printed()
         self.from_disk = 0  # of the masks that came from disk, those told of with a result
         self._take(config["order"])
 
@@ -51,6 +54,7 @@ class TicketTrial(tune.Trainable):
     def _take(self, order: Order) -> None:
         """Take an order; nothing is begun, since Tune may give its trial another actor."""
         self.order = order
+        self.printed.clear()
         self.reports: Generator[Report, None, None] | None = None
         self.is_halfway = False
 
@@ -66,7 +70,13 @@ class TicketTrial(tune.Trainable):
         if self.reports is None:
             self.reports = self._begin(self.order)
         self.is_halfway = False  # nor is what fails: it is tried again, from its checkpoint
-        report = next(self.reports, Report(done=True))
+        try:
+            report = next(self.reports, Report(done=True))
+        except Exception as error:
+            # Below the traceback: what a user's own code printed, and in the last line where in it.
+            error.add_note(self.printed.text())
+            error.add_note(told(error))
+            raise
         self.is_halfway = report.standing is not None
         if report.result is not None:
             from_disk = self.tickets.num_from_disk - self.from_disk

@@ -229,6 +229,7 @@ def test_what_crashes_keeps_its_checkpoint_to_go_on_from(store):
         trial = TicketTrial.__new__(TicketTrial)  # without Ray
         trial.setting = SimpleNamespace(store=store)
         trial.tickets, trial.from_disk = SimpleNamespace(num_from_disk=0), 0
+        trial.printed = SimpleNamespace(text=lambda: "the trial printed nothing")
         trial.order, trial.reports = Order(SimpleNamespace(ids=("a1",))), reports()
         assert trial.step()["report"].standing.time == 1
         return trial

@@ -86,10 +86,14 @@ def test_it_ends_when_all_chains_have_ended(tiny):
     assert search.suggest("end") == Searcher.FINISHED
 
 
-def end(search: TrialQueue, *, error: bool = False) -> None:
-    """Every trial that runs ends."""
-    for trial_id in list(search.running):
+def end(search: TrialQueue, *, error: bool = False, told: str | None = None) -> list[bool]:
+    """Every trial that runs ends; of each that fails, with `told`, whether it is tried again."""
+    again = []
+    for trial_id, work in list(search.running.items()):
         search.on_trial_complete(trial_id, error=error)
+        if error:
+            again.append(search.try_again(work, told))
+    return again
 
 
 def test_a_trial_that_fails_is_handed_out_again_but_not_endlessly(tiny):
@@ -97,13 +101,25 @@ def test_a_trial_that_fails_is_handed_out_again_but_not_endlessly(tiny):
     search = queue_of(to_do, (), max_failures=2)
     *first, _ = take(search)
     for attempt in ("u", "v"):
-        end(search, error=True)
-        assert not any(map(search.gives_up, first))
+        assert all(end(search, error=True))
         *again, answer = take(search, prefix=attempt)
         assert again == first
         assert answer is None
-    end(search, error=True)
-    assert all(map(search.gives_up, first))
+    assert not any(end(search, error=True))
+    assert search.suggest("end") == Searcher.FINISHED
+
+
+def test_a_trial_that_crashes_twice_alike_is_not_handed_out_a_third_time(tiny):
+    _, to_do = planned(tiny)
+    search = queue_of(to_do, (), max_failures=5)
+    first = take(search)
+    assert all(end(search, error=True, told="OSError: a"))
+    take(search, prefix="u")
+    assert all(end(search, error=True, told="OSError: b"))
+    take(search, prefix="v")
+    assert all(end(search, error=True))  # a lost worker says nothing of the error before
+    assert take(search, prefix="w") == first
+    assert not any(end(search, error=True, told="OSError: b"))
     assert search.suggest("end") == Searcher.FINISHED
 
 
@@ -202,10 +218,12 @@ def test_a_chain_that_is_handed_out_again_is_waited_for_again(tiny):
     search = queue_of(to_do, (), max_failures=1, holds_evaluations=lambda: True)
     take(search)
     search.on_trial_complete("t0", error=True)
+    search.try_again(plan.chains[0], None)
     for number in range(1, 4):
         search.started(f"t{number}")
     assert take(search, prefix="u") == [plan.chains[0], None]
     search.on_trial_complete("u0", error=True)  # before it started, and for good
+    assert not search.try_again(plan.chains[0], None)
     assert len(take(search, prefix="v")) == 8 + 1
 
 
