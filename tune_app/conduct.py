@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,10 @@ from tune_app.results.result import Result, read_lines
 from tune_app.results.run_directory import RunDirectory, provenance
 from tune_app.run import ray_settings
 from tune_app.run.agenda import Agenda
-from tune_app.run.console import Progress, show_plan
+from tune_app.run.console import Progress, about_in_words, show_plan
 from tune_app.run.events import Event, Finished, Found, Listener, Listeners
 from tune_app.run.grid import GridAgenda
+from tune_app.run.identity import Identified, identify, remember
 from tune_app.run.record import Record
 from tune_app.store.claims import Claims
 from tune_app.store.store import Store, StoreError
@@ -72,15 +73,19 @@ class Ran:
     """The address of the main view in MLflow; None where MLflow is away."""
 
 
-def run_grid(sweep: Sweep, site: Site) -> Ran:
+def run_grid(identified: Identified, site: Site) -> Ran:
     """Train what a grid lacks, and report it.
+
+    Args:
+        identified: the grid.
+        site: where it comes from.
 
     Raises:
         SpecError: when data set, network and recipes do not fit, or no Ray does.
         StoreError: when the store or the run directory cannot be used.
     """
-    plan, store = make_plan(sweep), site.store
-    stored = store.stored()
+    sweep, store = identified.sweep, site.store
+    plan, stored = make_plan(sweep), store.stored()
     failures = store.failures(plan.trainings.keys() - stored.results)
     store.create()
     lines, stored, to_do = what_is_whole(plan, store, stored)
@@ -89,7 +94,7 @@ def run_grid(sweep: Sweep, site: Site) -> Ran:
     del lines  # as large as the results
     listeners, claims = Listeners(), Claims(store)
     agenda = GridAgenda(plan, to_do, stored, known, failures, claims, listeners.tell)
-    session = _Session(sweep, site, agenda, claims, listeners, failures)
+    session = _Session(identified, site, agenda, claims, listeners, failures)
 
     def scheduler(num_images: int) -> "StartAll":
         from tune_app.run.trial_queue import StartAll
@@ -100,11 +105,16 @@ def run_grid(sweep: Sweep, site: Site) -> Ran:
         return report_grid(run_dir, sweep, plan, Results(results)) if results else None
 
     trained = scheduler if to_do.num_trials else None
-    return session.run(trained, stored.tickets, report, store.notes)
+    return session.run(trained, stored.tickets, report, (*identified.notes, *store.notes))
 
 
-def run_search(sweep: Sweep, site: Site, samples: "Samples") -> Ran:
+def run_search(identified: Identified, site: Site, samples: "Samples") -> Ran:
     """Search, and report what was found.
+
+    Args:
+        identified: the search.
+        site: where it comes from.
+        samples: what it has tried by now.
 
     Raises:
         SpecError: when data set, network and recipes do not fit, or no Ray does.
@@ -113,10 +123,11 @@ def run_search(sweep: Sweep, site: Site, samples: "Samples") -> Ran:
     from tune_app.report.search import report_search
     from tune_app.search.agenda import SearchAgenda
 
+    sweep = identified.sweep
     site.store.create()
     listeners, claims = Listeners(), Claims(site.store)
     agenda = SearchAgenda(sweep, claims, samples, listeners.tell)
-    session = _Session(sweep, site, agenda, claims, listeners, {})
+    session = _Session(identified, site, agenda, claims, listeners, {})
 
     def scheduler(num_images: int) -> "StartAll":
         from tune_app.run.stopping import EarlyStopping
@@ -128,7 +139,8 @@ def run_search(sweep: Sweep, site: Site, samples: "Samples") -> Ran:
         return report_search(run_dir, sweep, samples)
 
     trained = None if agenda.is_over() else scheduler
-    return session.run(trained, agenda.stored.tickets, report, agenda.about_the_start())
+    notes = (*identified.notes, *agenda.about_the_start())
+    return session.run(trained, agenda.stored.tickets, report, notes)
 
 
 def run_sweep(sweep: Sweep, out: str | Path = "runs", store: str | None = None) -> Ran:
@@ -146,21 +158,23 @@ def run_sweep(sweep: Sweep, out: str | Path = "runs", store: str | None = None) 
         SpecError: when data set, network and recipes do not fit, or no Ray does.
         StoreError: when the store or the run directory cannot be used.
     """
+    ray_settings.apply()  # before the user's own code, which may import Ray
     out = Path(out)
     place = store or str((out / "_store").absolute())
     site = Site(Path(sweep.name), out, Store(place), f"tune_app.run_sweep({sweep.name!r})")
+    identified = identify(sweep, site.store, site.sweep_file)
     if sweep.search is None:
-        return run_grid(sweep, site)
+        return run_grid(identified, site)
     from tune_app.report.search import report_search
     from tune_app.search.comparison import comparison
     from tune_app.search.samples import Samples
 
     samples = Samples(out / sweep.name / "search.json")
-    ran = run_search(sweep, site, samples)
-    chosen = comparison(sweep, samples)
+    ran = run_search(identified, site, samples)
+    chosen = comparison(identified.sweep, samples)
     if ran.went_through and chosen is not None:
-        run_grid(chosen, site)
-        report_search(ran.run_dir, sweep, samples)  # now with what decoupling gains
+        run_grid(identify(chosen, site.store, site.sweep_file), site)
+        report_search(ran.run_dir, identified.sweep, samples)  # now with what decoupling gains
     return ran
 
 
@@ -168,7 +182,7 @@ def run_sweep(sweep: Sweep, out: str | Path = "runs", store: str | None = None) 
 class _Session:
     """One sweep on its way from an agenda to a report."""
 
-    sweep: Sweep
+    identified: Identified
     site: Site
     agenda: Agenda
     claims: Claims
@@ -192,30 +206,32 @@ class _Session:
                 to show.
             notes: for the user, at the start.
         """
-        sweep, site = self.sweep, self.site
-        data = []
+        sweep, site = self.identified.sweep, self.site
+        data, about = [], {}
         if scheduler is not None:
-            from tune_app.run.preflight import load_fitting_data
+            from tune_app.run.preflight import load_fitting
 
-            data.append(load_fitting_data(sweep, site.sweep_file))
+            fitting = load_fitting(self.identified, site.store, site.sweep_file)
+            remember(fitting.contents, site.store)
+            data, about = [fitting.data], fitting.about
+            del fitting
         run_dir = RunDirectory(site.out / sweep.name)
-        _create(run_dir, sweep, site.command, is_new=scheduler is not None)
+        _create(run_dir, sweep, provenance(site.command) | about, is_new=scheduler is not None)
         with Progress(sweep, lambda: self.agenda.total, sys.stderr) as progress:
             record = Record(self.agenda, run_dir, self.failures, progress.say)
             tracking = self._tracking(record, progress)
             self.listeners.all = [
-                record.on_event,
                 progress.on_event,
+                record.on_event,
                 _logged_in(tracking),
                 self.agenda.on_event,
             ]
             self.listeners.tell(Found(self.agenda.known))
-            for note in notes:
+            for note in (*about_in_words(about), *notes):
                 progress.say(note)
             record.write_results()
             went_through = True
             if scheduler is not None:
-                ray_settings.apply()
                 from tune_app.run.driver import Driver
 
                 driver = Driver(sweep, self.agenda, site.store, self.claims, record, self.listeners)
@@ -226,9 +242,9 @@ class _Session:
 
     def _tracking(self, record: Record, progress: Progress) -> LiveTracking:
         out = self.site.out
-        uri = tracking_uri(out)
+        uri, sweep = tracking_uri(out), self.identified.sweep
         progress.say(f"results in {record.run_dir.path}, MLflow at {hide_credentials(uri)}")
-        return LiveTracking(uri, self.sweep, artifact_root(out), record.commit, progress.say)
+        return LiveTracking(uri, sweep, artifact_root(out), record.commit, progress.say)
 
     def _report(
         self,
@@ -269,7 +285,9 @@ def _logged_in(tracking: LiveTracking) -> Listener:
     return on_event
 
 
-def _create(run_dir: RunDirectory, sweep: Sweep, command: str, is_new: bool) -> None:
+def _create(
+    run_dir: RunDirectory, sweep: Sweep, provenance: Mapping[str, Any], is_new: bool
+) -> None:
     """Make the run directory; run.json tells of this launch if it trains, or if none did before.
 
     Raises:
@@ -278,7 +296,7 @@ def _create(run_dir: RunDirectory, sweep: Sweep, command: str, is_new: bool) -> 
     try:
         run_dir.create(sweep)
         if is_new or run_dir.provenance() is None:
-            run_dir.write_provenance(provenance(command))
+            run_dir.write_provenance(provenance)
     except OSError as error:
         raise StoreError(f"{error.filename or run_dir.path}: {error.strerror}") from None
 

@@ -7,21 +7,20 @@ import argparse
 import gc
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
-from tune_app import exit_codes, submit
+from tune_app import exit_codes, signals, submit
 from tune_app.credentials import hide_credentials
 from tune_app.plan.left import what_is_left
 from tune_app.plan.plan import make_plan
+from tune_app.run import ray_settings
 from tune_app.run.console import search_text, show_missing, show_plan
+from tune_app.run.identity import Identified, identify
 from tune_app.store.store import Store, StoreError
 from tune_app.sweep.load import load_sweep
-from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError, printable
 
 if TYPE_CHECKING:
@@ -40,12 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("error: this system has no `fcntl`; on Windows, use WSL", file=sys.stderr)
         return exit_codes.BAD_INPUT
     options = _parser().parse_intermixed_args(arguments)
+    options.dry_run = options.dry_run or options.check
     command = os.environ.get(submit.COMMAND) or hide_credentials(
         shlex.join(["python", "-m", "tune_app.launch", *(arguments or sys.argv[1:])])
     )
     if options.address is not None:
         os.environ["RAY_ADDRESS"] = options.address
-    _obey_signals()
+    signals.obey()
     # The results of a large sweep are many objects that stay: by default half of the time goes to
     # looking through all of them again and again.
     gc.set_threshold(50_000)
@@ -76,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--dry-run", action="store_true", help="show the plan and start nothing")
     parser.add_argument(
+        "--check",
+        action="store_true",
+        help="as --dry-run, and try on a few images that network, data and recipes go together, "
+        "which every launch does before it starts Ray",
+    )
+    parser.add_argument(
         "--out",
         type=Path,
         default=Path("runs"),
@@ -105,47 +111,49 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _obey_signals() -> None:
-    """The first SIGINT or SIGTERM ends the launch tidily, the second at once."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        for again in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(again, lambda *_: os._exit(exit_codes.INTERRUPTED))
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-
-
 def _launch(options: argparse.Namespace, command: str) -> int:
     sweep = load_sweep(options.sweep, options.overrides)
     store = Store(_store_place(options))
-    if options.dry_run and sweep.search is None:
-        plan, stored = make_plan(sweep), store.stored()
-        failures = store.failures(plan.trainings.keys() - stored.results)
-        show_plan(sweep, plan, what_is_left(plan, stored), store, stored, failures)
-        return exit_codes.OK
+    ray_settings.apply()  # before the user's own code, which may import Ray
+    identified = identify(sweep, store, options.sweep)
     if sweep.search is not None:
-        return _search(sweep, options, store, command)
+        return _search(identified, options, store, command)
+    if options.dry_run:
+        plan, stored = make_plan(identified.sweep), store.stored()
+        failures = store.failures(plan.trainings.keys() - stored.results)
+        show_plan(identified.sweep, plan, what_is_left(plan, stored), store, stored, failures)
+        return _end_dry_run(identified, options, store)
     from tune_app.conduct import Site, run_grid
 
-    return _say_grid(run_grid(sweep, Site(options.sweep, options.out, store, command)))
+    return _say_grid(run_grid(identified, Site(options.sweep, options.out, store, command)))
 
 
-def _search(sweep: Sweep, options: argparse.Namespace, store: Store, command: str) -> int:
+def _end_dry_run(identified: Identified, options: argparse.Namespace, store: Store) -> int:
+    """Say what is known of the user's own code and, with --check, of all."""
+    lines = [*identified.notes]
+    if options.check:
+        from tune_app.run.preflight import checked
+
+        lines += checked(identified, store, options.sweep)
+    print(*lines, sep="\n", end="\n" if lines else "")
+    return exit_codes.OK
+
+
+def _search(identified: Identified, options: argparse.Namespace, store: Store, command: str) -> int:
     """Search, then train the best of what was found over fresh seeds."""
     from tune_app.search.samples import Samples
 
+    sweep = identified.sweep
     samples = Samples(options.out / sweep.name / "search.json")
     print(search_text(sweep, len(samples.all)), flush=True)
     if options.dry_run:
-        return exit_codes.OK
+        return _end_dry_run(identified, options, store)
     from tune_app.conduct import Site, run_grid, run_search
     from tune_app.report.search import report_search
     from tune_app.search.comparison import comparison
 
     site = Site(options.sweep, options.out, store, command)
-    ran = run_search(sweep, site, samples)
+    ran = run_search(identified, site, samples)
     if ran.report is None:
         return exit_codes.SOME_FAILED
     print(f"\n{ran.report.table}\n\n{ran.report.answer}\n")
@@ -158,7 +166,7 @@ def _search(sweep: Sweep, options: argparse.Namespace, store: Store, command: st
         print("not compared: no coupled or no decoupled configuration is complete", file=sys.stderr)
         return exit_codes.SOME_FAILED
     print()
-    code = _say_grid(run_grid(chosen, site))
+    code = _say_grid(run_grid(identify(chosen, store, options.sweep), site))
     report = report_search(ran.run_dir, sweep, samples)  # now with what decoupling gains
     print(f"\n{report.answer}\n{report.paths[-1]}")
     return code

@@ -2,8 +2,10 @@
 
 
 def plural(n: float, noun: str) -> str:
-    """`1 seed`, `3 seeds`, `1,024 trainings`, `2 sparsities`, `0.5 GPUs`."""
+    """`1 seed`, `3 seeds`, `1,024 trainings`, `2 sparsities`, `2 classes`, `0.5 GPUs`."""
     number = f"{n:,}" if isinstance(n, int) else f"{n:g}"
     if n == 1:
         return f"{number} {noun}"
-    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
+    if noun.endswith("y"):
+        return f"{number} {noun[:-1]}ies"
+    return f"{number} {noun}es" if noun.endswith("s") else f"{number} {noun}s"

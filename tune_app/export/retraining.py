@@ -18,6 +18,7 @@ from tune_app.export.choice import Choice
 from tune_app.plan.plan import Plan
 from tune_app.plan.trainings import Training
 from tune_app.results.reading import RunError
+from tune_app.run.identity import identify
 from tune_app.store.store import Missing, Store
 from tune_app.sweep.resources import Resources
 from tune_app.sweep.sweep import Sweep
@@ -42,6 +43,7 @@ def train_again(choice: Choice, store: Store) -> Trained:
     Raises:
         RunError: a file that the training needs is gone; the message says how to make it again.
             Or the training diverges, or the data set cannot be loaded.
+        SpecError: the user's own data or network are others than those of the run.
         StoreError: the store cannot be read.
     """
     sweep, training = choice.sweep, choice.training
@@ -54,7 +56,10 @@ def train_again(choice: Choice, store: Store) -> Trained:
         else:
             print("training on the CPU, since torch sees no GPU here; the sweep's trials had one")
     try:
-        images = data.load(sweep.dataset, sweep.data_dir)
+        identified = identify(sweep, store, choice.run_dir / "sweep.yaml")
+        images = (
+            identified.data.pop() if identified.data else data.load(sweep.dataset, sweep.data_dir)
+        )
         ticket = partial(_ticket, store)
         trainer = Trainer(sweep.model, sweep.prune, sweep.rewind, images, store, ticket, device)
         mask = trainer.mask(training)

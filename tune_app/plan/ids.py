@@ -24,7 +24,13 @@ class Ids:
     def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
         self.tickets: dict[tuple[Recipe, int, int, Recipe | None], str] = {}
-        self.setting = {"format": FORMAT, "model": sweep.model, "dataset": sweep.dataset}
+        self.setting: dict[str, Any] = {
+            "format": FORMAT,
+            "model": sweep.model,
+            "dataset": sweep.dataset,
+        }
+        if sweep.fingerprints is not None:
+            self.setting["fingerprints"] = _essence(sweep.fingerprints)
         self.recipes: dict[Recipe, dict[str, Any]] = {}
         self.rewinding = _essence(sweep.rewind, {"to"})
         if sweep.rewind.to.count:

@@ -92,8 +92,10 @@ def head_lines(sweep: Sweep, answer: str, baselines: Collection[str] = ()) -> li
 def provenance_lines(run: Provenance, num_trainings: int, seconds: float) -> list[str]:
     """The section on how the results were made; `seconds` is the training time of all of them."""
     started = datetime.fromtimestamp(run.started_at, UTC)
+    about = {"data": run.data, "prunes": run.pruned}
     return [
         "\n## Provenance\n",
+        *(f"- {name}: {text}" for name, text in about.items() if text),
         f"- command: `{run.command}`",
         f"- commit: {run.commit or 'unknown'}",
         f"- started: {started:%Y-%m-%d %H:%M} UTC",

@@ -30,6 +30,11 @@ class Provenance(BaseModel):
 
     versions: dict[str, str]
     hardware: str
+    data: str = ""
+    """What was read, in words; earlier versions did not write it."""
+
+    pruned: str = ""
+    """What is pruned and what never, likewise."""
 
 
 def read_sweep(run_dir: Path) -> Sweep:

@@ -1,47 +1,111 @@
 """What is tried before Ray starts: that network, pruning and every recipe fit the data set."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from lt_core import data, rewind
+from torch import nn
+
+from lt_core import rewind
 from lt_core.chain import prune_trained
 from lt_core.data import DataSet
-from lt_core.mask import dense
+from lt_core.mask import Mask, dense, never_pruned, num_weights
+from lt_core.rehearsal import rehearse
 from lt_core.training_loop import misfits
-from tune_app.sweep.sweep import Sweep
+from tune_app.run.console import about_in_words
+from tune_app.run.identity import Identified, hold, load_data
+from tune_app.store.store import Store
 from tune_app.sweep.yaml_source import SpecError
+from tune_app.words import plural
 
 
-def load_fitting_data(sweep: Sweep, path: Path) -> DataSet:
+@dataclass(frozen=True)
+class Fitting:
+    """A data set that a sweep can be trained on."""
+
+    data: DataSet
+    about: dict[str, str]
+    """For people: what was read (`data`), and what is pruned (`pruned`)."""
+
+    contents: Sequence[Mapping[str, Any]]
+    """What the store does not have of data and network."""
+
+
+def load_fitting(
+    identified: Identified, store: Store, path: Path, *, rehearses: bool | None = None
+) -> Fitting:
     """The data set, once it is known that the network and every recipe fit it.
 
     Args:
-        sweep: what is to run.
+        identified: what is to run; its data are taken out.
+        store: to hold the data set against.
         path: of the sweep file, for messages.
+        rehearses: whether a short training is tried; by default of a user's own network, since
+            ours are known to train, and large ones take half a minute.
 
     Raises:
         SpecError: when one does not.
     """
-    try:
-        loaded = data.load(sweep.dataset, sweep.data_dir)
-    except (ValueError, OSError) as error:
-        raise SpecError([f"{path}: `dataset`: {error}"]) from error
+    sweep = identified.sweep
+    loaded = identified.data.pop() if identified.data else load_data(sweep, path)
+    contents = (*identified.contents, *hold(sweep, loaded, store, path))
+    recipes = tuple(dict.fromkeys((*sweep.find_recipes, *sweep.eval_recipes)))
     problems = []
-    key = "model"
+    key, about = "dataset", {}
     try:
+        _ = loaded.mean_and_std  # kept with the data set: not to be worked out again by each worker
+        about["data"] = data_in_words(loaded)
+        key = "model"
         network = rewind.to_initialization(sweep.model, loaded, seed=sweep.seeds[0])
         key = "prune"
         everything = dense(network, sweep.prune.skip)
+        about["pruned"] = pruned_in_words(network, everything)
+        most = sweep.prune.of_round(sweep.prune.num_rounds)
         if sweep.prune.strategy != "global_magnitude":  # which fits every network
-            most = sweep.prune.of_round(sweep.prune.num_rounds)
             prune_trained(network, loaded, everything, most)
+        key = "model"
+        if sweep.has_own_network if rehearses is None else rehearses:
+            told = rehearse(sweep.model, loaded, recipes, most)
+            problems += [f"`model`: {sweep.model}: {text}" for text in told]
     except ValueError as error:
         problems.append(f"`{key}`: {error}")
-    recipes = dict.fromkeys((*sweep.find_recipes, *sweep.eval_recipes))
     misfitting = (
         text for recipe in recipes for text in misfits(recipe, len(loaded.train), sweep.rewind.to)
     )
     problems += [f"{sweep.dataset}: {text}" for text in dict.fromkeys(misfitting)]
     if problems:
         raise SpecError([f"{path}: {text}" for text in problems])
-    _ = loaded.mean_and_std  # kept with the data set: not to be worked out again by each worker
-    return loaded
+    return Fitting(loaded, about, contents)
+
+
+def checked(identified: Identified, store: Store, path: Path) -> list[str]:
+    """Lines on what was read, what is pruned, and that a short training went well.
+
+    Raises:
+        SpecError: when it did not.
+    """
+    about = load_fitting(identified, store, path, rehearses=True).about
+    return [*about_in_words(about), f"{'checked':<16}a training of two steps"]
+
+
+def data_in_words(data: DataSet) -> str:
+    """`4 classes, 3x16x16: 400 images to train, 100 to validate, 200 to test; 3 enlarged`."""
+    size = "x".join(map(str, data.image_shape))
+    text = (
+        f"{plural(data.classes, 'class')}, {size}: {plural(len(data.train), 'image')} to train, "
+        f"{len(data.validation):,} to validate, {len(data.test):,} to test"
+    )
+    return "; ".join((text, *data.notes))
+
+
+def pruned_in_words(network: nn.Module, everything: Mask) -> str:
+    """`10,688 of 18,154 parameters; never: encoder.in_proj_weight (3,072), ...`."""
+    total = sum(parameter.numel() for parameter in network.parameters())
+    others = never_pruned(network, everything)
+    dimensions = {name: parameter.dim() for name, parameter in network.named_parameters()}
+    weights = [f"{name} ({n:,})" for name, n in others.items() if dimensions[name] > 1]
+    if vectors := sum(n for name, n in others.items() if dimensions[name] <= 1):
+        weights.append(f"biases and norms ({vectors:,})")
+    never = f"; never: {', '.join(weights)}" if weights else ""
+    return f"{num_weights(everything):,} of {total:,} parameters{never}"

@@ -3,6 +3,7 @@
     store.json                             the format of all below
     results/3f/3f0c....json.gz             a finished training
     failures/1c/1c07....json.gz            why a training diverged, as it would again
+    contents/77/77ab....json.gz            what the data or the network of a name were
     tickets/8a/8a41....safetensors.gz      a ticket's mask, packed
     weights/3f/3f0c....safetensors.gz      a whole network: a dense one after its training, or
                                            the weights that pruned ones start from
@@ -40,6 +41,7 @@ FORMAT = 2
 SUFFIXES = {
     "results": ".json.gz",
     "failures": ".json.gz",
+    "contents": ".json.gz",
     "tickets": ".safetensors.gz",
     "weights": ".safetensors.gz",
     "checkpoints": ".safetensors.gz",
@@ -159,6 +161,15 @@ class Store:
 
     def put_failure(self, id: str, reason: str) -> None:
         self._put("failures", id, as_line({"id": id, "reason": reason}))
+
+    def contents(self) -> list[dict[str, Any]]:
+        """What was written of the contents of data sets and networks (run/identity.py)."""
+        ids = self.patiently(self._ids, "contents")
+        read = (self._get("contents", id) for id in sorted(ids))
+        return [from_json(data) for data in read if data is not None]
+
+    def put_content(self, id: str, content: Mapping[str, Any]) -> None:
+        self._put("contents", id, as_line(content))
 
     def ticket(self, id: str) -> bytes | None:
         """A packed mask, or None."""

@@ -1,6 +1,7 @@
 """A sweep file, as a type."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Literal, Self
@@ -32,6 +33,28 @@ MAX_SEARCH_NAME = 95
 
 Baseline = Literal["global_random", "preserve_lpr", "reinit"]
 Kind = Literal["lottery", "lpr_constrained", Baseline]
+
+
+def _fingerprint(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{20}", value):
+        raise ValueError(
+            f"must be 20 hexadecimal digits, as the sweep.yaml of a run has them, got {value!r}"
+        )
+    return value
+
+
+Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
+
+
+class Fingerprints(Config):
+    """What a user's own data set and network are by content, since no name tells.
+
+    A launch works them out, and they are part of every id. Where a sweep file has them, as the
+    sweep.yaml of a run does, nothing else is trained on.
+    """
+
+    dataset: Fingerprint | None = None
+    model: Fingerprint | None = None
 
 
 class Find(Stage):
@@ -77,9 +100,9 @@ class Sweep(Config):
 
     data_dir: str = "data"
     """Folder of the data sets, those on disk and those downloaded; relative to the folder that a
-    run is started in. No part of a training's id, which has the name of the data set alone: the
-    data under one name (`image_folder` and import paths too) must not change, or use another
-    `--out`."""
+    run is started in."""
+
+    fingerprints: Fingerprints | None = None
 
     seeds: NonEmpty[int]
     """Replicates: each seeds initialization, data order and random masks."""
@@ -145,9 +168,26 @@ class Sweep(Config):
             raise RuleErrors(problems)
         return self
 
+    @property
+    def has_own_data(self) -> bool:
+        """Whether the name of the data set does not tell its content."""
+        return self.dataset == "image_folder" or ":" in self.dataset
+
+    @property
+    def has_own_network(self) -> bool:
+        """Likewise of the network."""
+        return ":" in self.model
+
     @model_validator(mode="after")
     def _go_together(self) -> Self:
         problems = list(self._rewinding_problems())
+        given = self.fingerprints or Fingerprints()
+        if given.dataset and not self.has_own_data:
+            text = f"goes with image_folder or an import path; {self.dataset} is known by its name"
+            problems.append((("fingerprints", "dataset"), text))
+        if given.model and not self.has_own_network:
+            text = f"goes with an import path; {self.model} is known by its name"
+            problems.append((("fingerprints", "model"), text))
         if self.find.lpr_from and self.prune.strategy != "global_magnitude":
             text = f"goes with `prune.strategy: global_magnitude`, not with {self.prune.strategy}"
             problems.append((("find", "lpr_from"), text))

@@ -47,6 +47,8 @@ def curve_tag(sweep: Sweep, curve: Curve) -> str:
         ),
         "rewind": sweep.rewind.model_dump(mode="json", exclude_defaults=True),
     }
+    if sweep.fingerprints is not None:
+        determines["fingerprints"] = sweep.fingerprints.model_dump(mode="json", exclude_none=True)
     if determines["rewind"]:
         determines["rewind_from"] = sweep.eval.rewind_from
     return hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()[:16]
@@ -65,13 +67,16 @@ def run_name(sweep: Sweep, curve: Curve) -> str:
 
 def run_params(sweep: Sweep, curve: Curve) -> dict[str, str]:
     """Parameters to filter and group runs by; those of `find` only where there is one."""
-    key = curve.key
+    key, own = curve.key, {}
+    if sweep.fingerprints is not None:
+        own = sweep.fingerprints.model_dump(exclude_none=True)
     groups = {
         "prune": sweep.prune.model_dump(mode="json", exclude={"rounds", "final_sparsity"}),
         "rewind": sweep.rewind.model_dump(mode="json") | {"from": sweep.eval.rewind_from},
         "find": dict(key.find or {}),
         "lpr_find": dict(key.lpr_find or {}),
         "eval": dict(key.eval),
+        "fingerprint": own,
     }
     return {
         "kind": key.kind,

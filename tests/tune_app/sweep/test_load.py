@@ -12,8 +12,8 @@ from tune_app.sweep.load import load_sweep
 
 SWEEPS = Path(__file__).parents[3] / "sweeps"
 SWEEP_KEYS = (
-    "name, description, model, dataset, data_dir, seeds, train, prune, find, eval, search, rewind, "
-    "baselines, select_on, resources_per_trial, checkpoint_every, max_failures"
+    "name, description, model, dataset, data_dir, fingerprints, seeds, train, prune, find, eval, "
+    "search, rewind, baselines, select_on, resources_per_trial, checkpoint_every, max_failures"
 )
 RECIPE_KEYS = (
     "lr, batch_size, weight_decay, momentum, duration, stop, warmup, decay, milestones, gamma, "

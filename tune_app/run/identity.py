@@ -1,0 +1,241 @@
+"""What data and network are by content, held against what the store has of their names.
+
+An id has the fingerprints of a user's own data and network, so that what was trained on others
+under the same names is kept and not mixed in. A data set with a published content has its name
+alone in an id: another content than the store's is refused.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tune_app.store.store import Store
+from tune_app.sweep.sweep import Fingerprints, Sweep
+from tune_app.sweep.yaml_source import SpecError
+
+if TYPE_CHECKING:
+    from lt_core.data import DataSet
+
+# Of names with a published content nothing is loaded here, so that a dry run of them is quick.
+
+
+@dataclass(frozen=True)
+class Identified:
+    """A sweep, once its own data and network are known."""
+
+    sweep: Sweep
+    """With their fingerprints."""
+
+    data: "list[DataSet]" = field(default_factory=list)
+    """The data set, if it was loaded for that; to be taken out, so that only Ray has it."""
+
+    contents: Sequence[Mapping[str, Any]] = ()
+    """What the store does not have of them: to `remember`, once something is trained on them."""
+
+    notes: Sequence[str] = ()
+    """For the user."""
+
+
+def remember(contents: Iterable[Mapping[str, Any]], store: Store) -> None:
+    """Write contents into a store."""
+    for content in contents:
+        store.put_content(_id(content), content)
+
+
+def _id(content: Mapping[str, Any]) -> str:
+    key = "\n".join(content[name] for name in ("kind", "name", "fingerprint"))
+    return hashlib.sha256(key.encode()).hexdigest()[:20]
+
+
+def identify(sweep: Sweep, store: Store, path: Path) -> Identified:
+    """Work out the fingerprints of the user's own data and network.
+
+    Args:
+        sweep: with fingerprints, if what it is to run on is to be what these say.
+        store: of what was trained before.
+        path: of the sweep file, for messages.
+
+    Raises:
+        SpecError: when they cannot be loaded, are others each time they are, or are others than
+            the sweep says.
+    """
+    if not sweep.has_own_data and not sweep.has_own_network:
+        return Identified(sweep)
+    known = store.contents()
+    loaded = load_data(sweep, path)
+    given = sweep.fingerprints or Fingerprints()
+    contents: list[dict[str, Any]] = []
+    notes: list[str] = []
+    try:
+        of_data = of_network = None
+        if sweep.has_own_data:
+            of_data = _data_fingerprint(sweep, loaded, known, contents, notes)
+            _check_given("dataset", given.dataset, of_data, f"the data in {sweep.data_dir}")
+        if sweep.has_own_network:
+            of_network = _network_fingerprint(sweep, loaded, known, contents, notes)
+            _check_given("model", given.model, of_network, sweep.model)
+    except ValueError as error:
+        raise SpecError([f"{path}: {error}"]) from error
+    found = Fingerprints(dataset=of_data, model=of_network)
+    sweep = sweep.model_copy(update={"fingerprints": found})
+    return Identified(sweep, [loaded], contents, notes)
+
+
+def load_data(sweep: Sweep, path: Path) -> "DataSet":
+    """The data set of a sweep.
+
+    Raises:
+        SpecError: when it cannot be loaded.
+    """
+    from lt_core import data
+
+    try:
+        return data.load(sweep.dataset, sweep.data_dir)
+    except (ValueError, OSError) as error:
+        raise SpecError([f"{path}: `dataset`: {error}"]) from error
+
+
+def hold(sweep: Sweep, data: "DataSet", store: Store, path: Path) -> Sequence[Mapping[str, Any]]:
+    """Hold a data set with a published content against that of the store's results.
+
+    Returns:
+        What the store does not have of it.
+
+    Raises:
+        SpecError: when it is another.
+    """
+    from lt_core.data.contents import PUBLISHED, fingerprint
+
+    if sweep.has_own_data or sweep.dataset in PUBLISHED:  # which its loader looks at
+        return ()
+    here = fingerprint(data)
+    before = _named(store.contents(), "dataset", sweep.dataset)
+    if not before:
+        return (_content("dataset", sweep.dataset, here),)
+    if here not in before:
+        raise SpecError(
+            [
+                f"{path}: `dataset`: {sweep.dataset} in {sweep.data_dir} is another than what this "
+                f"store was trained on (fingerprint {here}, there {', '.join(before)}): its files "
+                "may be damaged or of another version; mend them, or use another --out"
+            ]
+        )
+    return ()
+
+
+def _check_given(key: str, given: str | None, found: str, what: str) -> None:
+    if given is not None and given != found:
+        raise ValueError(
+            f"`fingerprints.{key}`: must be {found}, which {what} has now, got {given}: it has "
+            "changed since; without this key it is taken as it is, and trained anew"
+        )
+
+
+def _content(kind: str, name: str, fingerprint: str, **more: Any) -> dict[str, Any]:
+    return {"kind": kind, "name": name, "fingerprint": fingerprint, "at": time.time(), **more}
+
+
+def _named(
+    contents: Sequence[Mapping[str, Any]], kind: str, name: str
+) -> dict[str, Mapping[str, Any]]:
+    """By fingerprint, in the order in which they were first seen."""
+    of_name = (c for c in contents if (c["kind"], c["name"]) == (kind, name))
+    return {c["fingerprint"]: c for c in sorted(of_name, key=lambda c: c["at"])}
+
+
+def _data_fingerprint(
+    sweep: Sweep,
+    loaded: "DataSet",
+    known: Sequence[Mapping[str, Any]],
+    contents: list[dict[str, Any]],
+    notes: list[str],
+) -> str:
+    from lt_core.data.contents import fingerprint
+
+    here = fingerprint(loaded)
+    before = _named(known, "dataset", sweep.dataset)
+    if here in before:
+        return here
+    if ":" in sweep.dataset:
+        _check_loaded_alike(sweep, here)
+    contents.append(_content("dataset", sweep.dataset, here, data_dir=sweep.data_dir))
+    if before:
+        notes.append(_others("data", sweep.dataset, before))
+    return here
+
+
+def _others(what: str, name: str, before: Mapping[str, Mapping[str, Any]]) -> str:
+    *_, last = before.values()
+    day = time.strftime("%Y-%m-%d %H:%M", time.localtime(last["at"]))
+    place = f", in {last['data_dir']}" if "data_dir" in last else ""
+    return (
+        f"{name}: other {what} than at the last launch of that name ({day}{place}). What that "
+        "trained is kept and not used: all is trained for this"
+    )
+
+
+def _check_loaded_alike(sweep: Sweep, here: str) -> None:
+    """Load the data once more, in another process, where generators and the order of sets are
+    others."""
+    code = (
+        "import sys; from lt_core import data; from lt_core.data.contents import fingerprint; "
+        "print(); print(fingerprint(data.load(*sys.argv[1:])))"
+    )
+    command = [sys.executable, "-c", code, sweep.dataset, sweep.data_dir]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    there = done.stdout.strip().rpartition("\n")[2]
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ValueError(f"`dataset`: {sweep.dataset}: loaded once more, it fails: {last}")
+    if there != here:
+        raise ValueError(
+            f"`dataset`: {sweep.dataset}: loaded twice, in two processes, it gives other data: "
+            "each launch would train and test on others. Split by a fixed seed, and sort what "
+            "comes from a set or a folder"
+        )
+
+
+def _network_fingerprint(
+    sweep: Sweep,
+    loaded: "DataSet",
+    known: Sequence[Mapping[str, Any]],
+    contents: list[dict[str, Any]],
+    notes: list[str],
+) -> str:
+    from lt_core.own_network import NetworkContent, content
+
+    try:
+        here = content(sweep.model, loaded)
+    except ValueError as error:
+        raise ValueError(f"`model`: {error}") from error
+    if not here.is_seeded:
+        notes.append(
+            f"{sweep.model}: its initialization is the same for every seed: seeds differ only by "
+            "the order of the images"
+        )
+    shape = [*loaded.image_shape, loaded.classes]
+    same_shape = [record for record in known if record.get("shape") == shape]
+    before = _named(same_shape, "model", sweep.model)
+    for fingerprint, record in before.items():
+        there = NetworkContent.from_json(record["content"])
+        if not here.is_like(there):
+            continue
+        if here.source != there.source:
+            notes.append(
+                f"{sweep.model}: its file was changed, and it computes what it did: what was "
+                "trained is used"
+            )
+            contents.append({**record, "content": here.to_json()})
+        return fingerprint
+    if before:
+        notes.append(_others("layers or weights", sweep.model, before))
+    of_network = {"shape": shape, "content": here.to_json()}
+    contents.append(_content("model", sweep.model, here.fingerprint, **of_network))
+    return here.fingerprint
