@@ -150,6 +150,10 @@ def _machine() -> str:
 
 
 def _is_running(pid: int) -> bool:
+    with suppress(OSError, IndexError):  # there is no /proc on a Mac
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        if state in "ZX":  # it has ended, and whoever started it has not asked how
+            return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
