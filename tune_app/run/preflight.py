@@ -55,6 +55,7 @@ def load_fitting(
     key, about = "dataset", {}
     try:
         _ = loaded.mean_and_std  # kept with the data set: not to be worked out again by each worker
+        _check_variety(loaded)
         about["data"] = data_in_words(loaded)
         key = "model"
         network = rewind.to_initialization(sweep.model, loaded, seed=sweep.seeds[0])
@@ -89,6 +90,17 @@ def checked(identified: Identified, store: Store, path: Path) -> list[str]:
     return [*about_in_words(about), f"{'checked':<16}a training of two steps"]
 
 
+def _check_variety(data: DataSet) -> None:
+    """Refuse a training set of one image or of one class, from which nothing is learnt."""
+    images, labels = data.train.images, data.train.labels
+    number = plural(len(labels), "training image")
+    # Most differ among the first few already, without a comparison of all.
+    if all((images[i : i + 100] == images[0]).all() for i in range(0, len(images), 100)):
+        raise ValueError(f"{data.name}: of {number} all are equal")
+    if (labels == labels[0]).all():
+        raise ValueError(f"{data.name}: of {number} all are of class {labels[0]}")
+
+
 def data_in_words(data: DataSet) -> str:
     """`4 classes, 3x16x16: 400 images to train, 100 to validate, 200 to test; 3 enlarged`."""
     size = "x".join(map(str, data.image_shape))
@@ -96,6 +108,10 @@ def data_in_words(data: DataSet) -> str:
         f"{plural(data.classes, 'class')}, {size}: {plural(len(data.train), 'image')} to train, "
         f"{len(data.validation):,} to validate, {len(data.test):,} to test"
     )
+    there = set(data.train.labels.tolist())
+    if absent := [str(c) for c in range(data.classes) if c not in there]:
+        some = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
+        text += f"; none to train of class {some}"
     return "; ".join((text, *data.notes))
 
 
