@@ -13,7 +13,7 @@ from tune_app.plan.plan import make_plan
 from tune_app.report.grid import report_grid
 from tune_app.report.page import Report
 from tune_app.results.curves import Results
-from tune_app.results.result import Result, read_lines
+from tune_app.results.result import Result, parser
 from tune_app.results.run_directory import RunDirectory, provenance
 from tune_app.run import ray_settings
 from tune_app.run.agenda import Agenda
@@ -88,10 +88,9 @@ def run_grid(identified: Identified, site: Site) -> Ran:
     plan, stored = make_plan(sweep), store.stored()
     failures = store.failures(plan.trainings.keys() - stored.results)
     store.create()
-    lines, stored, to_do = what_is_whole(plan, store, stored)
+    results, stored, to_do = what_is_whole(plan, store, stored, parser(plan.trainings))
     to_do = show_plan(sweep, plan, to_do, store, stored, failures)
-    known = tuple(read_lines(lines, plan.trainings).values())
-    del lines  # as large as the results
+    known = tuple(results.values())
     listeners, claims = Listeners(), Claims(store)
     agenda = GridAgenda(plan, to_do, stored, known, failures, claims, listeners.tell)
     session = _Session(identified, site, agenda, claims, listeners, failures)

@@ -1,12 +1,15 @@
 """The part of a plan that is not stored yet."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from tune_app.plan.plan import Plan
 from tune_app.plan.trainings import Chain, Training
 from tune_app.store.inventory import Stored
 from tune_app.store.store import Store
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,11 @@ def without(to_do: ToDo, stored: Stored, ids: Collection[str]) -> ToDo:
 
 
 def what_is_whole(
-    plan: Plan, store: Store, stored: Stored
-) -> tuple[dict[str, bytes], Stored, ToDo]:
-    """Check the files that are needed: the lines of a plan's results by id, `stored` without the
-    damaged files, and the part of the plan that is then left."""
-    results = store.results(stored.results.intersection(plan.trainings))
+    plan: Plan, store: Store, stored: Stored, parse: Callable[[bytes], T]
+) -> tuple[dict[str, T], Stored, ToDo]:
+    """Check the files that are needed: a plan's results by id, parsed, `stored` without the damaged
+    files, and the part of the plan that is then left."""
+    results = store.results(stored.results.intersection(plan.trainings), parse)
     stored = replace(stored, results=frozenset(results))
     while True:
         to_do = what_is_left(plan, stored)

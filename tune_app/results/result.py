@@ -1,8 +1,8 @@
 """The result of one training, and its line: in results.jsonl, in the store, from a worker."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationInfo
@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, Validation
 from lt_core.config import Recipe
 from tune_app.json_line import as_line
 from tune_app.plan.trainings import Training
+from tune_app.store.store import Store
 from tune_app.sweep.sweep import Kind
 
 
@@ -101,9 +102,16 @@ class Result:
 _ADAPTER = TypeAdapter(Result)
 
 
-def read_lines(lines: Mapping[str, bytes], trainings: Mapping[str, Training]) -> dict[str, Result]:
-    """The results of planned trainings, by id; `lines` and `trainings` too are by id."""
-    return {id: Result.from_line(line, trainings) for id, line in lines.items()}
+def read_stored(
+    store: Store, ids: Iterable[str], trainings: Mapping[str, Training]
+) -> dict[str, Result]:
+    """The results of planned trainings in a store, by id; `trainings` too are by id."""
+    return store.results(ids, parser(trainings))
+
+
+def parser(trainings: Mapping[str, Training]) -> Callable[[bytes], Result]:
+    """What reads the lines of planned trainings."""
+    return partial(Result.from_line, trainings=trainings)
 
 
 def described(what: Training | Result) -> dict[str, Any]:

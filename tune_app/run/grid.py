@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 
 from tune_app.plan.left import ToDo, what_is_left, without
 from tune_app.plan.plan import Plan
-from tune_app.results.result import Result, read_lines
+from tune_app.results.result import Result, read_stored
 from tune_app.run.events import Event, Failed, Finished, Found, Listener, Said
 from tune_app.store.claims import Claims
 from tune_app.store.inventory import Stored
@@ -91,6 +91,6 @@ class GridAgenda:
         new = self._stored.results.intersection(self.plan.trainings) - self._done
         self._done |= new
         self.total -= len(new)
-        self._tell(Found(tuple(read_lines(store.results(new), self.plan.trainings).values())))
+        self._tell(Found(tuple(read_stored(store, new, self.plan.trainings).values())))
         self._to_do = what_is_left(self.plan, self._stored)
         return self._stored.tickets

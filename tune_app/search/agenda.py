@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from lt_core.config import Recipe
 from tune_app.plan.left import ToDo, what_is_whole, without
 from tune_app.plan.trainings import Chain
-from tune_app.results.result import Result, read_lines
+from tune_app.results.result import Result, parser, read_stored
 from tune_app.results.words import short, varied_fields
 from tune_app.run.console import how_far
 from tune_app.run.events import Ended, Event, Failed, Finished, Found, Listener, Said, Stopped
@@ -95,14 +95,14 @@ class SearchAgenda:
 
     def _take_up_what_is_stored(self) -> int:
         """Take up values and masks; the number of values that other sweeps trained."""
-        lines = self._store.results(self.stored.results)
+        lines = self._store.results(self.stored.results, bytes)
         values = self.plan.found_in(lines.values())
         told = {c: value for c, value in values.items() if self._is_inside(c)}
         mine = {sample.configuration for sample in self.samples.all}
         for sample in self.samples.all:
             plan = self.plan.add(sample.configuration)
-            there = {id: lines[id] for id in plan.trainings if id in lines}
-            for result in read_lines(there, plan.trainings).values():
+            there = [id for id in plan.trainings if id in lines]
+            for result in read_stored(self._store, there, plan.trainings).values():
                 if result.id not in self._accuracies:
                     self._accuracies[result.id] = result.val_accuracy
                     self.known.append(result)
@@ -186,11 +186,11 @@ class SearchAgenda:
         plan = self.plan.of(running.sample.configuration)
         results = self.stored.results | self._accuracies.keys()
         stored = Stored(frozenset(results), tickets, self.stored.weights)
-        lines, stored, to_do = what_is_whole(plan, self._store, stored)
+        known, stored, to_do = what_is_whole(plan, self._store, stored, parser(plan.trainings))
         for note in self._store.notes:
             self._tell(Said(note))
         self._store.notes.clear()
-        self._found(read_lines(lines, plan.trainings).values())
+        self._found(known.values())
         running.lacks -= self._accuracies.keys()
         self._end_if_known(running)
         running.elsewhere = self._claims.ids_of_others() & to_do.trainings

@@ -29,8 +29,7 @@ class StoredCheckpoints:
         """The state to go on from as a training begins; None where there is none, or a damaged
         one."""
         self.last = time.monotonic()
-        data = self.store.checkpoint(self.id)
-        return None if data is None else Checkpoint.from_bytes(data)
+        return self.store.checkpoint(self.id, Checkpoint.from_bytes)
 
     def is_due(self) -> bool:
         """Whether the state is to be kept now; to be called once after each epoch."""

@@ -1,7 +1,7 @@
 """Claims of launches on the trainings of a store, so that launches side by side share the work.
 
     claims/5e....json     the process of a launch, and the ids that it trains
-    claims/5e....alive    heartbeat: written again every few seconds, and only its time counts
+    claims/5e....alive    heartbeat: written again every few seconds
 
 A launch claims the trainings that no living launch has claimed before it, trains those, and waits
 for the rest. Two that look at the same moment may both claim a training; it is then trained twice,
@@ -12,6 +12,7 @@ import json
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Collection
 from contextlib import suppress
@@ -24,7 +25,11 @@ from tune_app.store.store import Store
 
 HEARTBEAT_S = 20.0
 DEAD_AFTER_S = 120.0
-"""Age of the last heartbeat from which a launch counts as dead: several, for slow storage."""
+"""From so long without a heartbeat on a launch counts as dead: several, for slow storage.
+
+Each launch counts it by itself, from when it saw the last one: clocks of machines differ, and are
+set while a launch runs.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,9 @@ class Claims:
         self.storage = store.storage
         self.name = f"claims/{uuid.uuid4().hex}"
         self.ids: set[str] = set()
+        self.seen: dict[str, tuple[float | None, float]] = {}
+        """Of others, the time that their last heartbeat bears, and since when it is the last."""
+
         self.over = threading.Event()
         self.thread: threading.Thread | None = None
         """The heartbeat; runs while something is claimed."""
@@ -66,29 +74,37 @@ class Claims:
     def _of_others(self) -> list[Claim]:
         files = (name for name in self.storage.names("claims") if name.endswith(".json"))
         others = [name.removesuffix(".json") for name in files if name != f"{self.name}.json"]
-        if not others:
-            return []
-        self._beat()
-        now = self.storage.written_at(f"{self.name}.alive") or 0.0
         claims = []
         for other in others:
-            data = self.storage.read(f"{other}.json")
-            if data is None:
-                continue  # it has just ended
-            claim = json.loads(data)
-            if self._lives(other, claim, now):
+            claim = self._read(other)
+            if claim is not None and self._lives(other, claim):
                 claims.append(Claim(claim["who"], frozenset(claim["ids"])))
-            else:
+            elif claim is not None:
                 _delete(self.storage, other)
-        if self.thread is None:  # the heartbeat was only to learn the storage's time
-            self.storage.delete(f"{self.name}.alive")
         return claims
 
-    def _lives(self, other: str, claim: dict[str, Any], now: float) -> bool:
+    def _read(self, other: str) -> dict[str, Any] | None:
+        """A claim; None for one that has just ended, or is damaged and so set aside."""
+        data = self.storage.read(f"{other}.json")
+        if data is None:
+            return None
+        try:
+            claim: dict[str, Any] = json.loads(data)
+            if all(isinstance(claim[key], of) for key, of in _KEYS.items()):
+                return claim
+        except (ValueError, KeyError, TypeError, RecursionError):
+            pass
+        self.storage.move(f"{other}.json", f"damaged/{other.replace('/', '-')}.json")
+        self.store.notes.append(f"{other}.json is damaged: set aside, what it claimed is free")
+        return None
+
+    def _lives(self, other: str, claim: dict[str, Any]) -> bool:
         if claim["machine"] == _machine() and not _is_running(claim["pid"]):
             return False
-        last = self.storage.written_at(f"{other}.alive")
-        return last is not None and now - last < DEAD_AFTER_S
+        now, last = time.monotonic(), self.storage.written_at(f"{other}.alive")
+        before, since = self.seen.get(other, (last, now))
+        self.seen[other] = last, since if last == before else now
+        return now - self.seen[other][1] < DEAD_AFTER_S
 
     def __enter__(self) -> "Claims":
         return self
@@ -134,6 +150,9 @@ class Claims:
 
     def _beat(self) -> None:
         self.storage.write(f"{self.name}.alive", b"")
+
+
+_KEYS = {"who": str, "machine": str, "pid": int, "ids": list}
 
 
 def _delete(storage: Storage, name: str) -> None:

@@ -12,8 +12,9 @@
     damaged/                               files that were set aside
 
 A file is whole or absent, and equal ids describe equal contents, so two writers of one file do no
-harm. gzip is there for its checksum, nothing is compressed: a file that a crash or a disk garbled
-is set aside with a note, and made again.
+harm. gzip is there for its checksum and for the name that it carries, nothing is compressed: a file
+that a crash or a disk garbled, that is another's, or that cannot be read is set aside with a note,
+and made again.
 """
 
 import errno
@@ -23,6 +24,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import from_json
@@ -52,6 +54,9 @@ STORED = ("results", "tickets", "weights")
 MARKER = "store.json"
 
 T = TypeVar("T")
+
+_HAS_NAME = 8
+"""The flag of a gzip header."""
 
 # Weights alone need numpy and safetensors. A dry run asks for no weights: they are imported where
 # they are used.
@@ -140,15 +145,18 @@ class Store:
             tickets=lost(stored.tickets, self.ticket), weights=lost(stored.weights, self.weights)
         )
 
-    def result(self, id: str) -> bytes | None:
-        """The line of a finished training's result, or None."""
-        return self._get("results", id)
+    def result(self, id: str, parse: Callable[[bytes], T]) -> T | None:
+        """A finished training's result, parsed from its line; None without one.
 
-    def results(self, ids: Iterable[str]) -> dict[str, bytes]:
-        """The lines of results by id; an id without a result is left out."""
+        `parse` raises ValueError for a line that is none.
+        """
+        return self._get("results", id, lambda line: parse(_of_id(line, id)))
+
+    def results(self, ids: Iterable[str], parse: Callable[[bytes], T]) -> dict[str, T]:
+        """Results by id, as `result` gives them; an id without one is left out."""
         ids = list(ids)
-        found = zip(ids, self.storage.map(self.result, ids), strict=True)
-        return {id: line for id, line in found if line is not None}
+        found = self.storage.map(lambda id: self.result(id, parse), ids)
+        return {id: result for id, result in zip(ids, found, strict=True) if result is not None}
 
     def put_result(self, id: str, line: bytes) -> None:
         self._put("results", id, line)
@@ -156,8 +164,8 @@ class Store:
     def failures(self, ids: Collection[str]) -> dict[str, str]:
         """Reasons of the trainings that diverged, by id."""
         there = self.patiently(self._ids, "failures").intersection(ids)
-        read = ((id, self._get("failures", id)) for id in there)
-        return {id: from_json(data)["reason"] for id, data in read if data is not None}
+        read = {id: self._get("failures", id, partial(_reason, id=id)) for id in there}
+        return {id: reason for id, reason in read.items() if reason is not None}
 
     def put_failure(self, id: str, reason: str) -> None:
         self._put("failures", id, as_line({"id": id, "reason": reason}))
@@ -165,34 +173,46 @@ class Store:
     def contents(self) -> list[dict[str, Any]]:
         """What was written of the contents of data sets and networks (run/identity.py)."""
         ids = self.patiently(self._ids, "contents")
-        read = (self._get("contents", id) for id in sorted(ids))
-        return [from_json(data) for data in read if data is not None]
+        read = (self._get("contents", id, _content) for id in sorted(ids))
+        return [content for content in read if content is not None]
 
     def put_content(self, id: str, content: Mapping[str, Any]) -> None:
         self._put("contents", id, as_line(content))
 
     def ticket(self, id: str) -> bytes | None:
-        """A packed mask, or None."""
-        return self._get("tickets", id)
+        """A packed mask as it was put, or None."""
+        from lt_core.packed_mask import PackedMask
+
+        def checked(data: bytes) -> bytes:
+            PackedMask.from_bytes(data)
+            return data
+
+        return self._get("tickets", id, checked)
 
     def put_ticket(self, id: str, packed: bytes) -> None:
         self._put("tickets", id, packed)
 
     def weights(self, id: str) -> dict[str, "np.ndarray"] | None:
         """A network's parameters and buffers by name, or None."""
+        import safetensors
         import safetensors.numpy
 
-        data = self._get("weights", id)
-        return None if data is None else safetensors.numpy.load(data)
+        def parse(data: bytes) -> dict[str, "np.ndarray"]:
+            try:
+                return safetensors.numpy.load(data)
+            except safetensors.SafetensorError as error:
+                raise ValueError(f"no safetensors: {error}") from None
+
+        return self._get("weights", id, parse)
 
     def put_weights(self, id: str, weights: Mapping[str, "np.ndarray"]) -> None:
         import safetensors.numpy
 
         self._put("weights", id, safetensors.numpy.save(dict(weights)))
 
-    def checkpoint(self, id: str) -> bytes | None:
-        """The state of a running training, or None."""
-        return self._get("checkpoints", id)
+    def checkpoint(self, id: str, parse: Callable[[bytes], T]) -> T | None:
+        """The state of a running training, or None; `parse` as of `result`."""
+        return self._get("checkpoints", id, parse)
 
     def put_checkpoint(self, id: str, state: bytes) -> None:
         self._put("checkpoints", id, state)
@@ -201,26 +221,30 @@ class Store:
         """Delete the state of a training, if there is one."""
         self.patiently(self.storage.delete, _name("checkpoints", id))
 
-    def _get(self, kind: str, id: str) -> bytes | None:
-        name = _name(kind, id)
-        data = self.patiently(self._read, name)
+    def _get(self, kind: str, id: str, parse: Callable[[bytes], T]) -> T | None:
+        """A file's content, parsed; None where there is none, or none that is whole and its own."""
+        data = self.patiently(self._read, _name(kind, id))
         if data is None:
             return None
         try:
-            if not data:  # which gzip takes for nothing, compressed
-                raise EOFError("it is empty")
-            return gzip.decompress(data)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            aside = f"damaged/{kind}-{id}-{uuid.uuid4().hex[:8]}"
-            self.patiently(self.storage.move, name, aside)
-            self.notes.append(
-                f"{self._at(name)} is damaged ({error}): set aside as {aside}, to be made again"
-            )
+            name, content = _unpacked(data)
+            if name not in ("", f"{kind}/{id}"):  # files of early versions have no name
+                raise ValueError(f"it is {name}")
+            return parse(content)
+        except (ValueError, EOFError, zlib.error, RecursionError) as error:
+            self.set_aside(kind, id, " ".join(str(error).split()))
             return None
 
+    def set_aside(self, kind: str, id: str, why: str) -> None:
+        """Move a file that cannot be used out of the way, and note it."""
+        name, aside = _name(kind, id), f"damaged/{kind}-{id}-{uuid.uuid4().hex[:8]}"
+        self.patiently(self.storage.move, name, aside)
+        self.notes.append(
+            f"{self._at(name)} is damaged ({why}): set aside as {aside}, to be made again"
+        )
+
     def _put(self, kind: str, id: str, data: bytes) -> None:
-        # Level 0: nothing but the checksum, and the time that it takes.
-        self.patiently(self._write, _name(kind, id), gzip.compress(data, 0, mtime=0))
+        self.patiently(self._write, _name(kind, id), _packed(f"{kind}/{id}", data))
 
     def _ids(self, kind: str) -> frozenset[str]:
         suffix = SUFFIXES[kind]
@@ -279,3 +303,52 @@ class Store:
 
 def _name(kind: str, id: str) -> str:
     return f"{kind}/{id[:2]}/{id}{SUFFIXES[kind]}"
+
+
+def _packed(name: str, data: bytes) -> bytes:
+    """`data` as a gzip file that carries its name (RFC 1952, section 2.3)."""
+    # Level 0: nothing but the checksum, and the time that it takes.
+    file = gzip.compress(data, 0, mtime=0)
+    return file[:3] + bytes([_HAS_NAME]) + file[4:10] + name.encode() + b"\0" + file[10:]
+
+
+def _unpacked(file: bytes) -> tuple[str, bytes]:
+    """Undo `_packed`; a file of an early version has an empty name.
+
+    Raises:
+        ValueError: when it is something else, or larger than what `_packed` would make a file of.
+        EOFError: when it was cut.
+        zlib.error: when its checksum is wrong.
+    """
+    if not file:
+        raise EOFError("it is empty")
+    stream = zlib.decompressobj(wbits=31)  # gzip
+    data = stream.decompress(file, len(file))
+    if not stream.eof:
+        raise EOFError("it is cut, or compressed")
+    name = b""
+    if file[3] & _HAS_NAME:
+        name = file[10 : file.index(b"\0", 10)]
+    return name.decode(), data
+
+
+def _of_id(line: bytes, id: str) -> bytes:
+    """A line of JSON, if it is that of `id`; files of early versions carry no other name."""
+    parsed = from_json(line)
+    if not isinstance(parsed, dict) or parsed.get("id") != id:
+        raise ValueError(f"it is not of {id}")
+    return line
+
+
+def _reason(line: bytes, id: str) -> str:
+    reason = _content(_of_id(line, id)).get("reason")
+    if not isinstance(reason, str):
+        raise ValueError("it has no reason")
+    return reason
+
+
+def _content(line: bytes) -> dict[str, Any]:
+    parsed = from_json(line)
+    if not isinstance(parsed, dict):
+        raise ValueError("it is no JSON object")
+    return parsed

@@ -1,8 +1,9 @@
 """What a training of the plan is: its mask, what it starts from, and H_eval. The same network to
 the bit for a trial and for an export; it knows nothing of Ray."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Rewinding
 from lt_core.data import DataSet
 from lt_core.evaluation import Evaluation, Progress, evaluate, evaluating
-from lt_core.mask import Mask, dense, unpack
+from lt_core.mask import Mask, dense, num_alive, unpack
 from lt_core.packed_mask import PackedMask
 from lt_core.rewind import Start, State
 from lt_core.structured.channels import channel_groups
@@ -67,31 +68,61 @@ class Trainer:
             "device": self.device,
         }
 
+    @cached_property
+    def everything(self) -> Mask:
+        """The mask of the network before any pruning."""
+        network = rewind.to_initialization(self.model, self.data, seed=0)
+        return dense(network, self.prune.skip)
+
     def mask(self, training: Training) -> Mask:
-        """The mask that a training is under."""
+        """The mask that a training is under.
+
+        Raises:
+            Missing: when its ticket is not stored, or is none of this network and round.
+        """
         fractions = self.prune.fractions(training.round)
         # Not the round: what was pruned once at 50% is the same whatever else a sweep prunes at.
         num_prunings = len(fractions)
         if training.ticket is not None:
             mask = unpack(self.ticket(training.ticket))
+            if problem := self._misfit(mask, fractions):
+                self.store.set_aside("tickets", training.ticket, problem)
+                raise Missing(
+                    f"the ticket {training.ticket} was damaged; the same command finds it again"
+                )
             if training.kind == "preserve_lpr":
                 generator = seeds.generator(training.seed, "preserve_lpr", num_prunings)
                 return prune.preserve_lpr(mask, generator)
             return mask
-        network = rewind.to_initialization(self.model, self.data, seed=training.seed)
-        everything = dense(network, self.prune.skip)
+        everything = self.everything
         if training.round == 0:
             return everything
         generator = seeds.generator(training.seed, "global_random", num_prunings)
         if self.prune.strategy == "filter_l1":
+            network = rewind.to_initialization(self.model, self.data, seed=training.seed)
             groups = channel_groups(network, self.data.image_shape)
             [fraction] = fractions  # whole filters are pruned once
             as_many = filter_l1(network, groups, fraction, self.prune.skip)
             return random_filters(groups, as_many, generator)
+        return prune.global_random(everything, self._num_alive(fractions), generator)
+
+    def _num_alive(self, fractions: Sequence[float]) -> int:
+        """Number of weights that prunings of these shares leave, but for `filter_l1`."""
         is_layerwise = self.prune.strategy == "layerwise_magnitude"
         by_layer = self.prune.layer_fractions if is_layerwise else None
-        num_alive = prune.num_alive_after(fractions, everything, by_layer)
-        return prune.global_random(everything, num_alive, generator)
+        return prune.num_alive_after(fractions, self.everything, by_layer)
+
+    def _misfit(self, mask: Mask, fractions: Sequence[float]) -> str:
+        """Why a mask cannot be what prunings of these shares found; empty if it can."""
+        shapes, own = (
+            {name: layer.shape for name, layer in m.items()} for m in (mask, self.everything)
+        )
+        if shapes != own:
+            return f"it is of a network of other layers than {self.model}"
+        if self.prune.strategy == "filter_l1":  # the number depends on which filters go
+            return ""
+        alive, expected = num_alive(mask), self._num_alive(fractions)
+        return "" if alive == expected else f"it has {alive:,} weights alive, not {expected:,}"
 
     def weights(self, training: Training) -> State:
         """The weights that a training starts from: kept ones, or of a dense training's step."""

@@ -34,7 +34,7 @@ from lt_core.packed_mask import PackedMask
 from lt_core.training_loop import Diverged
 from tune_app.plan.left import rounds_left
 from tune_app.plan.trainings import Chain, Training
-from tune_app.results.result import Result, read_lines
+from tune_app.results.result import Result, parser, read_stored
 from tune_app.store.checkpoints import StoredCheckpoints
 from tune_app.store.store import Missing, Store, StoreError
 from tune_app.sweep.durations import parse
@@ -92,8 +92,8 @@ class Worker:
         store, training = self.setting.store, chain.trainings[0]
         try:
             stored = store.stored(among=(*chain.ids, *chain.tickets, *chain.weights))
-            lines = store.results(stored.results.intersection(chain.ids))
-            results = read_lines(lines, {training.id: training for training in chain.trainings})
+            mine = {training.id: training for training in chain.trainings}
+            results = read_stored(store, stored.results.intersection(mine), mine)
             stored = replace(stored, results=frozenset(results))
             left = rounds_left(chain, stored, needed)
             for training in chain.trainings[: left[0].round if left else None]:
@@ -204,10 +204,8 @@ class Worker:
         Where it is `watched`, also report between its epochs.
         """
         try:
-            line = self.setting.store.result(training.id)
-            if line is not None:
-                result = Result.from_line(line, {training.id: training})
-            else:
+            result = self.setting.store.result(training.id, parser({training.id: training}))
+            if result is None:
                 mask = self.trainer.mask(training)
                 if watched:
                     evaluation = yield from self._watched(training, mask)

@@ -11,7 +11,7 @@ from synthetic_run import result_of
 from lt_core.config import Recipe
 from lt_core.steps import Steps
 from tune_app.plan.trainings import Training
-from tune_app.results.result import CurveKey, Result, described, read_lines
+from tune_app.results.result import CurveKey, Result, described, parser
 
 H1, H2 = (Recipe(lr=lr, batch_size=64, duration=Steps(2, "ep")) for lr in (0.1, 0.5))
 TRAINING = Training("3f0c", "lottery", H1, H2, 1, 4, "8a41")
@@ -64,7 +64,7 @@ def test_the_result_of_a_planned_training_has_its_recipes():
     assert result == result_of(TRAINING)
     assert result.find is H1 and result.eval is H2
     assert Result.from_line(LINE, {"1c07": RANDOM}) == result
-    assert read_lines({"3f0c": LINE}, {"3f0c": TRAINING}) == {"3f0c": result}
+    assert parser({"3f0c": TRAINING})(LINE) == result
 
 
 def test_lines_of_an_older_version_lack_keys_and_fields_of_recipes():

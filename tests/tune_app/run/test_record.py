@@ -7,7 +7,7 @@ import pytest
 from synthetic_run import result_of
 
 from tune_app.plan.plan import make_plan
-from tune_app.results.result import read_lines
+from tune_app.results.result import parser
 from tune_app.results.run_directory import RunDirectory
 from tune_app.run.crashes import in_a_line
 from tune_app.run.events import Failed, Finished, Found, Retried, Stopped
@@ -149,14 +149,11 @@ def test_recipes_stored_by_an_older_version_get_every_field(plan):
     first = plan.chains[0].trainings[0]
     old = json.loads(result_of(first).to_line())
     old["eval"] = {"lr": 0.05, "batch_size": 64, "duration": "4it"}
-    lines = {first.id: json.dumps(old).encode()}
-    assert read_lines(lines, plan.trainings) == {first.id: result_of(first)}
+    assert parser(plan.trainings)(json.dumps(old).encode()) == result_of(first)
 
 
 def test_stored_results_have_the_recipes_of_the_plan_and_none_of_their_own(plan):
-    lines = {id: result_of(t).to_line() for id, t in plan.trainings.items()}
-    results = read_lines(lines, plan.trainings)
-    assert len(results) == 44
-    for id, result in results.items():
-        training = plan.trainings[id]
+    assert len(plan.trainings) == 44
+    for training in plan.trainings.values():
+        result = parser(plan.trainings)(result_of(training).to_line())
         assert result.find is training.find and result.eval is training.eval

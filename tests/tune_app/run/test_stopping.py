@@ -168,7 +168,7 @@ def test_hopeless_evaluations_are_stopped_and_the_rest_is_as_unwatched(
     alone = undisturbed(sweep, store)
     trained = [dense[lr] for lr in (*MEDIOCRE, *GOOD)]
     expected = [next(alone.evaluate(training)).result for training in trained]
-    lines = store.results(store.stored().results)
+    lines = store.results(store.stored().results, bytes)
     assert computed(map(Result.from_line, lines.values())) == computed(expected)
     assert checkpoints(store) == []
 
@@ -209,12 +209,12 @@ def test_a_chain_whose_tickets_are_bad_is_stopped(tiny, store, tmp_path, one_cor
     assert last.result.id == orders[1].probes[2].id
     assert last.result.val_accuracy == last.standing.val_accuracy
     assert last.standing.val_accuracy < reports[0][4]["report"].standing.val_accuracy
-    assert store.result(hopeless.ids[2]) is None
+    assert store.result(hopeless.ids[2], bytes) is None
     assert store.ticket(hopeless.tickets[1]) and store.ticket(hopeless.tickets[2]) is None
 
     alone = undisturbed(sweep, store)
     expected = [report.result for report in alone.find(good, ())]
-    lines = store.results(good.ids)
+    lines = store.results(good.ids, bytes)
     assert computed(map(Result.from_line, lines.values())) == computed(expected)
     assert checkpoints(store) == []
 
@@ -238,9 +238,9 @@ def test_what_crashes_keeps_its_checkpoint_to_go_on_from(store):
     with pytest.raises(MemoryError):
         crashed.step()
     crashed.cleanup()
-    assert store.checkpoint("a1") is not None
+    assert store.checkpoint("a1", bytes) is not None
     halfway().cleanup()
-    assert store.checkpoint("a1") is None
+    assert store.checkpoint("a1", bytes) is None
 
 
 # ---- decisions

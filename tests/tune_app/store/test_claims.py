@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -78,3 +79,65 @@ def test_a_claim_is_kept_alive(store, monkeypatch):
         store.storage.delete(alive)
         while not store.storage.exists(alive):
             pass
+
+
+def _of_another_machine(store) -> Claims:
+    """A claim on a1 whose process cannot be looked at from here."""
+    there = Claims(store)
+    there.take({"a1"})
+    name = f"{there.name}.json"
+    claim = json.loads(store.storage.read(name)) | {"machine": "elsewhere", "pid": 1 << 30}
+    store.storage.write(name, json.dumps(claim).encode())
+    return there
+
+
+@pytest.mark.parametrize("step_s", [300, -300, 10 * 365 * 86400])
+def test_a_clock_that_is_set_takes_no_claim_and_keeps_none(tmp_path, monkeypatch, step_s):
+    store = Store(str(tmp_path))
+    store.create()
+    here = Claims(store)
+    with _of_another_machine(store) as there:
+        alive = tmp_path / f"{there.name}.alive"
+        os.utime(alive, (alive.stat().st_atime, alive.stat().st_mtime + step_s))
+        assert here.ids_of_others() == {"a1"}
+        now = time.monotonic()
+        monkeypatch.setattr(claims.time, "monotonic", lambda: now)
+        here.seen.clear()
+        for seconds in (0, claims.DEAD_AFTER_S - 1):
+            now += seconds
+            assert here.ids_of_others() == {"a1"}
+        now += 2
+        assert here.ids_of_others() == set()
+
+
+def test_a_heartbeat_is_counted_from_when_it_was_seen(tmp_path, monkeypatch):
+    store = Store(str(tmp_path))
+    store.create()
+    here = Claims(store)
+    now = time.monotonic()
+    monkeypatch.setattr(claims.time, "monotonic", lambda: now)
+    with _of_another_machine(store) as there:
+        alive = tmp_path / f"{there.name}.alive"
+        for beat in range(5):
+            os.utime(alive, (0, 1000 - beat))  # by whatever clock, also one that goes backwards
+            assert here.ids_of_others() == {"a1"}
+            now += claims.DEAD_AFTER_S - 1
+        now += 2
+        assert here.ids_of_others() == set()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{", b"[]", b"null", b"[" * 100_000, b"\xff\xfe", b'{"ids": []}'),
+        b'{"who": 1, "machine": "", "pid": 1, "ids": []}',
+        b'{"who": "", "machine": "", "pid": "1", "ids": []}',
+    ],
+)
+def test_a_claim_that_cannot_be_read_is_set_aside_and_holds_nothing(store, content):
+    store.storage.write("claims/5e.json", content)
+    store.storage.write("claims/5e.alive", b"")
+    assert Claims(store).of_others() == []
+    [note] = store.notes
+    assert note == "claims/5e.json is damaged: set aside, what it claimed is free"
+    assert store.storage.read("damaged/claims-5e.json") == content

@@ -2,17 +2,18 @@
 
 import dataclasses
 import errno
+import gzip
 import json
 
 import pytest
 import torch
 from tiny_sweep import Files, computed, file_of
 
-from lt_core import data, rewind
+from lt_core import data, models, rewind
 from lt_core.chain import find
 from lt_core.config import Rewinding
 from lt_core.evaluation import evaluate
-from lt_core.mask import alive_by_layer, num_alive, pack, sparsity, unpack
+from lt_core.mask import alive_by_layer, dense, num_alive, pack, sparsity, unpack
 from lt_core.steps import Steps
 from tune_app.plan.plan import make_plan
 from tune_app.results.result import Result
@@ -60,7 +61,7 @@ def test_a_chain_is_what_find_yields(worker, plan, sweep):
         assert report.result.test_accuracy == round.evaluation.test_accuracy
         assert report.result.lpr == round.evaluation.lpr
         assert report.result.commit == "c0ffee"
-        assert worker.setting.store.result(report.result.id) == report.result.to_line()
+        assert worker.setting.store.result(report.result.id, bytes) == report.result.to_line()
 
 
 def test_a_chain_goes_on_to_the_same_bits(worker, plan):
@@ -105,10 +106,12 @@ def test_a_training_that_is_killed_goes_on_from_its_checkpoint(worker, tiny, mon
         while next(going).result.id != id:
             pass
         going.close()
-        assert worker.setting.store.checkpoint(id) is None
+        assert worker.setting.store.checkpoint(id, bytes) is None
         monkeypatch.setattr(StoredCheckpoints, "save", save_and_die)
     for id in chain.ids:
-        a, b = (Result.from_line(each.setting.store.result(id)) for each in (worker, straight))
+        a, b = (
+            Result.from_line(each.setting.store.result(id, bytes)) for each in (worker, straight)
+        )
         assert (a.train_loss, a.test_accuracy) == (b.train_loss, b.test_accuracy)
     for ticket in chain.tickets:
         assert worker.setting.store.ticket(ticket) == straight.setting.store.ticket(ticket)
@@ -188,7 +191,9 @@ def test_a_chain_that_is_killed_after_every_round_ends_with_the_same_bits(worker
             pass
         going.close()
     for id in chain.ids:
-        a, b = (Result.from_line(each.setting.store.result(id)) for each in (worker, straight))
+        a, b = (
+            Result.from_line(each.setting.store.result(id, bytes)) for each in (worker, straight)
+        )
         assert (a.train_loss, a.lpr) == (b.train_loss, b.lpr)
     for ticket in chain.tickets:
         stored = worker.setting.store.ticket(ticket)
@@ -421,11 +426,11 @@ def test_a_full_disk_fails_the_training_and_says_so(worker, plan, monkeypatch):
 def test_what_is_damaged_while_a_sweep_runs_is_made_again(worker, plan, kind):
     chain, store = plan.chains[0], worker.setting.store
     list(worker.find(chain, needed=()))
-    before, ticket = store.results(chain.ids), store.ticket(chain.tickets[0])
+    before, ticket = store.results(chain.ids, bytes), store.ticket(chain.tickets[0])
     file_of(store, kind, chain.ids[0]).write_bytes(b"garbled")
     file_of(store, "tickets", chain.tickets[0]).unlink()  # the dense network is to be pruned again
     list(worker.find(chain, needed=chain.tickets))
-    after = store.results(chain.ids)
+    after = store.results(chain.ids, bytes)
     after, before = (map(Result.from_line, lines.values()) for lines in (after, before))
     assert computed(after) == computed(before)
     assert store.ticket(chain.tickets[0]) == ticket
@@ -533,12 +538,12 @@ def test_a_probe_that_was_lost_is_trained_under_its_ticket_found_again(worker, p
     chain = plan.chains[0]
     probes, store = probed(plan, chain, 0.2), worker.setting.store
     list(worker.find_probed(chain, (), probes))
-    before = Result.from_line(store.result(probes[1].id))
+    before = Result.from_line(store.result(probes[1].id, bytes))
     file_of(store, "results", probes[1].id).unlink()
     file_of(store, "tickets", chain.tickets[0]).unlink()
     reports = list(worker.find_probed(chain, (), probes))
     assert reports[-1].failure is None
-    assert computed([Result.from_line(store.result(probes[1].id))]) == computed([before])
+    assert computed([Result.from_line(store.result(probes[1].id, bytes))]) == computed([before])
 
 
 def test_a_probe_that_is_a_round_of_its_chain_is_that_round(worker, plan, calls):
@@ -572,3 +577,44 @@ def test_a_probe_that_diverges_ends_its_chain_and_says_so(worker, tiny):
     assert told_by(reports) == [("round", 0, True)]
     assert last.failure.training == probes[1].id and last.done
     assert (last.failure.kind, last.failure.reason[:10]) == ("diverged", "Diverged: ")
+
+
+# ---- tickets that are others'
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        # Of 19,464 weights, of which a round prunes half.
+        (
+            lambda worker, chain: worker.tickets.get(chain.tickets[1]),
+            "4,866 weights alive, not 9,732",
+        ),
+        (
+            lambda worker, chain: pack(dense(models.build("lenet_300_100", **DIGITS, seed=0))),
+            "it is of a network of other layers than small_resnet",
+        ),
+    ],
+    ids=["of another round", "of another network"],
+)
+def test_a_ticket_that_cannot_be_what_was_found_is_set_aside_and_found_again(
+    worker, plan, other, why
+):
+    """In a store of an early version, whose files carry no names."""
+    chain, store = plan.chains[0], worker.setting.store
+    list(worker.find(chain, needed=chain.tickets))
+    before = store.ticket(chain.tickets[0])
+    [training, *_] = (t for t in plan.evaluations if t.ticket == chain.tickets[0])
+    content = other(worker, chain).to_bytes()
+    file_of(store, "tickets", chain.tickets[0]).write_bytes(gzip.compress(content, 0, mtime=0))
+    [report] = worker.evaluate(training)
+    assert report.failure.kind == "missing"
+    assert "was damaged; the same command finds it again" in report.failure.reason
+    assert why in store.notes[0]
+    list(worker.find(chain, needed=chain.tickets))
+    assert store.ticket(chain.tickets[0]) == before
+    [report] = worker.evaluate(training)
+    assert report.result.round == 1
+
+
+DIGITS = {"channels": 1, "classes": 10, "image_size": (8, 8)}
