@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from tune_app.report.figures.not_drawn import NotDrawn
 from tune_app.results.method import method
-from tune_app.results.reading import Provenance
+from tune_app.results.run_directory import Provenance
 from tune_app.run.console import duration
 from tune_app.store.files import write_atomically
 from tune_app.sweep.sweep import Sweep

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from tune_app.plan.plan import Plan, make_plan
 from tune_app.plan.trainings import Training
 from tune_app.results.curves import Results
 from tune_app.results.result import Result
+from tune_app.results.run_directory import Provenance
 from tune_app.sweep.load import load_sweep
 from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
@@ -16,25 +17,6 @@ from tune_app.words import plural
 
 class RunError(ValueError):
     """A run directory that cannot be read; the message is one line with file, line and reason."""
-
-
-class Provenance(BaseModel):
-    """run.json: how the results were made."""
-
-    model_config = ConfigDict(strict=True)
-
-    command: str
-    commit: str | None
-    started_at: float
-    """Seconds since 1970."""
-
-    versions: dict[str, str]
-    hardware: str
-    data: str = ""
-    """What was read, in words; earlier versions did not write it."""
-
-    pruned: str = ""
-    """What is pruned and what never, likewise."""
 
 
 def read_sweep(run_dir: Path) -> Sweep:

@@ -22,6 +22,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
 from ruamel.yaml import YAML
 
 from tune_app.json_line import as_line
@@ -31,6 +32,25 @@ from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
 
 PACKAGES = ("torch", "ray", "mlflow", "numpy", "pydantic", "scikit-learn")
+
+
+class Provenance(BaseModel):
+    """run.json: how the results were made."""
+
+    model_config = ConfigDict(strict=True)
+
+    command: str
+    commit: str | None
+    started_at: float
+    """Seconds since 1970."""
+
+    versions: dict[str, str]
+    hardware: str
+    data: str = ""
+    """What was read, in words; earlier versions did not write it."""
+
+    pruned: str = ""
+    """What is pruned and what never, likewise."""
 
 
 class RunDirectory:
@@ -54,13 +74,12 @@ class RunDirectory:
         text = json.dumps(provenance, indent=2) + "\n"
         write_atomically(self.path / "run.json", text.encode())
 
-    def provenance(self) -> dict[str, Any] | None:
+    def provenance(self) -> Provenance | None:
         """What run.json says; None if there is none, or it is damaged."""
         try:
-            read: dict[str, Any] = json.loads((self.path / "run.json").read_text())
-        except (FileNotFoundError, ValueError):
+            return Provenance.model_validate_json((self.path / "run.json").read_bytes())
+        except (FileNotFoundError, ValidationError):
             return None
-        return read
 
     def write_results(self, results: Iterable[Result]) -> None:
         """Replace results.jsonl."""

@@ -46,8 +46,7 @@ class Record:
         """Of the program that trains."""
         provenance = self.run_dir.provenance()
         assert provenance is not None  # a launch writes it first
-        commit: str | None = provenance["commit"]
-        return commit
+        return provenance.commit
 
     def on_event(self, event: Event) -> None:
         match event:

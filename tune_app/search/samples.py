@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from lt_core.config import Recipe
 from tune_app.search.bilevel import Configuration
@@ -81,18 +81,18 @@ class Samples:
         """By the end of the last training."""
 
         try:
-            self.all = [_read(line) for line in json.loads(path.read_bytes())]
+            self.all = [line.sample() for line in _LINES.validate_json(path.read_bytes())]
         except FileNotFoundError:
             pass
-        except (ValueError, TypeError, KeyError, ValidationError):
+        except ValidationError:
             raise StoreError(
                 f"{path}: is damaged; without it the search starts anew, from what is trained"
             ) from None
         try:
-            self.last_spent = Spent(**json.loads(self.spent_path.read_bytes()))
+            self.last_spent = _SPENT.validate_json(self.spent_path.read_bytes())
         except FileNotFoundError:
             pass  # of an older version
-        except (ValueError, TypeError):
+        except ValidationError:
             raise StoreError(
                 f"{self.spent_path}: is damaged; without it trainings since the end of the last "
                 "sample are not counted"
@@ -133,6 +133,30 @@ def best(samples: Sequence[Sample], coupled: bool) -> Sample | None:
     return max(among, key=lambda sample: sample.known_value, default=None)
 
 
+class _Line(BaseModel):
+    """A sample as it is written."""
+
+    model_config = ConfigDict(strict=True)
+
+    find: Recipe
+    eval: Recipe
+    id: str
+    state: State = "running"
+    value: float | None = None
+    reason: str = ""
+    trainings: int = 0
+    training_seconds: float = 0.0
+    seconds: float = 0.0
+
+    def sample(self) -> Sample:
+        others = {name: value for name, value in self if name not in ("find", "eval")}
+        return Sample(Configuration(self.find, self.eval), **others)
+
+
+_LINES = TypeAdapter(list[_Line])
+_SPENT = TypeAdapter(Spent)
+
+
 def _line(sample: Sample) -> dict[str, Any]:
     line = dict(vars(sample))
     configuration = line.pop("configuration")
@@ -141,8 +165,3 @@ def _line(sample: Sample) -> dict[str, Any]:
         "eval": configuration.eval.model_dump(mode="json"),
     }
     return recipes | line
-
-
-def _read(line: dict[str, Any]) -> Sample:
-    find, eval_ = (Recipe.model_validate_json(json.dumps(line.pop(s))) for s in ("find", "eval"))
-    return Sample(Configuration(find, eval_), **line)

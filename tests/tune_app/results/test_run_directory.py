@@ -3,6 +3,7 @@
 import json
 import re
 
+import pytest
 from synthetic_run import result_of
 
 from tune_app.plan.plan import make_plan
@@ -36,10 +37,10 @@ def test_provenance_says_who_trained(tmp_path):
     assert run_dir.provenance() is None
     run_dir.write_provenance(provenance("python -m tune_app.launch a.yaml"))
     said = run_dir.provenance()
-    assert said["command"] == "python -m tune_app.launch a.yaml"
-    assert {"python", "torch", "ray", "mlflow"} <= said["versions"].keys()
-    assert "cores" in said["hardware"]
-    assert said["started_at"] > 1.7e9
+    assert said.command == "python -m tune_app.launch a.yaml"
+    assert {"python", "torch", "ray", "mlflow"} <= said.versions.keys()
+    assert "cores" in said.hardware
+    assert said.started_at > 1.7e9
 
 
 def test_the_commit_is_that_of_the_checkout(monkeypatch):
@@ -57,6 +58,7 @@ def test_without_a_checkout_the_commit_is_what_the_image_was_told(monkeypatch, t
     assert provenance("")["commit"] == "c0ffee"
 
 
-def test_damaged_provenance_is_none(tmp_path):
-    (tmp_path / "run.json").write_text('{"comma')
+@pytest.mark.parametrize("content", ['{"comma', "{}", "[]", "null", "[" * 100_000, ""])
+def test_damaged_provenance_is_none(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
     assert RunDirectory(tmp_path).provenance() is None
