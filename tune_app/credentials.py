@@ -1,89 +1,124 @@
 """Passwords and keys, which may be part of a URL, never reach a terminal, a log or a file.
 
-Where a text can be read in two ways, the one that hides more is taken. Two things cannot be told
-from prose: a blank in the last value of a query, and one in a password that begins like a port.
+Where a text can be read in two ways, the reading that hides more is taken. Not hidden is what only
+its owner could tell from prose: a blank and the rest of the last value of a query, and a password
+that has a blank and begins like a port (`http://host:5000 is away, ask me@work`).
 """
 
 import base64
+import binascii
 import re
-from collections.abc import Sequence
 
-HIDDEN = "***"
+_HIDDEN = "***"
 
-_NAMES = (
-    r"password|passwd|passphrase|pwd|secret|token|signature|credentials?|authorization|jwt|"
+_NAME = (
+    r"(?:password|passwd|passphrase|pwd|secret|token|signature|credentials?|authorization|jwt|"
     r"(?:api|access|secret|private|account|shared|auth|signing|encryption|master)[_-]?key"
     r"(?:[_-]?id)?|"
-    r"(?<![^\W_])(?:pass|pw|auth|sig|sas)|"  # not the end of another word: `bypass`
-    r"(?:(?<=[?&])|(?<=%3f)|(?<=%26))key"  # of a query only
+    r"(?<![^\W_])(?:pass|pw|auth|sig|sas)|"  # not as the end of another word: `bypass`
+    r"(?<=[?&])key|(?<=%3f)key|(?<=%26)key"  # of a query only
+    r")\d*"
 )
-"""What the name of a secret ends with: `aws_secret_access_key`, `X-Amz-Signature`, `PGPASSWORD`."""
+"""The end of a secret's name: `aws_secret_access_key`, `X-Amz-Signature`, `PGPASSWORD`."""
 
-_EQUALS = r"(?:=|%(?:25)*3d|[ \t]+=+[ \t]*)"
-_COLON_OF_JSON = r"""(?:\\?["'][ \t]*:[ \t]*)"""
-
-_REST = r"""[^\s&]*(?<!["'])"""
-"""To the end of the word or of the query's value. Quotes at its end are of what it stands in."""
+_IS = (
+    r"(?:=|%(?:25)*3d|[ \t]+=+[ \t]*|"
+    r"""\\?["'][ \t]*:[ \t]*)"""  # in JSON, or in a Python dictionary that was printed
+)
 
 _VALUE = (
     r"(?:"
-    rf"b?'(?:[^'\\\n]|\\.)*+'?{_REST}|"  # as in libpq's DSNs and Python's dictionaries
-    rf'b?"(?:[^"\\\n]|\\.)*+"?{_REST}|'
-    rf'\\"(?:[^"\\\n]|\\[^"\n])*+(?:\\")?{_REST}|'  # JSON within JSON
-    rf"\{{[^}}\n]*\}}?{_REST}|"  # ODBC
-    rf"(?:(?:bearer|basic|token|digest|negotiate)[ \t]+)?{_REST}"
-    r"(?:(?:[ \t]++[^\s&?=]++)+(?=&[\w.%-]+=))?"  # a blank within a query that goes on
+    r"b?'(?:[^'\\\n]|\\.)*+'?[^\s&]*|"  # of a DSN or a dictionary
+    r'b?"(?:[^"\\\n]|\\.)*+"?[^\s&]*|'
+    r'\\"(?:[^"\\\n]|\\[^"\n])*+[^\s&]*|'  # of JSON within JSON
+    r"\{[^}\n]*[^\s&]*|"  # of ODBC
+    # A word, or a query's value. Quotes at its end belong to what it stands in.
+    r"""(?:(?:bearer|basic|token|digest|negotiate)[ \t]+)?[^\s&]+(?<!["'])"""
+    r"(?:(?:[ \t]++[^\s&?=]++)+(?=&[\w.%-]+=))?"  # blanks within a query that goes on
     r")"
 )
 
-_NAMED = re.compile(
-    rf"((?:{_NAMES})\d*(?:{_EQUALS}|{_COLON_OF_JSON})){_VALUE}", re.IGNORECASE | re.ASCII
-)
+_END = r"""(?=[\s.,;:!?'")]|$)"""
 
-_HEADER = re.compile(
-    r"((?:authorization|cookie|-(?:key|token|secret|signature|password|auth))[ \t]*:[ \t]*)"
-    r"[^\s][^\n]*",
-    re.IGNORECASE,
-)
+_NAMED = [
+    re.compile(
+        # To the end of the line: some schemes have several words.
+        r"((?:\bauthorization|\bapi_?key|-(?:key|token|secret|signature|password|auth)|"
+        r"\bcookie(?=[ \t]*:[ \t]*[\w.-]+=))[ \t]*:[ \t]*)(?!\s)[^\n]+",
+        re.IGNORECASE,
+    ),
+    re.compile(rf"({_NAME}{_IS}){_VALUE}", re.IGNORECASE),
+    re.compile(  # in any case if what follows is no plain word, as in "the bearer of this"
+        r"\b(Bearer(?:[ \t]+|%20|\+)|(?i:bearer(?:[ \t]+|%20|\+))(?=\S*[^\sa-z]))"
+        rf"(?!(?i:tokens?|auth|authentication|authorization|scheme){_END})"
+        r"""[^\s&]+(?<!["'])"""
+    ),
+]
 
-_BEARER = re.compile(
-    r"\b(Bearer(?:[ \t]+|%20|\+)|(?i:bearer(?:[ \t]+|%20|\+))(?=\S*[^\sa-z]))"
-    rf"(?!(?i:tokens?|auth\w*|scheme|realm=\S*)\b)(?=\S){_REST}"
-)
-
-_BASIC = re.compile(r"\b(Basic[ \t]+)([A-Za-z0-9+/]+={0,2})", re.IGNORECASE)
+_BASIC = re.compile(r"\b(basic(?:[ \t]+|%20|\+))([a-z0-9+/]+={0,2})", re.IGNORECASE)
 
 _URL = r"(?::\\?/\\?/|(?<![\w/.~:-])//(?=[^\s:/@]+:))"
-"""Before a URL's user. `//` alone is part of many a path, so there a password has to follow."""
+"""What comes before a URL's user. `//` alone is in many a path, so there a password must follow."""
 
+_USER = re.compile(rf"({_URL})[^:/]*")
+
+_ENCODED_URL = r"%(?:25)*3a(?:%(?:25)*2f){2}"
+_ENCODED_USER = re.compile(
+    rf"({_ENCODED_URL})(?:(?!%(?:25)*(?:2f|3a|40))[^\s&])*+"
+    rf"(?:%(?:25)*3a(?:(?!{_ENCODED_URL})[^\s&])*)?(?=%(?:25)*40)",
+    re.IGNORECASE,
+)
+
+_BARE_USER = re.compile(
+    r"""(?:^|(?<=["'`(\[{<=,;|]))(?!(?:mailto|to|cc|bcc|from|e?-?mail):)[\w.+%~-]+:(?![/\\])""",
+    re.IGNORECASE,
+)
+
+# A password of several words: the last has an @ with a host behind it, the others have none.
+_WORD = r"(?:(?!://)[^\s@]|@(?=\s))++"
 _NO_PORT = r"(?!\d{1,5}(?:[^\w@]|$))"
-
-_USER = re.compile(rf"({_URL})[^\s:/@]*(?=[:@])")
-
-_USER_ENCODED = re.compile(
-    r"(%(?:25)*3a(?:%(?:25)*2f){2})(?:(?!%(?:25)*(?:2f|3a|40))[^\s&])*"
-    r"(?:%(?:25)*3a[^\s&]*)?(?=%(?:25)*40)",
-    re.IGNORECASE,
-)
-
-_USER_WITHOUT_SCHEME = re.compile(
-    r"(?:^|(?<=[\"'`(\[{<=,;|]))(?!(?:mailto|to|cc|bcc|from|e?-?mail):)[\w.+%~-]+:(?![/\\])",
-    re.IGNORECASE,
-)
-
-_BLANKS = rf"{_NO_PORT}(?:[^\s@]|@(?=\s))+(?:[ \t]++(?:(?!://)(?:[^\s@]|@(?=\s)))+)"
-"""A password's words but for the last: none has the `@` that ends it."""
-
-_WITH_BLANKS = re.compile(rf"({_URL})[^\s:/@]*:{_BLANKS}*[ \t]++(?:[^\s@])*(?:\S*(?=@\S))")
-
-_WITH_BLANKS_WITHOUT_SCHEME = re.compile(
-    rf"(?<![^\s\"'(=])()[\w.+%~-]+:(?![/\\]){_BLANKS}{{0,8}}[ \t]++\S*(?=@[\w.-]+:\d)"
-)
+_LAST_WORD = r"[ \t]++(?:(?!://)\S)*"
+_SEVERAL_WORDS = [
+    re.compile(rf"({_URL})[^\s:/@]*:{_NO_PORT}{_WORD}(?:[ \t]++{_WORD})*{_LAST_WORD}(?=@\S)"),
+    re.compile(  # without a scheme only with a port, and of so many words at most
+        rf"""(?<![^\s"'(=])()[\w.+%~-]+:{_NO_PORT}(?![/\\]){_WORD}(?:[ \t]++{_WORD}){{0,8}}"""
+        rf"{_LAST_WORD}(?=@[\w.-]+:\d)"
+    ),
+]
 
 
 def hide_credentials(text: object) -> str:
-    """The text with *** for user and password in any URL, and for secrets by their name."""
+    """The text with *** for the user and password of any URL or DSN, for what bears the name of a
+    secret (in a query, an assignment, a header, JSON), and for tokens after `Bearer`."""
     hidden = str(text)
+    for secret in _NAMED:
+        hidden = secret.sub(rf"\1{_HIDDEN}", hidden)
+    hidden = _BASIC.sub(_without_basic, hidden)
     if "@" in hidden:
-        hidden = _WITH_BLANKS.sub(rf"\1{HIDDEN}", hidden)
-    return hidden
+        for secret in _SEVERAL_WORDS:
+            hidden = secret.sub(rf"\1{_HIDDEN}", hidden)
+        hidden = re.sub(r"\S+", lambda word: _without_user(word[0]), hidden)
+    return _ENCODED_USER.sub(rf"\1{_HIDDEN}", hidden)
+
+
+def _without_user(word: str) -> str:
+    """A word without what stands between `://` and its last `@`: a password may hold both."""
+    end = word.rfind("@", 0, -1)  # behind which there is a host
+    if end < 0:
+        end = word.rfind("@")
+    for url in _USER.finditer(word, 0, max(end, 0)):
+        if url.end() == end or word[url.end()] == ":":
+            return f"{word[: url.end(1)]}{_HIDDEN}{word[end:]}"
+    user = _BARE_USER.search(word, 0, max(end, 0))
+    if user is None or "://" in word[user.end() : end] or word.startswith("@sha256:", end):
+        return word
+    return f"{word[: user.start()]}{_HIDDEN}{word[end:]}"
+
+
+def _without_basic(match: re.Match[str]) -> str:
+    """`Basic ***` where base64 of `user:password` follows; a sentence as it is."""
+    try:
+        decoded = base64.b64decode(match[2], validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return match[0]
+    return f"{match[1]}{_HIDDEN}" if ":" in decoded else match[0]

@@ -60,17 +60,14 @@ class SearchAgenda:
         self._tell = tell
         chain = self.plan.chains(sweep.find_recipes[0])[0]
         self._bilevel = Bilevel(sweep, len(chain.trainings), len(sweep.search_rounds))
-        there = len(samples.all)
-        samples.all = [
-            sample
-            for sample in samples.all
-            if sample.id == self._id(sample.configuration) and self._is_inside(sample.configuration)
-        ]
-        self._num_others = there - len(samples.all)
+        self._num_others = samples.leave_out(
+            lambda sample: (
+                sample.id != self._id(sample.configuration)
+                or not self._is_inside(sample.configuration)
+            )
+        )
         """Samples of what the sweep file was before."""
 
-        if self._num_others:
-            samples.last_spent = Spent()  # it has their trainings too
         self._spent_before = samples.spent
         self._spent_now = Spent()
         """By this launch; its seconds are counted from `began`."""
@@ -123,8 +120,12 @@ class SearchAgenda:
             self._tell(Found(new))
 
     @property
-    def total(self) -> None:
-        """Its results decide how much it trains."""
+    def total(self) -> int | None:
+        """What is left of a budget of trainings; None without one: results decide how many."""
+        budget = self.sweep.search_block.trainings
+        if budget is None:
+            return None
+        return max(budget - self._spent_before.trainings, self._spent_now.trainings)
 
     def about_the_start(self) -> Iterator[str]:
         """What a user is to know as the search begins, or goes on."""
@@ -145,6 +146,8 @@ class SearchAgenda:
             )
         if over := self.why_over():
             yield f"nothing new is tried: {over} is spent"
+        elif self._bilevel.is_exhausted():
+            yield "nothing new is tried: every configuration of the spaces has been"
 
     def _is_inside(self, configuration: Configuration) -> bool:
         """Whether the search might choose it."""

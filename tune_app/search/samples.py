@@ -1,13 +1,15 @@
 """What a search has tried: its configurations in order, kept in search.json of the run directory,
-and what that took, in spent.json.
+and what that took, in spent.json. Those of a sweep file that was edited since are in
+search_others.json, for when it is that again.
 
 A search that was interrupted goes on with the same configurations, so that what was begun is
 finished first; their values, and those of configurations that other sweeps trained, are in the
 store.
 """
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -76,20 +78,27 @@ class Samples:
         """
         self.path = path
         self.spent_path = path.with_name("spent.json")
+        self.others_path = path.with_name("search_others.json")
         self.all: list[Sample] = []
+        self.others: list[Sample] = []
+        """Of another sweep file; known once they are left out."""
+
         self.last_spent = Spent()
         """By the end of the last training."""
 
+        self._spent_with = ""
+        """The id of the last sample then; early versions wrote none."""
+
         try:
-            self.all = [line.sample() for line in _LINES.validate_json(path.read_bytes())]
-        except FileNotFoundError:
-            pass
+            self.all = _read(path)
         except ValidationError:
             raise StoreError(
                 f"{path}: is damaged; without it the search starts anew, from what is trained"
             ) from None
         try:
-            self.last_spent = _SPENT.validate_json(self.spent_path.read_bytes())
+            read = _SpentLine.model_validate_json(self.spent_path.read_bytes())
+            self.last_spent = Spent(read.trainings, read.training_seconds, read.seconds)
+            self._spent_with = read.sample
         except FileNotFoundError:
             pass  # of an older version
         except ValidationError:
@@ -98,15 +107,41 @@ class Samples:
                 "sample are not counted"
             ) from None
 
+    def leave_out(self, is_another_s: Callable[[Sample], bool]) -> int:
+        """Take out the samples of another sweep file and what that took, and take up again those of
+        this one; how many were taken out.
+
+        Raises:
+            StoreError: when the file of what was taken out before is damaged.
+        """
+        try:
+            before = _read(self.others_path)
+        except ValidationError:
+            raise StoreError(
+                f"{self.others_path}: is damaged; without it samples of other sweep files are lost"
+            ) from None
+        every = {sample.id: sample for sample in (*before, *self.all)}.values()
+        num_before = len(self.all)
+        self.others = [sample for sample in every if is_another_s(sample)]
+        self.all = [sample for sample in every if not is_another_s(sample)]
+        if self.others and self._spent_with not in {sample.id for sample in self.all}:
+            self.last_spent = Spent()
+        return max(num_before - len(self.all), 0)
+
     def write(self) -> None:
-        """Keep them, and what they took.
+        """Keep them, beside those of another launch of this search, and what they took.
 
         Raises:
             OSError: when the run directory cannot be written.
         """
         self.write_spent()
-        text = ",\n".join(json.dumps(_line(sample)) for sample in self.all)
-        write_atomically(self.path, f"[\n{text}\n]\n".encode())
+        there: list[Sample] = []
+        with contextlib.suppress(ValidationError):  # damaged since: ours are whole
+            there = _read(self.path)
+        known = {sample.id for sample in (*self.all, *self.others)}
+        _write(self.path, [*(sample for sample in there if sample.id not in known), *self.all])
+        if self.others or self.others_path.exists():
+            _write(self.others_path, self.others)
 
     def write_spent(self) -> None:
         """Keep only what they took: the samples are many, and this changes with each training.
@@ -114,7 +149,9 @@ class Samples:
         Raises:
             OSError: when the run directory cannot be written.
         """
-        write_atomically(self.spent_path, json.dumps(self.last_spent._asdict()).encode())
+        last = self.all[-1].id if self.all else ""
+        line = self.last_spent._asdict() | {"sample": last}
+        write_atomically(self.spent_path, json.dumps(line).encode())
 
     @property
     def running(self) -> list[Sample]:
@@ -131,6 +168,19 @@ def best(samples: Sequence[Sample], coupled: bool) -> Sample | None:
     """The finished sample of the highest value, coupled or decoupled; the first if two are."""
     among = [s for s in samples if s.state == "complete" and s.configuration.coupled == coupled]
     return max(among, key=lambda sample: sample.known_value, default=None)
+
+
+def _read(path: Path) -> list[Sample]:
+    """The samples in a file; none without one. Raises ValidationError."""
+    try:
+        return [line.sample() for line in _LINES.validate_json(path.read_bytes())]
+    except FileNotFoundError:
+        return []
+
+
+def _write(path: Path, samples: Sequence[Sample]) -> None:
+    text = ",\n".join(json.dumps(_line(sample)) for sample in samples)
+    write_atomically(path, f"[\n{text}\n]\n".encode())
 
 
 class _Line(BaseModel):
@@ -154,7 +204,17 @@ class _Line(BaseModel):
 
 
 _LINES = TypeAdapter(list[_Line])
-_SPENT = TypeAdapter(Spent)
+
+
+class _SpentLine(BaseModel):
+    """What spent.json says."""
+
+    model_config = ConfigDict(strict=True)
+
+    trainings: int
+    training_seconds: float
+    seconds: float
+    sample: str = ""
 
 
 def _line(sample: Sample) -> dict[str, Any]:
