@@ -23,10 +23,17 @@ from tune_app.run.grid import GridAgenda
 from tune_app.run.identity import Identified, identify, remember
 from tune_app.run.record import Record
 from tune_app.store.claims import Claims
-from tune_app.store.store import Store, StoreError
+from tune_app.store.store import Store, StoreError, store_place
 from tune_app.sweep.sweep import Sweep
+from tune_app.sweep.yaml_source import SpecError
 from tune_app.tracking.live import LiveTracking
-from tune_app.tracking.tracker import artifact_root, open_command, tracking_uri
+from tune_app.tracking.tracker import (
+    TrackingError,
+    artifact_root,
+    check_uri,
+    open_command,
+    tracking_uri,
+)
 
 if TYPE_CHECKING:
     from tune_app.run.stopping import StoppingRules
@@ -159,8 +166,8 @@ def run_sweep(sweep: Sweep, out: str | Path = "runs", store: str | None = None) 
     """
     ray_settings.apply()  # before the user's own code, which may import Ray
     out = Path(out)
-    place = store or str((out / "_store").absolute())
-    site = Site(Path(sweep.name), out, Store(place), f"tune_app.run_sweep({sweep.name!r})")
+    its_store = Store(store_place(out, store))
+    site = Site(Path(sweep.name), out, its_store, f"tune_app.run_sweep({sweep.name!r})")
     identified = identify(sweep, site.store, site.sweep_file)
     if sweep.search is None:
         return run_grid(identified, site)
@@ -206,6 +213,10 @@ class _Session:
             notes: for the user, at the start.
         """
         sweep, site = self.identified.sweep, self.site
+        try:
+            check_uri(tracking_uri(site.out))
+        except TrackingError as error:
+            raise SpecError([str(error)]) from None
         data, about = [], {}
         if scheduler is not None:
             from tune_app.run.preflight import load_fitting

@@ -19,7 +19,7 @@ from tune_app.plan.plan import make_plan
 from tune_app.run import ray_settings
 from tune_app.run.console import search_text, show_missing, show_plan
 from tune_app.run.identity import Identified, identify
-from tune_app.store.store import Store, StoreError
+from tune_app.store.store import Store, StoreError, store_place
 from tune_app.sweep.load import load_sweep
 from tune_app.sweep.yaml_source import SpecError, printable
 
@@ -113,9 +113,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _launch(options: argparse.Namespace, command: str) -> int:
     sweep = load_sweep(options.sweep, options.overrides)
-    store = Store(_store_place(options))
+    store = Store(store_place(options.out, options.store))
     ray_settings.apply()  # before the user's own code, which may import Ray
-    identified = identify(sweep, store, options.sweep)
+    is_needed = options.check or not options.dry_run
+    identified = identify(sweep, store, options.sweep, is_needed=is_needed)
     if sweep.search is not None:
         return _search(identified, options, store, command)
     if options.dry_run:
@@ -185,15 +186,6 @@ def _say_grid(ran: "Ran") -> int:
         show_missing(ran.missing, ran.run_dir)
         return exit_codes.SOME_FAILED
     return exit_codes.OK
-
-
-def _store_place(options: argparse.Namespace) -> str:
-    if options.store == "":
-        raise StoreError("--store: must be a directory or a URL, got nothing")
-    try:
-        return options.store or str((options.out / "_store").absolute())
-    except FileNotFoundError:
-        raise StoreError("the directory that this starts from is gone; go to another") from None
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from ruamel.yaml import YAML
 from tiny_sweep import TINY
 
 from lt_core.config import DATA_SETS, MODELS, Recipe
-from tune_app import launch
+from tune_app import launch, signals
 from tune_app.run import console
 from tune_app.sweep import sweep
 
@@ -62,7 +62,7 @@ def _in_a_folder_of_its_own(tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkey:
         monkey.chdir(folder)
         monkey.setattr(sweep, "MAX_TRAININGS", MAX_TRAININGS)
-        monkey.setattr(launch, "_obey_signals", lambda: None)
+        monkey.setattr(signals, "obey", lambda: None)
         # A dry run never gets here; should one, nothing is to be trained.
         monkey.setattr(launch.Store, "create", lambda store: pytest.fail("starts a run"))
         yield

@@ -318,11 +318,16 @@ def test_a_dry_run_shows_the_plan_and_leaves_nothing(launch, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_dry_run_takes_import_paths_without_importing_them(launch, tmp_path):
+def test_a_dry_run_shows_the_plan_also_where_import_paths_lead_nowhere(launch, tmp_path):
     own = ("model=no_such_package:net", "dataset=no_such_package:load")
     done = launch(GRID, "--dry-run", *own, "--out", tmp_path / "runs")
     assert done.returncode == 0, done.stderr
     assert "342" in done.stdout  # as many trainings as of any network
+    *_, note = done.stdout.splitlines()
+    assert note.startswith("what is stored of your own data and network is not known, nor counted")
+    assert "cannot import no_such_package" in note
+    checked = launch(GRID, "--check", *own, "--out", tmp_path / "runs")
+    assert checked.returncode == 2
 
 
 def test_a_dry_run_imports_neither_torch_nor_ray_nor_mlflow(tmp_path):
@@ -351,5 +356,5 @@ def test_the_command_line_has_no_more_options_than_these(launch):
     """What belongs to the experiment goes into the sweep file."""
     help_text = launch("--help").stdout
     options = {word.strip(",") for word in help_text.split() if word.startswith("-")}
-    known = {"--address", "--dry-run", "--out", "--store", "--submit", "--help"}
+    known = {"--address", "--check", "--dry-run", "--out", "--store", "--submit", "--help"}
     assert {o for o in options if o.startswith("--")} == known

@@ -137,7 +137,7 @@ def test_an_edited_network_is_trained_anew_and_the_old_one_is_kept(place):
     assert to_do(dry_run("own.yaml")) == 0
 
     pinned = place / "runs" / "own" / "sweep.yaml"
-    refused = dry_run(pinned)
+    refused = run_here(launch.main, pinned, "--check")
     assert refused.returncode == 2
     assert "`fingerprints.model`: must be " in refused.stderr
     assert "which own_nets:make has now" in refused.stderr
@@ -264,7 +264,7 @@ def test_a_split_that_is_another_in_each_launch_is_refused(place, order):
 
 def test_whatever_a_loader_raises_is_one_line(place):
     edit(place / "own_data.py", "np.arange(40) % 2", "{}['no key']")
-    done = dry_run("own.yaml")
+    done = run_here(launch.main, "own.yaml", "--check")
     assert done.returncode == 2
     assert done.stderr == (
         "error: own.yaml: `dataset`: own_data:load(data_dir=data) fails: "

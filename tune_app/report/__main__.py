@@ -56,7 +56,8 @@ def _sync(run_dir: Path) -> None:
     found = curves(results)
     print(f"{plural(tracker.log_curves(found), 'curve')} of {len(found):,} had something new")
     tracker.log_report(run_dir)
-    tracker.save_views(found)
+    for sentence in (*tracker.notes, *tracker.save_views(found)):
+        print(sentence)
     print(f"MLflow: {open_command(uri)}\nthen {tracker.url()}")
 
 

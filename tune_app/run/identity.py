@@ -53,13 +53,14 @@ def _id(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(key.encode()).hexdigest()[:20]
 
 
-def identify(sweep: Sweep, store: Store, path: Path) -> Identified:
+def identify(sweep: Sweep, store: Store, path: Path, *, is_needed: bool = True) -> Identified:
     """Work out the fingerprints of the user's own data and network.
 
     Args:
         sweep: with fingerprints, if what it is to run on is to be what these say.
         store: of what was trained before.
         path: of the sweep file, for messages.
+        is_needed: else, for a plan alone, it is only noted where they cannot be worked out here.
 
     Raises:
         SpecError: when they cannot be loaded, are others each time they are, or are others than
@@ -67,6 +68,16 @@ def identify(sweep: Sweep, store: Store, path: Path) -> Identified:
     """
     if not sweep.has_own_data and not sweep.has_own_network:
         return Identified(sweep)
+    try:
+        return _identified(sweep, store, path)
+    except SpecError as error:
+        if is_needed:
+            raise
+        note = "what is stored of your own data and network is not known, nor counted as done"
+        return Identified(sweep, notes=[f"{note}: {error}"])
+
+
+def _identified(sweep: Sweep, store: Store, path: Path) -> Identified:
     known = store.contents()
     loaded = load_data(sweep, path)
     given = sweep.fingerprints or Fingerprints()

@@ -25,6 +25,7 @@ import uuid
 import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import from_json
@@ -64,6 +65,20 @@ _HAS_NAME = 8
 
 class StoreError(Exception):
     """The store cannot be used; the message says why, and what to do."""
+
+
+def store_place(out: Path, given: str | None) -> str:
+    """The place of a launch's store: `given`, or in its `--out`.
+
+    Raises:
+        StoreError: when it is nowhere.
+    """
+    if given == "":
+        raise StoreError("--store: must be a directory or a URL, got nothing")
+    try:
+        return given or str((out / "_store").absolute())
+    except FileNotFoundError:
+        raise StoreError("the directory that this starts from is gone; go to another") from None
 
 
 class Missing(Exception):

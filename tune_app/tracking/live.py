@@ -5,12 +5,16 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tune_app.credentials import hide_credentials
 from tune_app.results.curves import Curve, curves
 from tune_app.results.result import Result
 from tune_app.sweep.sweep import Sweep
 from tune_app.tracking.tracker import Tracker, TrackingError
 
 INTERVAL_S = 60.0
+
+LIMIT_S = 300.0
+"""How long the end may wait for MLflow in all, whatever a server does with each request."""
 
 
 class LiveTracking:
@@ -59,20 +63,30 @@ class LiveTracking:
             The address of the main view; None when MLflow is away.
         """
         self.over.set()
+        ended: list[str] = []
+        # A thread, since a server that drips its answer keeps any limit of a single request.
+        last = threading.Thread(target=self._finish, args=(run_dir, results, ended), daemon=True)
+        last.start()
+        last.join(LIMIT_S)
+        if last.is_alive():
+            self._say_away(f"{hide_credentials(self.uri)}: no answer for {LIMIT_S:.0f} s")
+        return ended[0] if ended else None
+
+    def _finish(self, run_dir: Path, results: Iterable[Result], ended: list[str]) -> None:
         if self.thread.is_alive():
             self.thread.join()
         try:
             found = curves(results)
             tracker = self._log(found)
             tracker.log_report(run_dir)
-            for sentence in tracker.save_views(found):
+            for sentence in (*tracker.notes, *tracker.save_views(found)):
                 self.say(sentence)
-            return tracker.url()
+            ended.append(tracker.url())
         except TrackingError as error:
-            self.say(
-                f"MLflow is away ({error}). Nothing is lost: the same command logs what is missing."
-            )
-            return None
+            self._say_away(str(error))
+
+    def _say_away(self, why: str) -> None:
+        self.say(f"MLflow is away ({why}). Nothing is lost: the same command logs what is missing.")
 
     def _keep_logging(self) -> None:
         has_views = False  # those of the end have the ranges of all results

@@ -10,6 +10,7 @@ import logging
 import os
 import shlex
 import sys
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 RUNS_PER_PAGE = 1000
 
+LOCK_S = 60.0
+"""How long another process may hold the directory of MLflow's SQLite file."""
+
 REPORT_FILES = ("*.md", "*.yaml", "*.json", "*.jsonl", "figures/*.png", "tables/*.csv")
 
 _ENVIRONMENT = {
@@ -53,6 +57,26 @@ class TrackingError(Exception):
 def tracking_uri(out_dir: Path) -> str:
     """MLFLOW_TRACKING_URI, or a SQLite file in the directory that holds all run directories."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{out_dir.resolve()}/mlflow.db"
+
+
+def check_uri(uri: str) -> None:
+    """Refuse what MLflow can never keep anything in.
+
+    Raises:
+        TrackingError: it is a folder, or a file where it would be sought elsewhere.
+    """
+    scheme, colon, place = uri.partition("://")
+    if scheme == "sqlite" and "MLFLOW_TRACKING_URI" not in os.environ and set(place) & set("%?"):
+        raise TrackingError(
+            f"--out: MLflow keeps no database in a directory with % or ? in its path, got {place}; "
+            "take another, or name a database in MLFLOW_TRACKING_URI"
+        )
+    if (not colon or scheme == "file") and os.environ.get("MLFLOW_ALLOW_FILE_STORE") != "true":
+        raise TrackingError(
+            f"MLFLOW_TRACKING_URI: {hide_credentials(uri)} is a folder, in which MLflow keeps "
+            "nothing any more; give a server (http://...) or a database "
+            "(sqlite:////.../mlflow.db), or unset it for a database in --out"
+        )
 
 
 def artifact_root(out_dir: Path) -> Path:
@@ -104,6 +128,9 @@ class Tracker:
         self._sweep = sweep
         self._tags = {"sweep": sweep.name} | ({} if commit is None else {"commit": commit})
         self._runs: dict[str, _Run] | None = None
+        self.notes: list[str] = []
+        """Messages for the user."""
+
         with _tracking_errors(uri):
             self._client = connect(uri)
             self._experiment_id = self._open_experiment(artifact_root)
@@ -233,6 +260,13 @@ class Tracker:
             return self._client.create_experiment(name, place, {"mlflow.note.content": note})
         if experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(experiment.experiment_id)
+        its_place = experiment.artifact_location
+        if not _is_server(self.uri) and its_place != (artifact_root.resolve() / name).as_uri():
+            # MLflow has no call to change it.
+            self.notes.append(
+                f"MLflow keeps the files of {name} in {its_place}, where --out was when it was "
+                "made; in the page they are missing where that is gone"
+            )
         return experiment.experiment_id
 
     @contextlib.contextmanager
@@ -314,6 +348,20 @@ def _tracking_errors(uri: str) -> Iterator[None]:
         raise TrackingError(hide_credentials(f"{uri}: {type(root).__name__}: {line}")) from error
 
 
+def _lock(directory: int, database: str) -> None:
+    """Lock an open directory. Raises TimeoutError where another process holds it for long."""
+    deadline = time.monotonic() + LOCK_S
+    while True:
+        try:
+            return fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(
+                    f"another process has locked the directory of {database} for {LOCK_S:.0f} s"
+                ) from None
+            time.sleep(0.2)
+
+
 def configure() -> None:
     """Import MLflow with its environment set, and without its log."""
     for name, value in _ENVIRONMENT.items():
@@ -343,7 +391,7 @@ def connect(uri: str) -> "MlflowClient":
                 raise ValueError("a database in memory is lost as this ends; name a file")
             directory = os.open(Path(url.database).parent, os.O_RDONLY)
             stack.callback(os.close, directory)
-            fcntl.flock(directory, fcntl.LOCK_EX)
+            _lock(directory, url.database)
         # MLflow would try for two minutes to open a database that is not there.
         engine = sqlalchemy.create_engine(url)
         with engine.connect() as connection:

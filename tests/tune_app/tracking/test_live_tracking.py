@@ -96,3 +96,17 @@ def test_mlflow_away_at_the_end_is_said(tmp_path, run_dir, sweep):
     tracking = tracking_of(tmp_path / "never" / "m.db", sweep, [], said.append)
     assert tracking.finish(run_dir, []) is None
     assert len(said) == 1 and said[0].startswith("MLflow is away")
+
+
+def test_the_end_does_not_wait_for_ever_for_a_server(tmp_path, run_dir, sweep, monkeypatch):
+    """One that drips its answer, byte by byte, keeps every limit of a request."""
+    monkeypatch.setattr(live_tracking, "LIMIT_S", 0.1)
+    said, hangs = [], threading.Event()
+    tracking = tracking_of(tmp_path / "m.db", sweep, [], said.append)
+    monkeypatch.setattr(tracking, "open", lambda: hangs.wait(60))
+    assert tracking.finish(run_dir, synthetic_results(sweep, flat)) is None
+    hangs.set()
+    [away] = said
+    assert away.startswith(
+        f"MLflow is away (sqlite:///{tmp_path}/m.db: no answer for 0 s). Nothing is"
+    )
