@@ -1,10 +1,12 @@
 """Faults as a user meets them: what goes on, what is said, and that nothing is lost."""
 
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 from pathlib import Path
 
@@ -207,6 +209,25 @@ def test_what_always_runs_out_of_memory_is_given_up_and_listed(tiny, tmp_path):
     assert all("CUDA out of memory. Tried to allocate 2.00 GiB" in reason for reason in reasons)
     assert reasons[1].startswith("its mask was not found: round 0 of the chain failed: ")
     assert "Traceback" not in done.stderr
+
+
+def test_no_key_of_the_environment_is_in_a_file_that_a_launch_makes(tiny, tmp_path):
+    """Ray's own too, where Tune would have its agents log them."""
+    runs, gate = tmp_path / "runs", Gate(tmp_path / "gate")
+    rays = Path(tempfile.mkdtemp(dir=os.environ["RAY_TMPDIR"]))
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    keys = {name: f"SECRET{number}" for number, name in enumerate(names)}
+    env = environment(RAY_TMPDIR=str(rays), **keys, **gate.environment())
+    with started(tiny, "--out", runs, *ONE_CHAIN, env=env) as process:
+        wait_until(gate.notes, process)
+        files = [path for place in (rays, runs) for path in place.rglob("*") if path.is_file()]
+        assert any(path.name == "runtime_env_agent.log" for path in files)
+        assert [path for path in files if b"SECRET" in path.read_bytes()] == []
+        gate.open()
+        out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "SECRET" not in out + err
+    assert not any(b"SECRET" in path.read_bytes() for path in runs.rglob("*") if path.is_file())
 
 
 def test_a_second_signal_stops_it_now(tiny, on_warm_ray, tmp_path):

@@ -1,5 +1,6 @@
 """Runs trials with Ray Tune. The only file that builds a Tuner."""
 
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import Any
 import ray
 from ray import tune
 from ray.exceptions import OutOfMemoryError
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 
 from lt_core.data import DataSet
@@ -32,6 +34,17 @@ from tune_app.sweep.sweep import Sweep
 from tune_app.trial.ray_trial import TicketTrial
 from tune_app.trial.report import Report
 from tune_app.trial.worker import Setting
+
+KEYS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SECURITY_TOKEN",
+    "AWS_SESSION_TOKEN",
+)
+"""Variables that Tune would copy into each trial's runtime environment, which Ray's agents write
+into a log that anyone on the machine can read. Trials get them as an object."""
+
+class_cache.ENV_VARS_TO_PROPAGATE.difference_update(KEYS)
 
 
 @dataclass(frozen=True)
@@ -70,8 +83,9 @@ class Trials:
 
     def _tuner(self, queue: TrialQueue, tell: Listener) -> tune.Tuner:
         find, eval_ = map(_request, (self.sweep.find_resources, self.sweep.eval_resources))
+        keys = {name: os.environ[name] for name in KEYS if name in os.environ}
         trainable = tune.with_resources(
-            tune.with_parameters(TicketTrial, setting=self.setting, data=self.data),
+            tune.with_parameters(TicketTrial, setting=self.setting, data=self.data, keys=keys),
             lambda config: find if isinstance(config["order"].work, Chain) else eval_,
         )
         trainable.__name__ = trainable.__qualname__ = TicketTrial.__name__  # in Ray's tools and ps

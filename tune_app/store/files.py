@@ -58,7 +58,9 @@ def open_storage(place: str) -> Storage:
         return Directory(place)
     if not place.startswith(("s3://", "gs://")):
         raise ValueError("must be a directory, or a URL that begins with s3:// or gs://")
-    return Cloud(place)
+    cloud = Cloud(place)
+    _ = cloud._opened
+    return cloud
 
 
 class Directory:
@@ -125,13 +127,8 @@ class Cloud:
     """A folder of a bucket; a file appears there once it is whole."""
 
     def __init__(self, url: str) -> None:
-        """Take a URL; nothing is connected yet.
-
-        Raises:
-            ValueError: when pyarrow knows no such URL.
-        """
+        """Take a URL that pyarrow knows; nothing is connected yet."""
         self.url = url
-        _ = self._opened
 
     def __reduce__(self) -> tuple[type["Cloud"], tuple[str]]:
         return Cloud, (self.url,)

@@ -1,7 +1,8 @@
 """The Ray Tune trainable: the trials of one actor, one after the other."""
 
 import contextlib
-from collections.abc import Generator
+import os
+from collections.abc import Generator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,8 +27,8 @@ class TicketTrial(tune.Trainable):
     costs more than a short training.
     """
 
-    def setup(  # type: ignore[override]  # tune.with_parameters adds the other two
-        self, config: dict[str, Any], setting: Setting, data: DataSet
+    def setup(  # type: ignore[override]  # tune.with_parameters adds the other three
+        self, config: dict[str, Any], setting: Setting, data: DataSet, keys: Mapping[str, str]
     ) -> None:
         """Take up the first trial.
 
@@ -35,7 +36,11 @@ class TicketTrial(tune.Trainable):
             config: of the trial.
             setting: what all trials of the sweep have in common.
             data: to train on; its arrays are mapped from the one copy on each node.
+            keys: of the launch to the store, by the names of their variables; for a node that has
+                none of its own.
         """
+        if not keys.keys() & os.environ.keys():
+            os.environ.update(keys)
         resources = self.trial_resources
         assert resources is not None  # Tune sets it before
         torch.set_num_threads(int(resources.required_resources["CPU"]))

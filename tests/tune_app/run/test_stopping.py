@@ -105,7 +105,9 @@ def run(
     search = InOrder([{"order": order} for order in orders])
     tune.Tuner(
         tune.with_resources(
-            tune.with_parameters(TicketTrial, setting=setting_of(sweep, store), data=images),
+            tune.with_parameters(
+                TicketTrial, setting=setting_of(sweep, store), data=images, keys={}
+            ),
             tune.PlacementGroupFactory([{"CPU": 1}]),
         ),
         tune_config=tune.TuneConfig(
