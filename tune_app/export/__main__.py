@@ -19,6 +19,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tune_app import signals
 from tune_app.credentials import hide_credentials
 from tune_app.exit_codes import BAD_INPUT, INTERRUPTED
 from tune_app.export.exporting import export
@@ -60,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.id is not None and options.at is not None:
         parser.error("argument --at: goes with --best, and --id says it all")
     command = shlex.join(["python", "-m", "tune_app.export", *(argv or sys.argv[1:])])
+    signals.obey()
     try:
         return export(
             options.run_dir,

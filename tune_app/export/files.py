@@ -1,8 +1,8 @@
 """The directory of an export: weights, mask, recipe and models."""
 
 import json
-import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +40,8 @@ def write_files(out: Path, choice: Choice, trained: Trained, command: str) -> di
 @contextmanager
 def _beside(out: Path) -> Iterator[Path]:
     """A new directory: it becomes `out` at the end, or is removed after an error."""
-    folder = out.parent / f".{out.name}-{os.getpid()}"
+    # Of a name that no export that was killed has left, whatever its process' number.
+    folder = out.parent / f".{out.name}-{uuid.uuid4().hex[:8]}"
     folder.mkdir()
     try:
         yield folder

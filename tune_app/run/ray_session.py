@@ -15,6 +15,7 @@ from typing import Any
 import ray
 
 from tune_app.credentials import hide_credentials
+from tune_app.run import ray_settings
 from tune_app.run.cluster import Watch
 from tune_app.sweep.resources import Resources
 from tune_app.sweep.yaml_source import SpecError
@@ -22,6 +23,9 @@ from tune_app.words import plural
 
 TIMEOUT_S = 10.0
 """How long a cluster's head may take to answer at all."""
+
+MAX_TMPDIR = 30
+"""A socket's path has at most 107 characters, of which Ray takes 64, and ours 13."""
 
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
@@ -46,7 +50,7 @@ def ray_session(
     Raises:
         SpecError: when no cluster answers, or this machine cannot hold a trial.
     """
-    address = os.environ.get("RAY_ADDRESS")
+    address = ray_settings.cluster_address()
     if address is None:
         with _own_ray(say):
             yield _cores(resources)
@@ -82,7 +86,12 @@ def _own_ray(say: Callable[[str], None]) -> Iterator[None]:
     Ray's common directory may be another user's, and each launch would leave a session in it.
     """
     # Short, since a socket's path has at most 107 characters.
-    place = tempfile.mkdtemp(prefix="ray_", dir=os.environ.get("RAY_TMPDIR", "/tmp"))
+    parent = os.environ.get("RAY_TMPDIR", "/tmp")
+    if len(parent) > MAX_TMPDIR:
+        raise SpecError(
+            [f"RAY_TMPDIR: must be at most {MAX_TMPDIR} long, for Ray's sockets, got {parent}"]
+        )
+    place = tempfile.mkdtemp(prefix="ray_", dir=parent)
     free = _free_shared_memory()
     try:
         with _handlers_kept():

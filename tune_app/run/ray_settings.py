@@ -24,13 +24,19 @@ _SETTINGS = {
 }
 
 
+def cluster_address() -> str | None:
+    """Where the cluster to join is; None for a Ray of our own, as where Ray reads RAY_ADDRESS."""
+    address = os.environ.get("RAY_ADDRESS", "")
+    return None if address in ("", "local") else address
+
+
 def apply() -> None:
     """Set what the user's environment does not."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     if os.environ.get("RAY_AUTH_TOKEN"):  # of which Ray takes no notice otherwise
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    if "RAY_ADDRESS" not in os.environ and "RAY_AUTH_MODE" not in os.environ:
+    if cluster_address() is None and "RAY_AUTH_MODE" not in os.environ:
         # A cluster of our own: closed to others on the machine, with no file in the home directory.
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)

@@ -15,8 +15,12 @@ def environment(monkeypatch):
     return monkeypatch
 
 
-def test_a_cluster_of_our_own_is_closed_to_others(environment):
+@pytest.mark.parametrize("address", [None, "", "local"])
+def test_a_cluster_of_our_own_is_closed_to_others(environment, address):
+    if address is not None:  # as Ray reads it
+        environment.setenv("RAY_ADDRESS", address)
     ray_settings.apply()
+    assert ray_settings.cluster_address() is None
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
 
