@@ -119,6 +119,10 @@ class Store:
                 "--store"
             )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without notes: a worker would tell again what is told here."""
+        return vars(self) | {"notes": []}
+
     def create(self) -> None:
         """Make the store, and check that it can be written.
 

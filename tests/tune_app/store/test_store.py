@@ -3,6 +3,7 @@
 import gzip
 import json
 import math
+import pickle
 import shutil
 import subprocess
 import threading
@@ -314,3 +315,11 @@ def test_a_store_that_stays_away_is_refused_and_not_taken_for_an_empty_one(store
         with pytest.raises(StoreError, match="the store is not there"):
             ask()
     assert not Path(store.place).exists()
+
+
+def test_its_notes_stay_in_the_process_that_made_them(store):
+    store.put_result("3f0c", b"{}")
+    assert store.result("3f0c", bytes) is None
+    assert len(store.notes) == 1
+    assert pickle.loads(pickle.dumps(store)).notes == []
+    assert len(store.notes) == 1
