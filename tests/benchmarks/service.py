@@ -215,9 +215,11 @@ def _naive_trial(config: dict[str, float], sweep: Sweep) -> None:
 class UntrainedTrial(TicketTrial):
     """All that a trial does, but without the steps of the training."""
 
-    def setup(self, config: dict[str, Any], setting: Setting, data: DataSet) -> None:
+    def setup(
+        self, config: dict[str, Any], setting: Setting, data: DataSet, keys: dict[str, str]
+    ) -> None:
         trainer.evaluate = lt_core.chain.evaluate = _without_training
-        super().setup(config, setting, data)
+        super().setup(config, setting, data, keys)
 
 
 def _without_training(model, data, mask, recipe, *, seed, **_) -> Evaluation:
