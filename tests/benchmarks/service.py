@@ -226,7 +226,7 @@ def _without_training(model, data, mask, recipe, *, seed, **_) -> Evaluation:
     network = rewind.to_initialization(model, data, seed=seed)
     canned = dict.fromkeys((field.name for field in dataclasses.fields(Evaluation)), 0.5)
     measured = {"sparsity": sparsity(mask), "lpr": layerwise_pruning_ratios(mask)}
-    return Evaluation(**canned | measured | {"model": network})
+    return Evaluation(**canned | measured | {"model": network, "precision": "fp32"})
 
 
 HUNDRED_TRIALS = """\
