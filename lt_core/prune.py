@@ -13,7 +13,14 @@ from lt_core.mask import Mask, alive_by_layer, flatten, num_alive, unflatten
 
 
 def num_pruned(alive: int, fraction: float) -> int:
-    """Number of live weights that a round removes: ceil(fraction * alive)."""
+    """Number of live weights that a round removes: ceil(fraction * alive).
+
+    Raises:
+        ValueError: when `fraction` is not in (0, 1): a round would empty the mask, or change
+            nothing.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"the fraction to prune must be between 0 and 1, got {fraction}")
     # In decimals as it was written: 0.07 * 100 in floats lies above 7 and would round up to 8.
     return math.ceil(Fraction(str(fraction)) * alive)
 
@@ -31,7 +38,8 @@ def global_magnitude(weights: Mapping[str, Tensor], mask: Mask, fraction: float)
         one earlier in the network, in row-major order, goes first.
 
     Raises:
-        ValueError: when a weight is not finite, as after a training that diverged.
+        ValueError: when a weight is not finite, as after a training that diverged, or `fraction`
+            is not in (0, 1).
 
     Han et al. 2015 (arXiv:1506.02626), section 3.1; global as in Frankle & Carbin 2019
     (arXiv:1803.03635), section 4.
@@ -73,20 +81,22 @@ def num_left(
 
     Args:
         alive: number of live weights by layer.
-        fraction: share that a layer loses.
-        layer_fractions: other shares, by layer.
+        fraction: share that a layer loses, in (0, 1).
+        layer_fractions: other shares, by layer; 0 for one that loses nothing.
 
     Raises:
-        ValueError: when `layer_fractions` names an unknown layer.
+        ValueError: when `layer_fractions` names an unknown layer, or a share is out of range.
     """
     unknown = [name for name in layer_fractions if name not in alive]
     if unknown:
         raise ValueError(
             f"no share can be lost by {', '.join(unknown)}: the layers are {', '.join(alive)}"
         )
-    return {
-        name: _left(count, layer_fractions.get(name, fraction)) for name, count in alive.items()
-    }
+    left = dict(alive)
+    for name, count in alive.items():
+        if layer_fractions.get(name) != 0:
+            left[name] = _left(count, layer_fractions.get(name, fraction))
+    return left
 
 
 def _left(alive: int, fraction: float) -> int:
@@ -133,7 +143,7 @@ def num_alive_after(
     """Number of weights of `mask` left after prunings of these shares, one after the other.
 
     It does not depend on which weights go: chosen over all layers together, or, with
-    `layer_fractions`, layer by layer.
+    `layer_fractions`, layer by layer. Raises ValueError for a share that is out of range.
     """
     if layer_fractions is None:
         return functools.reduce(_left, fractions, num_alive(mask))

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Diverged(ArithmeticError):
-    """Loss or weights of a training are no longer finite; the message names the step."""
+    """Loss, weights or logits are no longer finite; the message says where."""
 
 
 def misfits(recipe: Recipe, num_images: int, begin: Steps = Steps(0, "ep")) -> list[str]:
@@ -244,10 +244,23 @@ def _check_finite(losses: Tensor, steps: range, rates: list[float], per_epoch: i
 
 @torch.no_grad()
 def accuracy(model: nn.Module, images: Batches) -> float:
-    """Fraction of the images that `model`, in evaluation mode, classifies correctly."""
+    """Fraction of the images that `model`, in evaluation mode, classifies correctly.
+
+    Raises:
+        Diverged: when the largest logit of an image is not finite: that names no class.
+    """
     model.eval()
-    correct = 0
+    correct = finite = 0
     for i in range(0, len(images), EVALUATION_BATCH):
         inputs, labels = images[i : i + EVALUATION_BATCH]
-        correct += (model(inputs).argmax(1) == labels).sum()
+        # The largest of logits with a nan is nan; a class ruled out by -inf is no mistake.
+        largest, classes = model(inputs).max(1)
+        correct += (classes == labels).sum()
+        finite += largest.isfinite().sum()
+    num_bad = len(images) - int(finite)  # once: this waits for the device
+    if num_bad:
+        raise Diverged(
+            f"logits are not finite in evaluation, for {num_bad:,} of {len(images):,} images: "
+            "buffers such as a norm's running variance are not, or numbers overflow"
+        )
     return int(correct) / len(images)

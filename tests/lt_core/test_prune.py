@@ -392,3 +392,28 @@ def test_what_each_layer_is_left_with():
     assert prune.num_alive_after([0.3, 0.3], mask, {}) == 4 + 9 + 1
     with pytest.raises(ValueError, match="no share can be lost by d, e: the layers are a, b, c"):
         prune.num_left(alive, 0.3, {"d": 0.1, "a": 0.1, "e": 0.1})
+
+
+# ---- shares that would empty a mask, or change nothing
+
+
+@pytest.mark.parametrize("fraction", [-0.2, 0.0, 1.0, 1.5, float("nan"), float("inf")])
+def test_a_fraction_that_is_no_share_is_refused(fraction):
+    mask, weights = ones(a=(4,)), {"a": torch.arange(4.0)}
+    for prunes in (
+        lambda: prune.num_pruned(4, fraction),
+        lambda: prune.global_magnitude(weights, mask, fraction),
+        lambda: prune.num_left({"a": 4}, fraction, {}),
+        lambda: prune.num_alive_after([0.5, fraction], mask),
+        lambda: prune.num_alive_after([0.5, fraction], mask, {}),
+    ):
+        with pytest.raises(ValueError, match="fraction to prune must be between 0 and 1, got"):
+            prunes()
+    assert mask["a"].all()
+
+
+@pytest.mark.parametrize("share", [-0.2, 1.0, float("nan")])
+def test_a_layers_share_may_be_nothing_but_not_everything(share):
+    assert prune.num_left({"a": 4, "b": 4}, 0.5, {"a": 0.0}) == {"a": 4, "b": 2}
+    with pytest.raises(ValueError, match="fraction to prune must be between 0 and 1, got"):
+        prune.num_left({"a": 4, "b": 4}, 0.5, {"a": share})

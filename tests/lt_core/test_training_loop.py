@@ -589,3 +589,37 @@ def test_accuracy_builds_no_graph(digits):
     model.register_forward_hook(lambda _, __, out: grads.append(out.requires_grad))
     accuracy(model, Batches(digits, digits.test, "cpu"))
     assert grads == [False]
+
+
+class Logits(nn.Module):
+    """The same logits for every image but the second, which has those given."""
+
+    def __init__(self, *logits: float):
+        super().__init__()
+        self.logits = torch.tensor(logits)
+
+    def forward(self, x):
+        logits = torch.tensor([1.0, 0.0, 0.0]).repeat(len(x), 1)
+        logits[1] = self.logits
+        return logits
+
+
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+@pytest.mark.parametrize("place", [0, 2])
+def test_logits_that_are_not_finite_name_no_class(bad, place):
+    logits = [0.0, 0.0, 0.0]
+    logits[place] = bad
+    with pytest.raises(Diverged, match=r"^logits are not finite in evaluation, for 1 of 4 images"):
+        accuracy(Logits(*logits), one_pixel([1, 2, 1, 2], [0, 0, 0, 0]))
+
+
+def test_a_norm_whose_buffers_overflowed_is_a_divergence_and_no_accuracy(digits):
+    model = network()
+    model.bn.running_var.fill_(torch.nan)  # training mode takes no notice of it
+    with pytest.raises(Diverged, match="for 500 of 500 images"):
+        accuracy(model, Batches(digits, digits.test, "cpu"))
+
+
+def test_a_class_that_the_network_rules_out_is_no_divergence():
+    ruled_out = Logits(0.0, 1.0, -torch.inf)
+    assert accuracy(ruled_out, one_pixel([1, 2, 1, 2], [0, 1, 0, 1])) == 3 / 4
