@@ -22,7 +22,8 @@ def call(path: str, **arguments: Any) -> Any:
         arguments: keyword arguments of the function.
 
     Raises:
-        ValueError: when there is no such function, or it fails.
+        ValueError: when there is no such function, or it fails; `sys.exit` is a failure too, or it
+            would end the program with the user's exit code.
     """
     module = path.partition(":")[0]
     try:
@@ -34,13 +35,17 @@ def call(path: str, **arguments: Any) -> Any:
             f"{path}: cannot import {module} ({error}); it must be installed, "
             "or lie in the folder you start from"
         ) from error
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise ValueError(f"{path}: importing {module} fails: {told(error)}") from error
     if not callable(function):
         raise ValueError(f"{path}: must be a function, is of type {type(function).__name__}")
     try:
         return function(**arguments)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         named = ", ".join(f"{name}={value}" for name, value in arguments.items())
         raise ValueError(f"{path}({named}) fails: {told(error)}") from error
 

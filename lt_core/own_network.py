@@ -156,7 +156,7 @@ def _probed(
         loss = F.cross_entropy(logits.float(), labels)
         if loss.requires_grad:
             loss.backward()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{path}: the network fails: {told(error)}") from error
     gradients = (p.grad for p in network.parameters() if p.grad is not None)
     return (

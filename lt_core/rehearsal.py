@@ -129,7 +129,7 @@ def _not_under_mask(network: nn.Module, mask: Mask, sample: DataSet) -> list[str
             _WeightsInUse(network, mask) as used,
         ):
             loss(network, images, labels, recipe.precision).backward()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return [f"a training step fails: {told(error)}"]
     problems = [
         f"layer {name} computes with another weight than its own, which is not 0 where that is "
@@ -214,7 +214,7 @@ def _not_repeated(
         if (name := _first_other(whole, resumed)) is None:
             return []
         again = trained(None)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return [f"a training in {recipe.precision} fails: {told(error)}"]
     if _first_other(whole, again) is not None:
         return [

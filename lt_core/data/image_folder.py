@@ -25,7 +25,7 @@ def load(data_dir: Path) -> DataSet:
 
     Raises:
         ValueError: for a missing folder, a class without images, images at another depth than
-            <class>/, and files that cannot be read right; with their names.
+            <class>/, what is no file at all, and files that cannot be read right; with their names.
     """
     train, test = data_dir / "train", data_dir / "test"
     for folder in (train, test):
@@ -56,11 +56,18 @@ def _classes(folder: Path) -> tuple[Classes, list[str]]:
             problems.append(f"{path}: a file beside the class folders; move it into one, or away")
             continue
         inside = _visible(path)
-        classes[path.name] = [file for file in inside if not file.is_dir()]
+        classes[path.name] = [file for file in inside if file.is_file()]
         problems += [
             f"{file}: a folder within a class; move its images up into {path}, or away"
             for file in inside
             if file.is_dir()
+        ]
+        # To open a FIFO waits for someone who writes into it: for ever.
+        problems += [
+            f"{file}: neither a file nor a folder, but a FIFO, a socket, a device or a broken "
+            "link; remove it"
+            for file in inside
+            if not (file.is_file() or file.is_dir())
         ]
     return classes, problems
 

@@ -155,6 +155,9 @@ def first_few(texts: Sequence[str], separator: str = ", ") -> str:
 def _opened(path: Path) -> Iterator[Image.Image]:
     """An image file; whatever Pillow raises for it is one line that names the file."""
     try:
+        if path.exists() and not path.is_file():
+            # To open a FIFO waits for someone who writes into it: for ever.
+            raise _Refused("no file, but a FIFO, a socket, a device or a folder; remove it")
         with Image.open(path) as image:
             yield image
     except FileNotFoundError:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 from torchvision import datasets
+from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
+from torchvision.datasets.utils import check_integrity
 
 from lt_core.data import DataSet, Split, hold_out
 
@@ -37,11 +39,22 @@ def load_cifar100(data_dir: Path) -> DataSet:
 def _load(
     name: str, source: Any, data_dir: Path, where: str, *, classes: int, augment: bool
 ) -> DataSet:
-    """Read an official training and test set, downloaded if they are not in `data_dir`."""
+    """Read an official training and test set, downloaded if they are not in `data_dir`.
+
+    Raises:
+        ValueError: for files that are damaged, or missing where they cannot be downloaded.
+    """
     try:
         with contextlib.redirect_stdout(sys.stderr):  # torchvision prints as it downloads
             official, test = (source(data_dir, train=part, download=True) for part in (True, False))
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # damaged files raise errors of many types
+        if damaged := _damaged(source, data_dir / where):
+            raise ValueError(
+                f"{name}: damaged: {', '.join(map(str, damaged))}; remove what is named here, to "
+                "have it downloaded again, or put whole files in its place"
+            ) from error
+        if not isinstance(error, OSError | RuntimeError):
+            raise
         raise ValueError(
             f"{name}: is not in {data_dir / where}, and cannot be downloaded "
             f"({' '.join(str(error).split())}). Where there is a network, "
@@ -53,6 +66,31 @@ def _load(
         Split(official.images[part], official.labels[part]) for part in hold_out(len(official))
     )
     return DataSet(name, train, validation, test, classes, augment)
+
+
+def _damaged(source: Any, folder: Path) -> list[Path]:
+    """Files of a data set that are in `folder`, but cut short or changed."""
+    if issubclass(source, datasets.MNIST):
+        # torchvision has no checksum of the unpacked files; each begins with its own size.
+        names = [name.removesuffix(".gz") for name, _ in source.resources]
+        return [folder / name for name in names if _is_cut(folder / name)]
+    meta = (source.meta["filename"], source.meta["md5"])
+    return [
+        folder / name
+        for name, checksum in (*source.train_list, *source.test_list, meta)
+        if (folder / name).is_file() and not check_integrity(folder / name, checksum)
+    ]
+
+
+def _is_cut(file: Path) -> bool:
+    """Whether a file of MNIST's format is there, and is not as long as its first bytes say."""
+    if not file.is_file():
+        return False
+    try:
+        read_sn3_pascalvincent_tensor(str(file))
+    except (AssertionError, KeyError, RuntimeError, ValueError):
+        return True
+    return False
 
 
 def as_split(images: Any, labels: Any) -> Split:

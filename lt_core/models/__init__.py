@@ -80,7 +80,7 @@ def _the_users_own(
     try:
         with torch.no_grad():
             logits = network.eval()(images)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(
             f"{path}: the network fails on images {list(images.shape)}: {import_path.told(error)}"
         ) from error

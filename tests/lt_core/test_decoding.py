@@ -1,5 +1,6 @@
 """Every kind of image file: the right pixels, or a refusal that names the file."""
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -371,3 +372,9 @@ def test_pillow_does_not_warn_of_large_images(tmp_path, monkeypatch):
     split, _ = images.read([path], [0], size=8)
     assert (split.images == 7).all()
     assert images.attempt(images.shorter_side, [path]) == ([12], [])
+
+
+def test_what_is_no_file_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"a.png: no file, but a FIFO"):
+        images.read([tmp_path / "a.png"], [0], size=8)

@@ -1,6 +1,8 @@
 """A user's own folder: which files, which classes, at which size, and what is said of them."""
 
+import os
 import shutil
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -260,6 +262,27 @@ def test_images_at_another_depth_are_refused(plain):
         f"{b}/images: a folder within a class; move its images up into {b}, or away; "
         f"{plain}/train: no images in <class>/ folders"
     )
+
+
+def test_what_is_no_file_is_refused_and_not_opened(plain, monkeypatch):
+    """To open a FIFO waits for ever."""
+    a, b = plain / "train" / "a", plain / "test" / "b"
+    os.mkfifo(a / "fifo.png")
+    (b / "broken.png").symlink_to(plain / "nowhere")
+    monkeypatch.chdir(b)  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind("socket.png")
+    told = "neither a file nor a folder, but a FIFO, a socket, a device or a broken link; remove it"
+    odd = (a / "fifo.png", b / "broken.png", b / "socket.png")
+    assert refused(plain) == "; ".join(f"{path}: {told}" for path in odd)
+
+
+def test_a_link_to_an_image_is_an_image(plain):
+    before = data.load("image_folder", plain)
+    file = plain / "train" / "a" / "0.png"
+    file.rename(plain / "elsewhere.png")
+    file.symlink_to(plain / "elsewhere.png")
+    assert np.array_equal(data.load("image_folder", plain).train.images, before.train.images)
 
 
 @pytest.mark.parametrize("part", ["train", "test"])

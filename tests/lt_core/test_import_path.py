@@ -49,6 +49,15 @@ def a_list(channels, classes, image_size):
 def unfinished(channels, classes, image_size):
     raise NotImplementedError("later")
 
+def ends(channels, classes, image_size):
+    raise SystemExit
+
+def stopped(**arguments):
+    raise KeyboardInterrupt
+
+def load_and_end(data_dir):
+    raise SystemExit(0)
+
 def other_names(in_channels, classes, image_size):
     return good(in_channels, classes, image_size)
 
@@ -62,6 +71,8 @@ def _modules(tmp_path, monkeypatch):
     (tmp_path / "own_nets.py").write_text(NETS)
     (tmp_path / "own_broken.py").write_text("def net(:")
     (tmp_path / "own_lacking.py").write_text("import no_such_package_here")
+    (tmp_path / "own_script.py").write_text("import sys\n\nsys.exit(0)")
+    (tmp_path / "own_odd.py").write_text("raise GeneratorExit")
     monkeypatch.syspath_prepend(tmp_path)
     before = set(sys.modules)
     yield
@@ -80,6 +91,9 @@ def build(path: str, seed: int = 0) -> nn.Module:
         ("own_nothing:net", "cannot import own_nothing (No module named 'own_nothing'); it must"),
         ("own_lacking:net", "cannot import own_lacking (No module named 'no_such_package_here')"),
         ("own_broken:net", "importing own_broken fails: SyntaxError: "),
+        ("own_script:net", "importing own_script fails: SystemExit: 0 ("),
+        ("own_odd:net", "importing own_odd fails: GeneratorExit ("),
+        ("own_nets:ends", "image_size=(8, 8)) fails: SystemExit ("),
         ("own_nets:god", "module 'own_nets' has no attribute 'god'"),
         ("own_nets:number", "must be a function, is of type int"),
         ("own_nets:a_list", "must return a torch.nn.Module, returned list"),
@@ -126,6 +140,8 @@ def test_trying_the_network_changes_nothing_in_it():
         ("own_nothing:load", "cannot import own_nothing"),
         ("own_nets:number", "must be a function"),
         ("own_nets:good", "(data_dir=data) fails: TypeError: "),
+        ("own_script:load", "importing own_script fails: SystemExit: 0 ("),
+        ("own_nets:load_and_end", "(data_dir=data) fails: SystemExit: 0 ("),
         ("builtins:dict", "must return an lt_core.data.DataSet, returned dict"),
         ("digit", "must be one of digits, "),
     ],
@@ -135,6 +151,11 @@ def test_what_is_wrong_with_a_data_set_is_told(path, problem):
         data.load(path)
     assert path in str(error.value)
     assert problem in str(error.value)
+
+
+def test_ctrl_c_in_a_users_code_is_no_mistake_of_theirs():
+    with pytest.raises(KeyboardInterrupt):
+        import_path.call("own_nets:stopped", data_dir="data")
 
 
 def test_the_function_is_given_its_arguments_by_name():

@@ -62,6 +62,7 @@ SKIP = '`prune.skip: ["{}"]` leaves it out of the pruning'
         ("keeps_from_one_to_the_next", ["two trainings of one seed give another net.1.weight"]),
         ("unseeded_in_forward", ["two trainings of one seed give another net.1.weight"]),
         ("infinite", ["a training in fp32 fails: Diverged: loss is nan at step 1 of 2"]),
+        ("exits_in_training", ["a training step fails: SystemExit: no licence (", "user_code.py:"]),
         ("fails_in_training", ["a training step fails: AttributeError: 'Net' object has no attri"]),
     ],
 )

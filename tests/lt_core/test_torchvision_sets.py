@@ -19,17 +19,28 @@ def write_idx(path: Path, array: np.ndarray) -> None:
     path.write_bytes(header + array.tobytes())
 
 
-@pytest.mark.parametrize(
-    ("name", "folder"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")]
-)
-def test_mnist_is_read_from_its_files_and_a_tenth_held_out(tmp_path, name, folder):
-    raw = tmp_path / folder / "raw"
+def write_mnist(raw: Path, images: np.ndarray, labels: np.ndarray) -> None:
+    """All images to train, the first three to test."""
     raw.mkdir(parents=True)
-    images, labels = pixels(20, 28, 28), (np.arange(20) % 10).astype(np.uint8)
     write_idx(raw / "train-images-idx3-ubyte", images)
     write_idx(raw / "train-labels-idx1-ubyte", labels)
     write_idx(raw / "t10k-images-idx3-ubyte", images[:3])
     write_idx(raw / "t10k-labels-idx1-ubyte", labels[:3])
+
+
+def refused(name: str, folder: Path) -> str:
+    with pytest.raises(ValueError) as told:
+        data.load(name, folder)
+    assert "\n" not in str(told.value)
+    return str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")]
+)
+def test_mnist_is_read_from_its_files_and_a_tenth_held_out(tmp_path, name, folder):
+    images, labels = pixels(20, 28, 28), (np.arange(20) % 10).astype(np.uint8)
+    write_mnist(tmp_path / folder / "raw", images, labels)
 
     mnist = data.load(name, tmp_path)
     assert (mnist.name, mnist.classes, mnist.augment) == (name, 10, False)
@@ -85,3 +96,39 @@ def test_cifar_is_read_from_its_batches(tmp_path, monkeypatch, name, classes):
     assert cifar.validation.images[1, 2, 3, 4] == rows[18, 2048 + 3 * 32 + 4]
     assert cifar.validation.labels.tolist() == [7 % classes, 126 % classes]
     assert len(cifar.test) == 2
+
+
+# ---- damaged files
+
+REMEDY = "remove what is named here, to have it downloaded again, or put whole files in its place"
+
+
+@pytest.mark.parametrize(
+    "file", ["train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte"]
+)
+@pytest.mark.parametrize("length", [0, 3, 6, 16, -1])
+def test_a_cut_file_of_mnist_is_named(tmp_path, file, length):
+    raw = tmp_path / "MNIST" / "raw"
+    write_mnist(raw, pixels(20, 28, 28), np.zeros(20, np.uint8))
+    (raw / file).write_bytes((raw / file).read_bytes()[:length])
+    assert refused("mnist", tmp_path) == f"mnist: damaged: {raw / file}; {REMEDY}"
+
+
+def without_network(*_, **__):
+    raise OSError("Network is unreachable")
+
+
+def test_damaged_files_of_cifar_are_named_and_not_said_to_be_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", without_network)
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for name in ("data_batch_2", "batches.meta"):
+        (folder / name).write_bytes(b"cut")
+    damaged = f"{folder}/data_batch_2, {folder}/batches.meta"
+    assert refused("cifar10", tmp_path) == f"cifar10: damaged: {damaged}; {REMEDY}"
+
+
+def test_missing_files_of_cifar_are_said_to_be_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr("torchvision.datasets.cifar.download_and_extract_archive", without_network)
+    told = refused("cifar100", tmp_path)
+    assert told.startswith(f"cifar100: is not in {tmp_path}/cifar-100-python, and cannot be down")

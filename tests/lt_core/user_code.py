@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import sys
 import warnings
 
 import numpy as np
@@ -394,6 +395,14 @@ def fails_in_training(**shape):
             if self.training:
                 return self.nets(x)  # a slip
             return self.net(x)
+
+    return Net(**shape)
+
+
+def exits_in_training(**shape):
+    class Net(Around):
+        def forward(self, x):
+            return sys.exit("no licence") if self.training else self.net(x)
 
     return Net(**shape)
 
