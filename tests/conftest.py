@@ -97,7 +97,7 @@ def warm_ray() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def mlflow_database(shared) -> Path:
     """A SQLite file with MLflow's tables, which take seconds to create; not to be changed."""
-    from tune_app.tracking.tracker import connect
+    from tune_app.tracking.connection import connect
 
     return shared("mlflow", lambda folder: connect(f"sqlite:///{folder}/mlflow.db")) / "mlflow.db"
 

@@ -26,14 +26,14 @@ from tune_app.store.claims import Claims
 from tune_app.store.store import Store, StoreError, store_place
 from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
-from tune_app.tracking.live import LiveTracking
-from tune_app.tracking.tracker import (
+from tune_app.tracking.connection import (
     TrackingError,
     artifact_root,
     check_uri,
     open_command,
     tracking_uri,
 )
+from tune_app.tracking.live import LiveTracking
 
 if TYPE_CHECKING:
     from tune_app.run.stopping import StoppingRules

@@ -8,7 +8,7 @@ from tune_app.export.choice import choose
 from tune_app.export.mlflow_log import log_export
 from tune_app.export.recipe import compared, read_recipe
 from tune_app.store.store import Store
-from tune_app.tracking.tracker import TrackingError, open_command, tracking_uri
+from tune_app.tracking.connection import TrackingError, open_command, tracking_uri
 
 
 def export(

@@ -6,8 +6,9 @@ from typing import Any
 
 from tune_app.export.choice import Choice
 from tune_app.results.curves import Curve
+from tune_app.tracking.connection import artifact_root, tracking_uri
 from tune_app.tracking.runs import finished_ms, run_params
-from tune_app.tracking.tracker import Tracker, artifact_root, tracking_uri
+from tune_app.tracking.tracker import Tracker
 
 
 def log_export(choice: Choice, recipe: Mapping[str, Any], model: Path) -> tuple[str, str]:

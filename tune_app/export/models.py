@@ -14,7 +14,7 @@ from lt_core.structured.channels import channel_groups
 from lt_core.structured.shrinking import shrink
 from tune_app.export.choice import Choice
 from tune_app.export.retraining import Trained
-from tune_app.tracking import tracker
+from tune_app.tracking import connection
 
 
 class NotTraced(Exception):
@@ -56,7 +56,7 @@ def _write_programs(folder: Path, network: torch.nn.Module, images: torch.Tensor
     program = torch.export.export(network, (images,), dynamic_shapes=({0: batch},))
     torch.export.save(program, folder / "model.pt2")
 
-    tracker.configure()  # before the import, which reads the environment
+    connection.configure()  # before the import, which reads the environment
     import mlflow.pytorch
     from mlflow.models import infer_signature
 

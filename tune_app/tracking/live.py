@@ -9,7 +9,8 @@ from tune_app.credentials import hide_credentials
 from tune_app.results.curves import Curve, curves
 from tune_app.results.result import Result
 from tune_app.sweep.sweep import Sweep
-from tune_app.tracking.tracker import Tracker, TrackingError
+from tune_app.tracking.connection import TrackingError
+from tune_app.tracking.tracker import Tracker
 
 INTERVAL_S = 60.0
 

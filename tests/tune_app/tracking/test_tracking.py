@@ -21,15 +21,15 @@ from tune_app.results.curves import curves
 from tune_app.results.result import Result
 from tune_app.sweep.load import load_sweep
 from tune_app.tracking import tracker as tracking
-from tune_app.tracking.runs import curve_tag, points, table_columns
-from tune_app.tracking.tracker import (
-    Tracker,
+from tune_app.tracking.connection import (
     TrackingError,
     artifact_root,
     check_uri,
     open_command,
     tracking_uri,
 )
+from tune_app.tracking.runs import curve_tag, points, table_columns
+from tune_app.tracking.tracker import Tracker
 
 # MLflow 3.17 with SQLAlchemy 2.1.
 SWEEP = """
@@ -527,7 +527,8 @@ OPEN = """
 import sys
 from pathlib import Path
 from tune_app.sweep.load import load_sweep
-from tune_app.tracking.tracker import Tracker, tracking_uri
+from tune_app.tracking.connection import tracking_uri
+from tune_app.tracking.tracker import Tracker
 directory = Path(sys.argv[1])
 Tracker(tracking_uri(directory), load_sweep(directory / "sweep.yaml"), directory, None)
 """
@@ -602,7 +603,7 @@ def test_a_directory_that_mlflow_would_seek_elsewhere_is_refused(tmp_path, monke
 
 
 def test_a_directory_that_another_process_holds_is_told_in_the_end(sweep, tmp_path, monkeypatch):
-    monkeypatch.setattr("tune_app.tracking.tracker.LOCK_S", 0.0)
+    monkeypatch.setattr("tune_app.tracking.connection.LOCK_S", 0.0)
     held = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     with pytest.raises(TrackingError, match="TimeoutError: another process has locked the"):
