@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tune_app import exit_codes, signals, submit
+from tune_app import exit_codes, signals, streams, submit
 from tune_app.credentials import hide_credentials
 from tune_app.plan.left import what_is_left
 from tune_app.plan.plan import make_plan
@@ -189,4 +189,5 @@ def _say_grid(ran: "Ran") -> int:
 
 
 if __name__ == "__main__":
+    streams.mend()
     sys.exit(main())

@@ -9,22 +9,28 @@ All of it is Ray Jobs over HTTP: Ray's own ports may be closed, and its version 
 import argparse
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import secrets
 import shlex
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from tune_app import exit_codes
+from pydantic import ValidationError
+
+from tune_app import exit_codes, streams
 from tune_app.credentials import hide_credentials
 from tune_app.results.run_directory import resolved
 from tune_app.run.console import duration
 from tune_app.sweep.sweep import Sweep
+from tune_app.sweep.yaml_source import printable
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
@@ -34,6 +40,12 @@ COMMAND = "TUNE_APP_COMMAND"
 
 TIMEOUT_S = 10.0
 """How long a cluster may take to answer at all."""
+
+ANSWER_S = 60.0
+"""How long a whole answer may take. A timeout of `requests` is for each piece of it, so a server
+that drips bytes would never be given up."""
+
+T = TypeVar("T")
 
 PATIENCE_S = 60.0
 """How long a cluster that is followed may be away."""
@@ -81,17 +93,21 @@ def submit(address: str, sweep: Sweep, out: Path, store: str | None, command: st
         sweep = sweep.model_copy(update={"data_dir": str(out / sweep.data_dir)})
     id = f"{sweep.name}-{secrets.token_hex(3)}"
     client = _connect(address)
-    with tempfile.TemporaryDirectory() as sent, _one_line_errors(address):
-        Path(sent, "sweep.yaml").write_text(resolved(sweep), encoding="utf-8")
-        client.submit_job(
-            entrypoint=shlex.join(entrypoint),
-            submission_id=id,
-            metadata={"sweep": sweep.name},
-            runtime_env={
-                "working_dir": sent,
-                "env_vars": {COMMAND: command, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)},
-            },
-        )
+
+    def hand_over() -> None:
+        with tempfile.TemporaryDirectory() as sent:
+            Path(sent, "sweep.yaml").write_text(resolved(sweep), encoding="utf-8")
+            client.submit_job(
+                entrypoint=shlex.join(entrypoint),
+                submission_id=id,
+                metadata={"sweep": sweep.name},
+                runtime_env={
+                    "working_dir": sent,
+                    "env_vars": {COMMAND: command, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)},
+                },
+            )
+
+    _asked(address, hand_over)
     _say(f"{id} is on the cluster, and goes on without this terminal:\n{_commands(address, id)}")
     return follow(client, address, id)
 
@@ -133,8 +149,7 @@ class _Log:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                with _one_line_errors(self.client.get_address()):
-                    return self.client.get_job_info(self.id)
+                return _asked(self.client.get_address(), lambda: self.client.get_job_info(self.id))
             except SubmitError:
                 if time.monotonic() > deadline:
                     raise
@@ -143,7 +158,8 @@ class _Log:
     async def _print(self) -> None:
         num_seen = 0
         async for text in self.client.tail_job_logs(self.id):  # each time from the beginning
-            print(text[max(0, self.num_printed - num_seen) :], end="", flush=True)
+            new = text[max(0, self.num_printed - num_seen) :]
+            print(_lines(new), end="", flush=True)
             num_seen += len(text)
             self.num_printed = max(self.num_printed, num_seen)
 
@@ -156,28 +172,31 @@ def _exit_code(job: "JobDetails") -> int:
         return exit_codes.INTERRUPTED
     # Killed, or not even started: then only Ray knows why.
     why = f"exit code {code}" if code is not None else job.message
-    _say(f"{job.submission_id} failed: {why}")
+    _say(printable(f"{job.submission_id} failed: {why}"))
     return 1
 
 
 def stop(client: "JobSubmissionClient", address: str, id: str) -> int:
     """End a sweep as Ctrl-C would, and wait until it has ended."""
-    with _one_line_errors(address):
-        num_before = len(client.get_job_logs(id))
-        if not client.stop_job(id):
-            print(f"{id} had ended")
-            return exit_codes.OK
-        while not (job := client.get_job_info(id)).status.is_terminal():
-            time.sleep(POLL_S)
-        print(client.get_job_logs(id)[num_before:], end="")
+    num_before = len(_log(client, address, id))
+    if not _asked(address, lambda: client.stop_job(id)):
+        print(f"{id} had ended")
+        return exit_codes.OK
+    while not (job := _asked(address, lambda: client.get_job_info(id))).status.is_terminal():
+        time.sleep(POLL_S)
+    print(_lines(_log(client, address, id)[num_before:]), end="")
     print(f"{id}: {job.status.lower()}")
     return exit_codes.OK
 
 
+def _log(client: "JobSubmissionClient", address: str, id: str) -> str:
+    # Ray's client checks the types of all answers but this one.
+    return _asked(address, lambda: "".join(client.get_job_logs(id)))
+
+
 def _sweeps(client: "JobSubmissionClient", address: str) -> dict[str, "JobDetails"]:
     """The cluster's sweeps by id, the last first; not its other jobs."""
-    with _one_line_errors(address):
-        jobs = client.list_jobs()
+    jobs = _asked(address, client.list_jobs)
     ours = [job for job in jobs if "sweep" in (job.metadata or {})]
     ours.sort(key=lambda job: job.start_time or 0, reverse=True)
     return {job.submission_id: job for job in ours if job.submission_id}
@@ -194,13 +213,21 @@ def _table(sweeps: Mapping[str, "JobDetails"]) -> str:
                 id,
                 job.metadata["sweep"],
                 job.status.lower(),
-                time.strftime("%Y-%m-%d %H:%M", time.localtime(started)),
+                _minute(started),
                 duration(max(0.0, ended - started)),
                 "" if code is None else str(code),
             )
         )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    shown = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in shown)
+
+
+def _minute(seconds: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    except (OSError, OverflowError, ValueError):  # a server may send any number
+        return "?"
 
 
 def _connect(address: str) -> "JobSubmissionClient":
@@ -221,28 +248,60 @@ def _connect(address: str) -> "JobSubmissionClient":
     except ImportError as error:
         raise SubmitError(f'{error}: to reach a cluster, pip install "ray[default]"') from None
     logging.disable(logging.INFO)  # what Ray's client says of uploads and connections
-    with _one_line_errors(address, "no Ray cluster answers there"):
+
+    def connected() -> JobSubmissionClient:
         requests.get(f"{address}/api/version", timeout=TIMEOUT_S)  # Ray's client waits for minutes
         return JobSubmissionClient(address)
 
+    return _asked(address, connected, "no Ray cluster answers there")
 
-@contextlib.contextmanager
-def _one_line_errors(address: str, message: str = "") -> Iterator[None]:
-    """Turn what Ray Jobs raises into a SubmitError; with a message in place of its own."""
+
+def _asked(address: str, question: Callable[[], T], message: str = "") -> T:
+    """The answer of a cluster to a question by Ray Jobs.
+
+    Raises:
+        SubmitError: for whatever Ray Jobs raises, with a message in place of its own; when the
+            answer is none of Ray's, or is not whole after ANSWER_S seconds.
+    """
     from ray.exceptions import AuthenticationError
 
+    answer: Future[T] = Future()
+
+    def wait() -> None:
+        try:
+            answer.set_result(question())
+        except Exception as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=wait, daemon=True).start()  # may never end, and nobody waits for it
     place = hide_credentials(address)
     try:
-        yield
+        return answer.result(ANSWER_S)
     except AuthenticationError:
         raise SubmitError(
             f"{place} wants its token: RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as on the cluster"
         ) from None
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except Exception as error:
         kind = type(error).__name__
-        # The last line, since the server sends tracebacks.
-        reason = f"{message} ({kind})" if message else (str(error) or kind).splitlines()[-1]
-        raise SubmitError(f"{place}: {hide_credentials(reason)}") from None
+        if not answer.done():
+            reason = f"no whole answer in {ANSWER_S:g} seconds"
+        elif message:
+            reason = f"{message} ({kind})"
+        elif isinstance(error, _ODD):
+            reason = f"its answer is none of Ray's ({kind}); the address must be that of Ray's page"
+        else:
+            # The last line, since the server sends tracebacks.
+            reason = (str(error).strip() or kind).splitlines()[-1]
+        raise SubmitError(printable(f"{place}: {hide_credentials(reason)}")) from None
+
+
+_ODD = (AttributeError, KeyError, TypeError, ValidationError, json.JSONDecodeError)
+"""What Ray Jobs raises for JSON that it did not expect, or for none at all."""
+
+
+def _lines(text: str) -> str:
+    """Lines of a log, with what would command the terminal as escapes."""
+    return "".join(c if c in "\n\t" else printable(c) for c in text)
 
 
 def _commands(address: str, id: str) -> str:
@@ -278,11 +337,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         act = follow if options.action == "follow" else stop
         return act(client, options.address, options.id)
     except SubmitError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return exit_codes.BAD_INPUT
     except KeyboardInterrupt:
         return exit_codes.INTERRUPTED
 
 
 if __name__ == "__main__":
+    streams.mend()
     sys.exit(main())

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tune_app import signals
+from tune_app import signals, streams
 from tune_app.credentials import hide_credentials
 from tune_app.exit_codes import BAD_INPUT, INTERRUPTED
 from tune_app.export.exporting import export
@@ -90,4 +90,5 @@ def _sparsity(text: str) -> float:
 
 
 if __name__ == "__main__":
+    streams.mend()
     sys.exit(main())

@@ -8,19 +8,20 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tune_app import streams
 from tune_app.exit_codes import BAD_INPUT, OK
 from tune_app.report.write import write_report
 from tune_app.results.curves import Results, curves
 from tune_app.results.reading import RunError, read_grid, read_provenance, read_sweep
 from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
-from tune_app.tracking.tracker import (
-    Tracker,
+from tune_app.tracking.connection import (
     TrackingError,
     artifact_root,
     open_command,
     tracking_uri,
 )
+from tune_app.tracking.tracker import Tracker
 from tune_app.words import plural
 
 
@@ -70,4 +71,5 @@ def _results(run_dir: Path, sweep: Sweep) -> Results:
 
 
 if __name__ == "__main__":
+    streams.mend()
     sys.exit(main())
