@@ -16,8 +16,9 @@ from tune_app.results.curves import Results
 from tune_app.results.result import Result, parser
 from tune_app.results.run_directory import RunDirectory, provenance
 from tune_app.run import ray_settings
+from tune_app.run.about import about_in_words
 from tune_app.run.agenda import Agenda
-from tune_app.run.console import Progress, about_in_words, show_plan
+from tune_app.run.console import Progress, show_plan
 from tune_app.run.events import Event, Finished, Found, Listener, Listeners
 from tune_app.run.grid import GridAgenda
 from tune_app.run.identity import Identified, identify, remember

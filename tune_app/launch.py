@@ -17,6 +17,7 @@ from tune_app.credentials import hide_credentials
 from tune_app.plan.left import what_is_left
 from tune_app.plan.plan import make_plan
 from tune_app.run import ray_settings
+from tune_app.run.about import about_in_words
 from tune_app.run.console import search_text, show_missing, show_plan
 from tune_app.run.identity import Identified, identify
 from tune_app.store.store import Store, StoreError, store_place
@@ -131,11 +132,12 @@ def _launch(options: argparse.Namespace, command: str) -> int:
 
 def _end_dry_run(identified: Identified, options: argparse.Namespace, store: Store) -> int:
     """Say what is known of the user's own code and, with --check, of all."""
-    lines = [*identified.notes]
+    lines = about_in_words(identified.about)
     if options.check:
         from tune_app.run.preflight import checked
 
-        lines += checked(identified, store, options.sweep)
+        lines = checked(identified, store, options.sweep)
+    lines += identified.notes
     print(*lines, sep="\n", end="\n" if lines else "")
     return exit_codes.OK
 

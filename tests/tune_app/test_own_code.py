@@ -120,6 +120,7 @@ def test_an_edited_network_is_trained_anew_and_the_old_one_is_kept(place):
     edit(place / "own_nets.py", "def make", "# better\ndef make")
     commented = dry_run("own.yaml")
     assert to_do(commented) == 0
+    assert "prunes          288 of 306 parameters; never: biases and norms (18)" in commented.stdout
     assert "own_nets:make: its file was changed, and it computes what it did" in commented.stdout
 
     edit(place / "own_nets.py", "F.relu", "F.gelu")

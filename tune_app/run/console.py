@@ -90,12 +90,6 @@ def show_plan(
     return rest
 
 
-def about_in_words(about: Mapping[str, str]) -> list[str]:
-    """What was read and what is pruned, a line each."""
-    names = {"data": "data", "pruned": "prunes"}
-    return [f"{names[key]:<16}{text}" for key, text in about.items()]
-
-
 def show_missing(missing: Sequence[Mapping[str, Any]], run_dir: Path) -> None:
     """Print the trainings without a result, by reason."""
     by_reason: dict[str, list[str]] = defaultdict(list)

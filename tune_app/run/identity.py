@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tune_app.run.about import data_in_words, pruned_in_words
 from tune_app.store.store import Store
 from tune_app.sweep.sweep import Fingerprints, Sweep
 from tune_app.sweep.yaml_source import SpecError
@@ -40,6 +41,9 @@ class Identified:
 
     notes: Sequence[str] = ()
     """For the user."""
+
+    about: Mapping[str, str] = field(default_factory=dict)
+    """What was read of own data (`data`) and what is pruned of an own network (`pruned`)."""
 
 
 def remember(contents: Iterable[Mapping[str, Any]], store: Store) -> None:
@@ -94,8 +98,23 @@ def _identified(sweep: Sweep, store: Store, path: Path) -> Identified:
     except ValueError as error:
         raise SpecError([f"{path}: {error}"]) from error
     found = Fingerprints(dataset=of_data, model=of_network)
+    about = _about(sweep, loaded, path)
     sweep = sweep.model_copy(update={"fingerprints": found})
-    return Identified(sweep, [loaded], contents, notes)
+    return Identified(sweep, [loaded], contents, notes, about)
+
+
+def _about(sweep: Sweep, loaded: "DataSet", path: Path) -> dict[str, str]:
+    about = {"data": data_in_words(loaded)}
+    if sweep.has_own_network:
+        from lt_core import rewind
+        from lt_core.mask import dense
+
+        network = rewind.to_initialization(sweep.model, loaded, seed=sweep.seeds[0])
+        try:
+            about["pruned"] = pruned_in_words(network, dense(network, sweep.prune.skip))
+        except ValueError as error:
+            raise SpecError([f"{path}: `prune`: {error}"]) from error
+    return about
 
 
 def load_data(sweep: Sweep, path: Path) -> "DataSet":

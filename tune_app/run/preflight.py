@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
 from lt_core import rewind
 from lt_core.chain import prune_trained
 from lt_core.data import DataSet
-from lt_core.mask import Mask, dense, never_pruned, num_weights
+from lt_core.mask import dense
 from lt_core.rehearsal import rehearse
 from lt_core.training_loop import misfits
-from tune_app.run.console import about_in_words
+from tune_app.run.about import about_in_words, data_in_words, pruned_in_words
 from tune_app.run.identity import Identified, hold, load_data
 from tune_app.store.store import Store
 from tune_app.sweep.yaml_source import SpecError
@@ -56,7 +54,7 @@ def load_fitting(
     try:
         _ = loaded.mean_and_std  # kept with the data set: not to be worked out again by each worker
         _check_variety(loaded)
-        about["data"] = data_in_words(loaded)
+        about = {"data": data_in_words(loaded)}
         key = "model"
         network = rewind.to_initialization(sweep.model, loaded, seed=sweep.seeds[0])
         key = "prune"
@@ -99,29 +97,3 @@ def _check_variety(data: DataSet) -> None:
         raise ValueError(f"{data.name}: of {number} all are equal")
     if (labels == labels[0]).all():
         raise ValueError(f"{data.name}: of {number} all are of class {labels[0]}")
-
-
-def data_in_words(data: DataSet) -> str:
-    """`4 classes, 3x16x16: 400 images to train, 100 to validate, 200 to test; 3 enlarged`."""
-    size = "x".join(map(str, data.image_shape))
-    text = (
-        f"{plural(data.classes, 'class')}, {size}: {plural(len(data.train), 'image')} to train, "
-        f"{len(data.validation):,} to validate, {len(data.test):,} to test"
-    )
-    there = set(data.train.labels.tolist())
-    if absent := [str(c) for c in range(data.classes) if c not in there]:
-        some = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
-        text += f"; none to train of class {some}"
-    return "; ".join((text, *data.notes))
-
-
-def pruned_in_words(network: nn.Module, everything: Mask) -> str:
-    """`10,688 of 18,154 parameters; never: encoder.in_proj_weight (3,072), ...`."""
-    total = sum(parameter.numel() for parameter in network.parameters())
-    others = never_pruned(network, everything)
-    dimensions = {name: parameter.dim() for name, parameter in network.named_parameters()}
-    weights = [f"{name} ({n:,})" for name, n in others.items() if dimensions[name] > 1]
-    if vectors := sum(n for name, n in others.items() if dimensions[name] <= 1):
-        weights.append(f"biases and norms ({vectors:,})")
-    never = f"; never: {', '.join(weights)}" if weights else ""
-    return f"{num_weights(everything):,} of {total:,} parameters{never}"

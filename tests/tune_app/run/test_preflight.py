@@ -8,8 +8,9 @@ from torch import nn
 
 from lt_core.data import DataSet, Split
 from lt_core.mask import dense
+from tune_app.run.about import data_in_words, pruned_in_words
 from tune_app.run.identity import Identified
-from tune_app.run.preflight import data_in_words, load_fitting, pruned_in_words
+from tune_app.run.preflight import load_fitting
 from tune_app.store.store import Store
 from tune_app.sweep.load import load_sweep
 from tune_app.sweep.yaml_source import SpecError

@@ -1,0 +1,48 @@
+"""What was read of a data set, and what of a network is pruned, in words."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from tune_app.words import plural
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from lt_core.data import DataSet
+    from lt_core.mask import Mask
+
+# torch is loaded where a network is looked at: a data set alone needs none.
+
+
+def data_in_words(data: "DataSet") -> str:
+    """`4 classes, 3x16x16: 400 images to train, 100 to validate, 200 to test; 3 enlarged`."""
+    size = "x".join(map(str, data.image_shape))
+    text = (
+        f"{plural(data.classes, 'class')}, {size}: {plural(len(data.train), 'image')} to train, "
+        f"{len(data.validation):,} to validate, {len(data.test):,} to test"
+    )
+    there = set(data.train.labels.tolist())
+    if absent := [str(c) for c in range(data.classes) if c not in there]:
+        some = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
+        text += f"; none to train of class {some}"
+    return "; ".join((text, *data.notes))
+
+
+def pruned_in_words(network: "nn.Module", everything: "Mask") -> str:
+    """`10,688 of 18,154 parameters; never: encoder.in_proj_weight (3,072), ...`."""
+    from lt_core.mask import never_pruned, num_weights
+
+    total = sum(parameter.numel() for parameter in network.parameters())
+    others = never_pruned(network, everything)
+    dimensions = {name: parameter.dim() for name, parameter in network.named_parameters()}
+    weights = [f"{name} ({n:,})" for name, n in others.items() if dimensions[name] > 1]
+    if vectors := sum(n for name, n in others.items() if dimensions[name] <= 1):
+        weights.append(f"biases and norms ({vectors:,})")
+    never = f"; never: {', '.join(weights)}" if weights else ""
+    return f"{num_weights(everything):,} of {total:,} parameters{never}"
+
+
+def about_in_words(about: Mapping[str, str]) -> list[str]:
+    """What was read and what is pruned, a line each."""
+    names = {"data": "data", "pruned": "prunes"}
+    return [f"{names[key]:<16}{text}" for key, text in about.items()]
