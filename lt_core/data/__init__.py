@@ -32,6 +32,12 @@ class Split:
             raise ValueError(
                 f"images must be uint8 [N, C, H, W], got {images.dtype} {list(images.shape)}"
             )
+        _, channels, height, width = images.shape
+        if channels == height > 4 and width in (1, 3, 4):
+            raise ValueError(
+                f"images must be uint8 [N, C, H, W], got {list(images.shape)}, which looks like "
+                "height, width, channels: images.transpose(0, 3, 1, 2) puts the channels first"
+            )
         if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
             raise ValueError(
                 f"labels must be int64 [{len(images)}], one for each image, "

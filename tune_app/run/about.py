@@ -1,5 +1,6 @@
 """What was read of a data set, and what of a network is pruned, in words."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ from tune_app.words import plural
 if TYPE_CHECKING:
     from torch import nn
 
-    from lt_core.data import DataSet
+    from lt_core.data import DataSet, Split
     from lt_core.mask import Mask
 
 # torch is loaded where a network is looked at: a data set alone needs none.
@@ -26,6 +27,23 @@ def data_in_words(data: "DataSet") -> str:
         some = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
         text += f"; none to train of class {some}"
     return "; ".join((text, *data.notes))
+
+
+def shared_in_words(data: "DataSet") -> list[str]:
+    """One sentence for each split that has images of the training set; else none."""
+
+    def content(split: "Split") -> list[bytes]:
+        return [hashlib.sha1(image, usedforsecurity=False).digest() for image in split.images]
+
+    trained, sentences = set(content(data.train)), []
+    for name, split in (("validation", data.validation), ("test", data.test)):
+        same = sum(image in trained for image in content(split))
+        if same:
+            of = plural(len(split), f"{name} image")
+            sentences.append(
+                f"{same:,} of {of} are training images too: accuracy on them is not that on others"
+            )
+    return sentences
 
 
 def pruned_in_words(network: "nn.Module", everything: "Mask") -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune_app.run.about import data_in_words, pruned_in_words
+from tune_app.run.about import data_in_words, pruned_in_words, shared_in_words
 from tune_app.store.store import Store
 from tune_app.sweep.sweep import Fingerprints, Sweep
 from tune_app.sweep.yaml_source import SpecError
@@ -92,6 +92,7 @@ def _identified(sweep: Sweep, store: Store, path: Path) -> Identified:
         if sweep.has_own_data:
             of_data = _data_fingerprint(sweep, loaded, known, contents, notes)
             _check_given("dataset", given.dataset, of_data, f"the data in {sweep.data_dir}")
+            notes += shared_in_words(loaded)
         if sweep.has_own_network:
             of_network = _network_fingerprint(sweep, loaded, known, contents, notes)
             _check_given("model", given.model, of_network, sweep.model)

@@ -8,7 +8,7 @@ from torch import nn
 
 from lt_core.data import DataSet, Split
 from lt_core.mask import dense
-from tune_app.run.about import data_in_words, pruned_in_words
+from tune_app.run.about import data_in_words, pruned_in_words, shared_in_words
 from tune_app.run.identity import Identified
 from tune_app.run.preflight import load_fitting
 from tune_app.store.store import Store
@@ -32,6 +32,20 @@ def test_data_are_told_with_the_classes_that_are_not_trained():
     noted = dataclasses.replace(made([0, 2, 2], 4), notes=("1 turned", "2 cut"))
     assert data_in_words(noted).endswith("; none to train of class 1, 3; 1 turned; 2 cut")
     assert data_in_words(made([0], 9)).endswith("of class 1, 2, 3, 4, 5 and 3 more")
+
+
+def test_images_that_are_trained_and_tested_on_are_told():
+    images = np.random.RandomState(0).randint(0, 256, (9, 1, 8, 8)).astype(np.uint8)
+    labels = np.arange(9) % 2
+    parts = (slice(0, 4), slice(4, 6), slice(3, 9))
+    data = DataSet("made", *(Split(images[part], labels[part]) for part in parts), classes=2)
+    assert shared_in_words(data) == [
+        "1 of 6 test images are training images too: accuracy on them is not that on others"
+    ]
+    assert len(shared_in_words(made([0, 1], 2))) == 2
+    apart = (slice(0, 4), slice(4, 6), slice(6, 9))
+    data = DataSet("made", *(Split(images[part], labels[part]) for part in apart), classes=2)
+    assert shared_in_words(data) == []
 
 
 def test_layers_that_are_skipped_or_of_another_kind_are_told_as_never_pruned():
