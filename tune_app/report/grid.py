@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
+from lt_core.config import Recipe
 from tune_app.plan.plan import Plan
 from tune_app.plan.trainings import Training
 from tune_app.report.figures.paper import FIGURES
@@ -19,7 +20,8 @@ from tune_app.report.grid_tables import (
 from tune_app.report.page import Report, head_lines, provenance_lines, write_figures
 from tune_app.report.tables import as_csv, as_markdown
 from tune_app.results.curves import Results, how_sparse
-from tune_app.results.reading import read_provenance
+from tune_app.results.reading import read_failures, read_provenance
+from tune_app.results.run_directory import NOT_RUN
 from tune_app.store.files import write_atomically
 from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
@@ -53,7 +55,7 @@ def report_grid(
     }
     drawn = write_figures(run_dir, asked, every=FIGURES)
     report = Report(
-        answer=answer(sweep, results.means),
+        answer=answer(sweep, results.means, _failed(run_dir, missing)),
         table=terminal_table(sweep, results.means, results.dense),
         notes=(*notes, *_notes(sweep, plan, results, missing), *drawn.notes),
         paths=(*drawn.paths, *_write_tables(run_dir, sweep, results), run_dir / "report.md"),
@@ -66,6 +68,17 @@ def report_grid(
     lines += provenance_lines(run, len(results), sum(result.seconds for result in results))
     write_atomically(report.paths[-1], ("\n".join(lines) + "\n").encode())
     return report
+
+
+def _failed(run_dir: Path, missing: Iterable[Training]) -> dict[tuple[Recipe, Recipe], str]:
+    """Why configurations have failed for good: by the first of their trainings that did."""
+    reasons = read_failures(run_dir)
+    failed: dict[tuple[Recipe, Recipe], str] = {}
+    for training in missing:
+        reason = reasons.get(training.id, NOT_RUN)
+        if training.kind == "lottery" and training.find is not None and reason != NOT_RUN:
+            failed.setdefault((training.find, training.eval), reason)
+    return failed
 
 
 def _notes(

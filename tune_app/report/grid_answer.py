@@ -1,25 +1,42 @@
 """The answer of a grid: one sentence that claims no more than its results show."""
 
+import itertools
 import math
+from collections.abc import Mapping, Sequence
 
+from lt_core.config import Recipe
 from tune_app.results.curves import (
     Cell,
     Means,
     best,
     cells,
     how_sparse,
-    is_complete,
     most_complete_round,
 )
 from tune_app.results.words import short, varied_fields
 from tune_app.sweep.sweep import Sweep
 
+Pair = tuple[Recipe, Recipe]
+"""H_find and H_eval."""
 
-def answer(sweep: Sweep, means: Means) -> str:
-    """One sentence: the best H_find and H_eval where the grid is complete, and how sure that is."""
+
+def answer(sweep: Sweep, means: Means, failed: Mapping[Pair, str]) -> str:
+    """One sentence: the best H_find and H_eval where the grid is complete, and how sure that is.
+
+    Args:
+        sweep: a grid.
+        means: of its results.
+        failed: the reasons of configurations that have failed for good. Where no others lack
+            results, the rest is compared, and one more sentence says without which.
+    """
     round = most_complete_round(sweep, means)
     found = cells(sweep, means, round)
-    if not is_complete(sweep, found):
+    there = {(cell.find, cell.eval) for cell in found}
+    pairs = itertools.product(sweep.find_recipes, sweep.eval_recipes)
+    lacking = [pair for pair in pairs if pair not in there]
+    if lacking and found and all(pair in failed for pair in lacking):
+        return f"{_compared(sweep, means, round, found)} {_without(sweep, lacking, failed)}"
+    if lacking:
         total = len(sweep.find_recipes) * len(sweep.eval_recipes)
         if total == 1:
             return "No answer yet: the only configuration has no result of a ticket."
@@ -27,10 +44,23 @@ def answer(sweep: Sweep, means: Means) -> str:
             f"No answer yet: at no sparsity do all {total} configurations have results; at "
             f"{how_sparse(means, round)} {len(found)} do."
         )
+    return _compared(sweep, means, round, found)
+
+
+def _without(sweep: Sweep, lacking: Sequence[Pair], failed: Mapping[Pair, str]) -> str:
+    total = len(sweep.find_recipes) * len(sweep.eval_recipes)
+    named = [f"{_at(sweep, pair)} ({failed[pair]})" for pair in lacking[:2]]
+    more = f" and {len(lacking) - 2:,} more" if len(lacking) > 2 else ""
+    return f"Not compared, {len(lacking):,} of {total:,} that failed: {'; '.join(named)}{more}."
+
+
+def _compared(sweep: Sweep, means: Means, round: int, found: Sequence[Cell]) -> str:
     at = f"At {how_sparse(means, round)}"
     top = best(sweep, found)
     if len(found) == 1:
-        return f"{at}, the only configuration, {_place(sweep, top)}, reaches test {_score(top)}."
+        total = len(sweep.find_recipes) * len(sweep.eval_recipes)
+        only = "the only configuration" + (" with results" if total > 1 else "")
+        return f"{at}, {only}, {_place(sweep, top)}, reaches test {_score(top)}."
 
     others = [cell for cell in found if cell.coupled != top.coupled]
     other_kind = "decoupled" if top.coupled else "coupled"
@@ -48,13 +78,14 @@ def answer(sweep: Sweep, means: Means) -> str:
 
 
 def _place(sweep: Sweep, cell: Cell) -> str:
-    varied = varied_fields(sweep)
-    find, eval_ = short(cell.find, varied), short(cell.eval, varied)
-    return (
-        f"found and trained at {find}"
-        if cell.coupled
-        else f"found at {find} and trained at {eval_}"
-    )
+    return _at(sweep, (cell.find, cell.eval))
+
+
+def _at(sweep: Sweep, pair: Pair) -> str:
+    find, eval_ = (short(recipe, varied_fields(sweep)) for recipe in pair)
+    if pair[0] == pair[1]:
+        return f"found and trained at {find}"
+    return f"found at {find} and trained at {eval_}"
 
 
 def _score(cell: Cell) -> str:

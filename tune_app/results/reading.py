@@ -1,9 +1,10 @@
 """Reading a run directory: its sweep, its provenance, its results."""
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tune_app.plan.plan import Plan, make_plan
 from tune_app.plan.trainings import Training
@@ -103,6 +104,28 @@ def read_all(path: Path, planned: Mapping[str, Training] | None = None) -> list[
         except ValidationError as error:
             raise RunError(f"{path}:{number}: {_first(error)}") from None
     return results
+
+
+def read_failures(run_dir: Path) -> dict[str, str]:
+    """Reasons by training, from `failures.jsonl`; none where there is no such file, or no such
+    line."""
+    reasons = {}
+    try:
+        lines = (run_dir / "failures.jsonl").read_bytes().splitlines()
+    except FileNotFoundError:
+        return {}
+    for line in lines:
+        with contextlib.suppress(ValidationError):
+            failure = _Failure.model_validate_json(line)
+            reasons[failure.id] = failure.reason
+    return reasons
+
+
+class _Failure(BaseModel):
+    """A line of failures.jsonl; other keys are left out."""
+
+    id: str
+    reason: str
 
 
 def _first(error: ValidationError) -> str:

@@ -34,6 +34,10 @@ from tune_app.words import plural
 PACKAGES = ("torch", "ray", "mlflow", "numpy", "pydantic", "scikit-learn")
 
 
+NOT_RUN = "was not run"
+"""In failures.jsonl, the reason of a training that has not failed: the next launch trains it."""
+
+
 class Provenance(BaseModel):
     """run.json: how the results were made."""
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tune_app.plan.trainings import Training
 from tune_app.results.result import Result, described
-from tune_app.results.run_directory import RunDirectory
+from tune_app.results.run_directory import NOT_RUN, RunDirectory
 from tune_app.run.agenda import Agenda
 from tune_app.run.console import how_far
 from tune_app.run.events import Event, Failed, Finished, Found, Stopped
@@ -107,7 +107,7 @@ class Record:
         chain_of_ticket = self.agenda.plan.chain_of_ticket
         chain = None if training.ticket is None else chain_of_ticket.get(training.ticket)
         if chain is None:
-            return "was not run"
+            return NOT_RUN
         source = chain_of_ticket.get(chain.lpr_tickets[-1]) if chain.lpr_tickets else None
         for needed, words in ((chain, "the chain"), (source, "the chain whose LPR it takes")):
             for earlier in needed.trainings if needed else ():
@@ -116,4 +116,4 @@ class Record:
                         f"its mask was not found: round {earlier.round} of {words} failed: "
                         f"{self.failures[earlier.id]}"
                     )
-        return "was not run"
+        return NOT_RUN

@@ -7,6 +7,7 @@ import pytest
 from mlflow import MlflowClient
 from synthetic_run import SWEEP, synthetic_results, write_run
 
+from tune_app.plan.plan import make_plan
 from tune_app.report.__main__ import main
 from tune_app.report.grid_answer import answer
 from tune_app.report.write import write_report
@@ -56,7 +57,7 @@ def change(run_dir, change_one):
 
 def answer_of(run_dir):
     lines = (run_dir / "results.jsonl").read_bytes().splitlines()
-    return answer(load_sweep(run_dir / "sweep.yaml"), mean_curves(map(Result.from_line, lines)))
+    return answer(load_sweep(run_dir / "sweep.yaml"), mean_curves(map(Result.from_line, lines)), {})
 
 
 def is_cell(result, find_lr, eval_lr):
@@ -165,6 +166,46 @@ def test_an_incomplete_sparsity_gives_no_answer(run_dir):
         "No answer yet: at no sparsity do all 4 configurations have results; at 93.8% pruned 3 do."
     )
     assert "*" not in report.table.split("\n", 1)[1]
+
+
+def fail(run_dir, reason, which):
+    """Write the trainings that have no result down as failed."""
+    sweep = load_sweep(run_dir / "sweep.yaml")
+    there = {
+        json.loads(line)["id"] for line in (run_dir / "results.jsonl").read_text().splitlines()
+    }
+    lines = [
+        json.dumps({"id": training.id, "reason": reason if which(training) else "was not run"})
+        for training in make_plan(sweep).trainings.values()
+        if training.id not in there
+    ]
+    (run_dir / "failures.jsonl").write_text("\n".join([*lines, "{"]))
+
+
+def test_a_configuration_that_failed_for_good_does_not_take_the_answer(run_dir):
+    keep(run_dir, lambda result: not is_cell(result, 0.1, 0.5))
+    reason = "Diverged: loss is nan at step 1 of 30"
+    fail(run_dir, reason, lambda training: True)
+    report = write_report(run_dir)
+    first, rest = report.answer.split(" Not compared, ")
+    assert first.startswith("At 93.8% pruned, masks found ")
+    assert rest == f"1 of 4 that failed: found at LR 0.1 and trained at LR 0.5 ({reason})."
+
+    fail(run_dir, reason, lambda training: False)
+    assert write_report(run_dir).answer.startswith("No answer yet: ")  # they may well come
+
+
+def test_of_many_configurations_that_failed_some_are_named(run_dir):
+    keep(run_dir, lambda result: result["round"] == 0 or is_cell(result, 0.5, 0.5))
+    fail(run_dir, "OSError: x", lambda training: True)
+    told = write_report(run_dir).answer
+    assert told.startswith(
+        "At 93.8% pruned, the only configuration with results, found and trained"
+    )
+    assert told.endswith(
+        " Not compared, 3 of 4 that failed: found and trained at LR 0.1 (OSError: x); found at LR "
+        "0.1 and trained at LR 0.5 (OSError: x) and 1 more."
+    )
 
 
 def test_the_dense_networks_alone_make_a_report(run_dir):
