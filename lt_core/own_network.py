@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from lt_core import models
 from lt_core.config import ModelName
-from lt_core.data import DataSet
+from lt_core.data import Shape
 from lt_core.import_path import is_the_users, told
 
 _TOLERANCE = 1e-3
@@ -77,14 +77,14 @@ def _close(ours: Sequence[float], theirs: Sequence[float]) -> bool:
     return np.allclose(a, b, rtol=_TOLERANCE, atol=_TOLERANCE * largest * 1e-2, equal_nan=True)
 
 
-def content(path: ModelName, data: DataSet) -> NetworkContent:
-    """What the network at an import path is, for the images of a data set.
+def content(path: ModelName, shape: Shape) -> NetworkContent:
+    """What the network at an import path is, for images of a shape.
 
     Raises:
         ValueError: when it cannot be built, or one seed does not always give one network: it hands
             out an object that was trained before, or draws from what nobody seeds.
     """
-    first, again, other = (_built(path, data, seed) for seed in (0, 0, 1))
+    first, again, other = (built(path, shape, seed) for seed in (0, 0, 1))
     _check_apart(path, first, again)
     twins = again.state_dict()
     for name, tensor in first.state_dict().items():
@@ -95,7 +95,7 @@ def content(path: ModelName, data: DataSet) -> NetworkContent:
                 "no generator that seeds itself (numpy.random.default_rng())"
             )
     (logits, gradients), (other_logits, other_gradients) = (
-        _probed(path, network, data) for network in (first, other)
+        _probed(path, network, shape) for network in (first, other)
     )
     return NetworkContent(
         structure=_structure(first),
@@ -107,10 +107,9 @@ def content(path: ModelName, data: DataSet) -> NetworkContent:
     )
 
 
-def _built(path: ModelName, data: DataSet, seed: int) -> nn.Module:
-    return models.build(
-        path, channels=data.channels, classes=data.classes, image_size=data.image_size, seed=seed
-    )
+def built(path: ModelName, shape: Shape, seed: int) -> nn.Module:
+    """The network at an import path, initialized from a seed."""
+    return models.build(path, **vars(shape), seed=seed)
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
@@ -145,11 +144,11 @@ def _magnitudes(network: nn.Module) -> tuple[float, ...]:
 
 
 def _probed(
-    path: ModelName, network: nn.Module, data: DataSet
+    path: ModelName, network: nn.Module, shape: Shape
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Logits and magnitudes of gradients for fixed images, in evaluation mode."""
-    drawn = np.random.RandomState(0).standard_normal((4, *data.image_shape))
-    labels = torch.arange(4) % data.classes
+    drawn = np.random.RandomState(0).standard_normal((4, shape.channels, *shape.image_size))
+    labels = torch.arange(4) % shape.classes
     network.eval()
     try:
         logits = network(torch.from_numpy(drawn.astype(np.float32)))

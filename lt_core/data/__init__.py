@@ -52,6 +52,17 @@ class Split:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What a network must know of a data set to be built for it."""
+
+    channels: int
+    image_size: tuple[int, int]
+    """(height, width)."""
+
+    classes: int
+
+
+@dataclass(frozen=True)
 class DataSet:
     """Train to fit, validation to choose, test to report.
 
@@ -85,6 +96,10 @@ class DataSet:
                     f"images of train are {list(self.train.images.shape[1:])}, "
                     f"of {part} {list(split.images.shape[1:])}"
                 )
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(self.channels, self.image_size, self.classes)
 
     @property
     def channels(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lt_core.data import DataSet
+from lt_core.data import DataSet, Shape
 
 PUBLISHED = {
     "digits": "8963c58c5aa0d4ac83e7",
@@ -15,6 +15,19 @@ PUBLISHED = {
     "synthetic": "135f50b23075305939c4",
 }
 """Fingerprints of the data sets that come with a package."""
+
+SHAPES = {
+    "digits": Shape(1, (8, 8), 10),
+    "mnist_5000": Shape(1, (28, 28), 10),
+    "mnist": Shape(1, (28, 28), 10),
+    "fashion_mnist": Shape(1, (28, 28), 10),
+    "cifar10": Shape(3, (32, 32), 10),
+    "cifar100": Shape(3, (32, 32), 100),
+    "tiny_imagenet": Shape(3, (64, 64), 200),
+    "miniplaces": Shape(3, (64, 64), 100),
+    "synthetic": Shape(3, (16, 16), 4),
+}
+"""Of all data sets with a published content: known without their files."""
 
 _CHUNK = 1 << 24
 

@@ -46,6 +46,9 @@ def filter_l1(
         raise ValueError("there is no filter to prune: every one is of the logits or of `skip`")
     smallest = min(prunable, key=lambda group: group.size)
     if num_pruned(smallest.size, fraction) == smallest.size:
+        if smallest.size == 1:
+            names = ", ".join(smallest.writers)
+            raise ValueError(f"{names} write one channel only; `prune.skip` leaves them out")
         most = (smallest.size - 1) * 10_000 // smallest.size / 10_000
         raise ValueError(
             f"fraction {fraction} would prune all {smallest.size} channels that "

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from lt_core import data
+from lt_core.config import DATA_SETS
 from lt_core.data import DataSet, Split
-from lt_core.data.contents import PUBLISHED, fingerprint
+from lt_core.data.contents import PUBLISHED, SHAPES, fingerprint
 
 
 def made(**changes) -> DataSet:
@@ -70,6 +71,16 @@ def test_images_that_are_split_otherwise_are_others():
 def test_large_arrays_are_hashed_in_parts(monkeypatch):
     monkeypatch.setattr("lt_core.data.contents._CHUNK", 3)
     assert fingerprint(made()) == fingerprint(made()) != fingerprint(made(images=PIXEL))
+
+
+def test_every_data_set_but_a_users_own_has_a_shape():
+    assert {*SHAPES, "image_folder"} == set(DATA_SETS)
+    assert set(PUBLISHED) <= set(SHAPES)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_shape_is_that_of_the_images(name):
+    assert data.load(name).shape == SHAPES[name]
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -12,7 +12,7 @@ def images():
 
 
 def of(name, images) -> NetworkContent:
-    return content(f"user_code:{name}", images)
+    return content(f"user_code:{name}", images.shape)
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +81,7 @@ def test_a_comment_changes_the_source_alone(tmp_path, monkeypatch, images):
         name = f"own_source{len(contents)}"
         (tmp_path / f"{name}.py").write_text(f"{comment}from user_code import plain\n")
         monkeypatch.syspath_prepend(tmp_path)
-        contents.append(content(f"{name}:plain", images))
+        contents.append(content(f"{name}:plain", images.shape))
     first, commented = contents
     assert first.is_like(commented) and first.fingerprint == commented.fingerprint
     assert first.source != commented.source

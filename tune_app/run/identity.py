@@ -21,7 +21,7 @@ from tune_app.sweep.sweep import Fingerprints, Sweep
 from tune_app.sweep.yaml_source import SpecError
 
 if TYPE_CHECKING:
-    from lt_core.data import DataSet
+    from lt_core.data import DataSet, Shape
 
 # Of names with a published content nothing is loaded here, so that a dry run of them is quick.
 
@@ -83,39 +83,45 @@ def identify(sweep: Sweep, store: Store, path: Path, *, is_needed: bool = True) 
 
 def _identified(sweep: Sweep, store: Store, path: Path) -> Identified:
     known = store.contents()
-    loaded = load_data(sweep, path)
+    loaded = [load_data(sweep, path)] if sweep.has_own_data else []
     given = sweep.fingerprints or Fingerprints()
     contents: list[dict[str, Any]] = []
     notes: list[str] = []
     try:
         of_data = of_network = None
-        if sweep.has_own_data:
-            of_data = _data_fingerprint(sweep, loaded, known, contents, notes)
+        about: dict[str, str] = {}
+        for data in loaded:
+            of_data = _data_fingerprint(sweep, data, known, contents, notes)
             _check_given("dataset", given.dataset, of_data, f"the data in {sweep.data_dir}")
-            notes += shared_in_words(loaded)
+            notes += shared_in_words(data)
+            about["data"] = data_in_words(data)
         if sweep.has_own_network:
-            of_network = _network_fingerprint(sweep, loaded, known, contents, notes)
+            shape = loaded[0].shape if loaded else _published_shape(sweep)
+            of_network = _network_fingerprint(sweep, shape, known, contents, notes)
             _check_given("model", given.model, of_network, sweep.model)
+            about["pruned"] = _pruned(sweep, shape)
     except ValueError as error:
         raise SpecError([f"{path}: {error}"]) from error
     found = Fingerprints(dataset=of_data, model=of_network)
-    about = _about(sweep, loaded, path)
     sweep = sweep.model_copy(update={"fingerprints": found})
-    return Identified(sweep, [loaded], contents, notes, about)
+    return Identified(sweep, loaded, contents, notes, about)
 
 
-def _about(sweep: Sweep, loaded: "DataSet", path: Path) -> dict[str, str]:
-    about = {"data": data_in_words(loaded)}
-    if sweep.has_own_network:
-        from lt_core import rewind
-        from lt_core.mask import dense
+def _published_shape(sweep: Sweep) -> "Shape":
+    from lt_core.data.contents import SHAPES
 
-        network = rewind.to_initialization(sweep.model, loaded, seed=sweep.seeds[0])
-        try:
-            about["pruned"] = pruned_in_words(network, dense(network, sweep.prune.skip))
-        except ValueError as error:
-            raise SpecError([f"{path}: `prune`: {error}"]) from error
-    return about
+    return SHAPES[sweep.dataset]
+
+
+def _pruned(sweep: Sweep, shape: "Shape") -> str:
+    from lt_core.mask import dense
+    from lt_core.own_network import built
+
+    network = built(sweep.model, shape, sweep.seeds[0])
+    try:
+        return pruned_in_words(network, dense(network, sweep.prune.skip))
+    except ValueError as error:
+        raise ValueError(f"`prune`: {error}") from error
 
 
 def load_data(sweep: Sweep, path: Path) -> "DataSet":
@@ -235,7 +241,7 @@ def _check_loaded_alike(sweep: Sweep, here: str) -> None:
 
 def _network_fingerprint(
     sweep: Sweep,
-    loaded: "DataSet",
+    shape: "Shape",
     known: Sequence[Mapping[str, Any]],
     contents: list[dict[str, Any]],
     notes: list[str],
@@ -243,7 +249,7 @@ def _network_fingerprint(
     from lt_core.own_network import NetworkContent, content
 
     try:
-        here = content(sweep.model, loaded)
+        here = content(sweep.model, shape)
     except ValueError as error:
         raise ValueError(f"`model`: {error}") from error
     if not here.is_seeded:
@@ -251,8 +257,8 @@ def _network_fingerprint(
             f"{sweep.model}: its initialization is the same for every seed: seeds differ only by "
             "the order of the images"
         )
-    shape = [*loaded.image_shape, loaded.classes]
-    same_shape = [record for record in known if record.get("shape") == shape]
+    sizes = [shape.channels, *shape.image_size, shape.classes]
+    same_shape = [record for record in known if record.get("shape") == sizes]
     before = _named(same_shape, "model", sweep.model)
     for fingerprint, record in before.items():
         there = NetworkContent.from_json(record["content"])
@@ -267,6 +273,6 @@ def _network_fingerprint(
         return fingerprint
     if before:
         notes.append(_others("layers or weights", sweep.model, before))
-    of_network = {"shape": shape, "content": here.to_json()}
+    of_network = {"shape": sizes, "content": here.to_json()}
     contents.append(_content("model", sweep.model, here.fingerprint, **of_network))
     return here.fingerprint

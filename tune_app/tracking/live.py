@@ -64,30 +64,34 @@ class LiveTracking:
             The address of the main view; None when MLflow is away.
         """
         self.over.set()
-        ended: list[str] = []
+        said: list[str] = []
+        page: list[str] = []
         # A thread, since a server that drips its answer keeps any limit of a single request.
-        last = threading.Thread(target=self._finish, args=(run_dir, results, ended), daemon=True)
+        last = threading.Thread(
+            target=self._finish, args=(run_dir, results, said, page), daemon=True
+        )
         last.start()
         last.join(LIMIT_S)
         if last.is_alive():
-            self._say_away(f"{hide_credentials(self.uri)}: no answer for {LIMIT_S:.0f} s")
-        return ended[0] if ended else None
+            said, page = [_away(f"{hide_credentials(self.uri)}: no answer for {LIMIT_S:.0f} s")], []
+        for sentence in said:
+            self.say(sentence)
+        return page[0] if page else None
 
-    def _finish(self, run_dir: Path, results: Iterable[Result], ended: list[str]) -> None:
+    def _finish(
+        self, run_dir: Path, results: Iterable[Result], said: list[str], page: list[str]
+    ) -> None:
+        """What is to be said of the end, and the page; it may come too late for anyone to read."""
         if self.thread.is_alive():
             self.thread.join()
         try:
             found = curves(results)
             tracker = self._log(found)
             tracker.log_report(run_dir)
-            for sentence in (*tracker.notes, *tracker.save_views(found)):
-                self.say(sentence)
-            ended.append(tracker.url())
+            said += [*tracker.notes, *tracker.save_views(found)]
+            page.append(tracker.url())
         except TrackingError as error:
-            self._say_away(str(error))
-
-    def _say_away(self, why: str) -> None:
-        self.say(f"MLflow is away ({why}). Nothing is lost: the same command logs what is missing.")
+            said.append(_away(str(error)))
 
     def _keep_logging(self) -> None:
         has_views = False  # those of the end have the ranges of all results
@@ -113,3 +117,7 @@ class LiveTracking:
             self.tracker = self.open()
         self.tracker.log_curves(found)
         return self.tracker
+
+
+def _away(why: str) -> str:
+    return f"MLflow is away ({why}). Nothing is lost: the same command logs what is missing."

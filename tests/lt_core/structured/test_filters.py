@@ -200,7 +200,7 @@ def test_a_skipped_layer_must_be_one():
         filter_l1(*SMALL, 0.5, skip=("head",))
 
 
-@pytest.mark.parametrize(("size", "most"), [(1, 0.0), (2, 0.5), (3, 0.6666), (8, 0.875)])
+@pytest.mark.parametrize(("size", "most"), [(2, 0.5), (3, 0.6666), (8, 0.875)])
 def test_a_group_that_would_lose_all_is_refused_and_the_fraction_told_works(size, most):
     network = nn.Sequential(
         nn.Conv2d(1, size, 1), nn.Conv2d(size, 20, 1), nn.Flatten(), nn.Linear(80, 2)
@@ -209,8 +209,7 @@ def test_a_group_that_would_lose_all_is_refused_and_the_fraction_told_works(size
     text = f"fraction 0.9 would prune all {size} channels that 0 write; at most {most} leaves one"
     with pytest.raises(ValueError, match=re.escape(text)):
         filter_l1(network, groups, 0.9)
-    if most:
-        assert sum(filters(filter_l1(network, groups, most))["0"]) == 1
+    assert sum(filters(filter_l1(network, groups, most))["0"]) == 1
 
 
 def test_nothing_to_prune_is_refused():
@@ -227,7 +226,16 @@ def test_the_smallest_group_is_told_with_all_the_layers_that_write_it():
     assert sum(filters(mask)["blocks.1.conv2"]) == 1  # 16 - ceil(14.4)
 
 
-@given(st.integers(1, 3000))
+def test_of_one_channel_none_can_be_pruned():
+    network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU(), nn.Conv2d(1, 4, 1), nn.Flatten())
+    network.append(nn.Linear(16, 2))
+    groups = channel_groups(network, (1, 2, 2))
+    with pytest.raises(ValueError, match=r"0 write one channel only; `prune.skip` leaves them"):
+        filter_l1(network, groups, 0.1)
+    assert filters(filter_l1(network, groups, 0.1, skip=("0",)))["2"].count(False) == 1
+
+
+@given(st.integers(2, 3000))
 @FUZZ
 def test_the_fraction_told_is_the_largest_to_four_decimals(size):
     most = (size - 1) * 10_000 // size / 10_000

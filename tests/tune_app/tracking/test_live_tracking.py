@@ -8,6 +8,7 @@ from synthetic_run import SWEEP, synthetic_results, write_run
 
 from tune_app.sweep.load import load_sweep
 from tune_app.tracking import live as live_tracking
+from tune_app.tracking.connection import TrackingError
 from tune_app.tracking.live import LiveTracking
 
 
@@ -103,7 +104,12 @@ def test_the_end_does_not_wait_for_ever_for_a_server(tmp_path, run_dir, sweep, m
     monkeypatch.setattr(live_tracking, "LIMIT_S", 0.1)
     said, hangs = [], threading.Event()
     tracking = tracking_of(tmp_path / "m.db", sweep, [], said.append)
-    monkeypatch.setattr(tracking, "open", lambda: hangs.wait(60))
+
+    def hang():
+        hangs.wait(60)
+        raise TrackingError("too late")
+
+    monkeypatch.setattr(tracking, "open", hang)
     assert tracking.finish(run_dir, synthetic_results(sweep, flat)) is None
     hangs.set()
     [away] = said
