@@ -23,8 +23,9 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     for name, module in model.named_modules():
         if not isinstance(module, nn.Conv2d | nn.Linear):
             continue
-        if not any(module.weight is other for other in weights.values()):
-            weights[name] = module.weight
+        weight: object = getattr(module, "weight", None)  # which a subclass may have taken away
+        if isinstance(weight, Tensor) and not any(weight is w for w in weights.values()):
+            weights[name] = weight
     return weights
 
 

@@ -1,5 +1,6 @@
 """A user's own network: that each seed has one initialization, and what it is by content."""
 
+import contextlib
 import dataclasses
 import hashlib
 import re
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lt_core import models
+from lt_core import models, seeds
 from lt_core.config import ModelName
 from lt_core.data import Shape
 from lt_core.import_path import is_the_users, told
@@ -34,7 +35,7 @@ class NetworkContent:
     """The sum of the magnitudes of each parameter and buffer."""
 
     logits: tuple[float, ...]
-    """For a few fixed images."""
+    """For a few fixed images, in evaluation and in training."""
 
     gradients: tuple[float, ...]
     """The sum of the magnitudes of each parameter's gradient there."""
@@ -64,17 +65,19 @@ class NetworkContent:
     def is_like(self, other: "NetworkContent") -> bool:
         """Whether both are one network, but for rounding; the source may be written otherwise."""
         return self.structure == other.structure and all(
-            _close(getattr(self, name), getattr(other, name))
-            for name in ("weights", "logits", "gradients")
+            _close(getattr(self, name), getattr(other, name), of_largest)
+            # Of sums that are 0 but for rounding, such as gradients of biases before a norm.
+            for name, of_largest in (("weights", 0.0), ("logits", 1e-5), ("gradients", 1e-5))
         )
 
 
-def _close(ours: Sequence[float], theirs: Sequence[float]) -> bool:
+def _close(ours: Sequence[float], theirs: Sequence[float], of_largest: float) -> bool:
+    """Whether numbers are equal up to the tolerance, or up to that share of the largest."""
     if len(ours) != len(theirs):
         return False
     a, b = np.array(ours), np.array(theirs)
     largest = float(np.abs(a[np.isfinite(a)]).max(initial=0.0))
-    return np.allclose(a, b, rtol=_TOLERANCE, atol=_TOLERANCE * largest * 1e-2, equal_nan=True)
+    return np.allclose(a, b, rtol=_TOLERANCE, atol=of_largest * largest, equal_nan=True)
 
 
 def content(path: ModelName, shape: Shape) -> NetworkContent:
@@ -88,22 +91,23 @@ def content(path: ModelName, shape: Shape) -> NetworkContent:
     _check_apart(path, first, again)
     twins = again.state_dict()
     for name, tensor in first.state_dict().items():
-        if isinstance(tensor, Tensor) and not _equal(tensor, twins[name]):
+        if isinstance(tensor, Tensor) and not equal(tensor, twins[name]):
             raise ValueError(
                 f"{path}: built twice from one seed, {name} differs; draw it from torch, from "
                 "numpy.random or from random, whose global generators are seeded here, and from "
                 "no generator that seeds itself (numpy.random.default_rng())"
             )
+    weights, other_weights = _magnitudes(first), _magnitudes(other)  # before norms see images
     (logits, gradients), (other_logits, other_gradients) = (
         _probed(path, network, shape) for network in (first, other)
     )
     return NetworkContent(
         structure=_structure(first),
-        weights=(*_magnitudes(first), *_magnitudes(other)),
+        weights=(*weights, *other_weights),
         logits=(*logits, *other_logits),
         gradients=(*gradients, *other_gradients),
         source=_source(path, first),
-        is_seeded=_magnitudes(first) != _magnitudes(other),
+        is_seeded=weights != other_weights,
     )
 
 
@@ -112,24 +116,35 @@ def built(path: ModelName, shape: Shape, seed: int) -> nn.Module:
     return models.build(path, **vars(shape), seed=seed)
 
 
-def _equal(a: Tensor, b: Tensor) -> bool:
+def equal(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors are equal, where nan is nan."""
+    a, b = (t.to_dense() if t.is_sparse else t for t in (a, b))
     return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
 
 
 def _check_apart(path: ModelName, first: nn.Module, again: nn.Module) -> None:
-    """Refuse two networks that share a tensor: training one would change the other."""
-    tensors = {id(t): name for name, t in (*first.named_parameters(), *first.named_buffers())}
-    for name, tensor in (*again.named_parameters(), *again.named_buffers()):
-        if id(tensor) in tensors:
+    """Refuse two networks that share memory: training one would change the other."""
+
+    def tensors(network: nn.Module) -> dict[int, str]:
+        named = (*network.named_parameters(), *network.named_buffers())
+        strided = ((name, t) for name, t in named if not t.is_sparse and t.numel())
+        return {t.untyped_storage().data_ptr(): name for name, t in strided}
+
+    for pointer, name in tensors(again).items():
+        if pointer in tensors(first):
             raise ValueError(
                 f"{path}: called twice, it hands out the same {name}: what was trained would be "
-                "taken for the initialization; make a new network in each call"
+                "taken for the initialization; make a new network in each call, and copy what you "
+                "load (.clone())"
             )
 
 
 def _structure(network: nn.Module) -> str:
-    # Not the addresses of functions and objects that some layers show.
-    layers = re.sub(r" at 0x[0-9a-f]+", "", repr(network))
+    try:
+        # Not the addresses of functions and objects that some layers show.
+        layers = re.sub(r" at 0x[0-9a-f]+", "", repr(network))
+    except Exception:  # of a layer's own extra_repr, which trains nothing
+        layers = repr([(name, type(layer).__name__) for name, layer in network.named_modules()])
     tensors = [
         (name, tuple(tensor.shape), str(tensor.dtype))
         for name, tensor in network.state_dict().items()
@@ -140,34 +155,48 @@ def _structure(network: nn.Module) -> str:
 
 def _magnitudes(network: nn.Module) -> tuple[float, ...]:
     tensors = (t for t in network.state_dict().values() if isinstance(t, Tensor))
-    return tuple(float(tensor.detach().double().abs().sum()) for tensor in tensors)
+    dense = (t.to_dense() if t.is_sparse else t for t in tensors)
+    return tuple(float(tensor.detach().abs().double().sum()) for tensor in dense)
 
 
 def _probed(
     path: ModelName, network: nn.Module, shape: Shape
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Logits and magnitudes of gradients for fixed images, in evaluation mode."""
+    """Logits and magnitudes of gradients for fixed images, in evaluation and in training mode."""
     drawn = np.random.RandomState(0).standard_normal((4, shape.channels, *shape.image_size))
-    labels = torch.arange(4) % shape.classes
-    network.eval()
-    try:
-        logits = network(torch.from_numpy(drawn.astype(np.float32)))
-        loss = F.cross_entropy(logits.float(), labels)
-        if loss.requires_grad:
-            loss.backward()
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"{path}: the network fails: {told(error)}") from error
-    gradients = (p.grad for p in network.parameters() if p.grad is not None)
-    return (
-        tuple(logits.detach().double().flatten().tolist()),
-        tuple(float(gradient.double().abs().sum()) for gradient in gradients),
-    )
+    images, labels = torch.from_numpy(drawn.astype(np.float32)), torch.arange(4) % shape.classes
+    values: list[float] = []
+    gradients: list[float] = []
+    for is_training in (False, True):
+        network.train(is_training).zero_grad()
+        try:
+            with seeds.seeded(torch.device("cpu"), 0, "probe"):
+                logits = network(images)
+        except (Exception, SystemExit) as error:
+            if is_training:  # which the rehearsal tells of
+                break
+            raise ValueError(f"{path}: the network fails: {told(error)}") from error
+        if not isinstance(logits, Tensor):
+            break
+        values += logits.detach().double().flatten().tolist()
+        with contextlib.suppress(RuntimeError):  # in evaluation some cannot go back
+            F.cross_entropy(logits.float(), labels).backward()
+            for parameter in network.parameters():
+                if parameter.grad is not None and not parameter.grad.is_sparse:
+                    gradients.append(float(parameter.grad.abs().double().sum()))
+    return tuple(values), tuple(gradients)
 
 
 def _source(path: ModelName, network: nn.Module) -> str:
-    """A hash of the user's own files that define the function and the layers."""
-    modules = {path.partition(":")[0], *(type(layer).__module__ for layer in network.modules())}
-    files = (getattr(sys.modules.get(name), "__file__", None) for name in sorted(modules))
-    own = [file for file, name in zip(files, sorted(modules), strict=True) if is_the_users(name)]
-    content = b"".join(Path(file).read_bytes() for file in own if file is not None)
+    """A hash of the user's own files: those of function and layers, and modules beside them."""
+    names = {path.partition(":")[0], *(type(layer).__module__ for layer in network.modules())}
+    own = {name: file for name in names if is_the_users(name) and (file := _file(name))}
+    folders = {Path(file).parent for file in own.values()}
+    beside = (name for name in tuple(sys.modules) if is_the_users(name))
+    files = {file for name in beside if (file := _file(name)) and Path(file).parent in folders}
+    content = b"".join(Path(file).read_bytes() for file in sorted({*files, *own.values()}))
     return hashlib.sha256(content).hexdigest()[:20]
+
+
+def _file(module: str) -> str | None:
+    return getattr(sys.modules.get(module), "__file__", None)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,10 +20,13 @@ from lt_core.evaluation import evaluate
 from lt_core.import_path import told
 from lt_core.mask import Mask, dense, num_weights
 from lt_core.memory_format import to_device
+from lt_core.own_network import equal
 from lt_core.rewind import State
 from lt_core.training_loop import loss, masked_sgd
 
 NUM_IMAGES = 16
+
+NUM_DRAWS = 8
 
 
 def rehearse(
@@ -49,12 +51,26 @@ def rehearse(
     everything = dense(network, pruning.skip)
     if problems := [*_not_tensors(network), *_not_own(network, everything)]:
         return problems
-    sample = _sample(data, min(NUM_IMAGES, *(recipe.batch_size for recipe in recipes)))
+    smallest = min(recipe.batch_size for recipe in recipes)
+    # Few images take less time, but some networks take only batches of their own size.
+    for number in dict.fromkeys((min(smallest, NUM_IMAGES), min(smallest, len(data.train)))):
+        problems = _problems(model, _sample(data, number), recipes, pruning)
+        if not problems:
+            break
+    return problems
+
+
+def _problems(
+    model: ModelName, sample: DataSet, recipes: Sequence[Recipe], pruning: Pruning
+) -> list[str]:
+    """What is wrong with training on a few images."""
+    network = rewind.to_initialization(model, sample, seed=0)
+    everything = dense(network, pruning.skip)
     generator = seeds.generator(0, "rehearsal")
     half = prune.global_random(everything, -(-num_weights(everything) // 2), generator)
     mask, of_mask = half, Pruning()
     if pruning.strategy == "filter_l1":
-        mask, of_mask = prune_trained(network, data, everything, pruning), pruning
+        mask, of_mask = prune_trained(network, sample, everything, pruning), pruning
     if problems := _not_under_mask(network, half, sample):
         return problems
     for asked in _precisions(recipes):
@@ -101,6 +117,8 @@ def _not_tensors(network: nn.Module) -> Iterator[str]:
                 f"state_dict()[{name!r}] is of type {type(value).__name__}: only tensors are kept "
                 "in checkpoints and tickets; make it a buffer, or leave it out of the state"
             )
+        elif value.layout != torch.strided or value.is_complex():
+            yield f"{name} is sparse or complex: checkpoints keep dense, real tensors only"
 
 
 def _not_own(network: nn.Module, everything: Mask) -> Iterator[str]:
@@ -120,65 +138,103 @@ def _not_own(network: nn.Module, everything: Mask) -> Iterator[str]:
 def _not_under_mask(network: nn.Module, mask: Mask, sample: DataSet) -> list[str]:
     """What one step fails with, or the layers that it shows not to be pruned by a mask."""
     network = to_device(network, "cpu", sample.image_shape).train()
-    recipe = _recipe(len(sample.train), "fp32")
-    masked_sgd(network, mask, recipe)
+    lacking = set(mask)
     images, labels = Batches(sample, sample.train, "cpu")[:]
+    images.requires_grad_()  # so that an activation is known by what it was worked out from
     try:
-        with (
-            seeds.seeded(torch.device("cpu"), 0, "rehearsal"),
-            _WeightsInUse(network, mask) as used,
-        ):
-            loss(network, images, labels, recipe.precision).backward()
+        used = _WeightsInUse(network, mask, images)
+        recipe = _recipe(len(sample.train), "fp32")
+        masked_sgd(network, mask, recipe)
+        for draw in range(NUM_DRAWS):  # of a network that leaves out layers at random
+            with seeds.seeded(torch.device("cpu"), 0, "rehearsal", draw), used:
+                loss(network, images.clone(), labels, recipe.precision).backward()
+            lacking = {name for name in mask if used.weights[name].grad is None}
+            if not lacking:
+                break
     except (Exception, SystemExit) as error:
         return [f"a training step fails: {told(error)}"]
-    problems = [
-        f"layer {name} computes with another weight than its own, which is not 0 where that is "
-        f"pruned, as a standardized convolution does; {_skipped(name)}"
-        for name in mask
-        if name in used.not_zero
+    return [
+        *(
+            f"layer {name} computes with another weight than its own, which is not 0 where that "
+            f"is pruned, as a standardized convolution does; {_skipped(name)}"
+            for name in mask
+            if name in used.not_zero
+        ),
+        *(
+            f"layer {name} takes no part in a training: its weight gets no gradient; "
+            f"{_skipped(name)}"
+            for name in mask
+            if name in lacking
+        ),
     ]
-    for name in mask:
-        if network.get_submodule(name).weight.grad is None:
-            problems.append(
-                f"layer {name} takes no part in a training: its weight gets no gradient; "
-                f"{_skipped(name)}"
-            )
-    return problems
 
 
 class _WeightsInUse(TorchFunctionMode):
-    """Looks at the weights that layers compute with."""
+    """Looks at what a network computes with that comes from masked weights."""
 
-    def __init__(self, network: nn.Module, mask: Mask) -> None:
+    def __init__(self, network: nn.Module, mask: Mask, images: Tensor) -> None:
+        """Prepare; `images` are what the network is given, as a leaf."""
         super().__init__()
         self.mask = mask
-        self.within: list[str] = []
-        """The layers that are being called, outermost first."""
-
+        self.images = images
+        self.weights: dict[str, Tensor] = {
+            name: network.get_parameter(f"{name}.weight") for name in mask
+        }
+        self.sizes = {layer.numel() for layer in mask.values()}
         self.not_zero: set[str] = set()
-        """Layers with a weight that is not 0 where the mask prunes it."""
-
-        for name in mask:
-            layer = network.get_submodule(name)
-            layer.register_forward_pre_hook(partial(self._enter, name))
-            layer.register_forward_hook(self._leave)
-
-    def _enter(self, name: str, *_: object) -> None:
-        self.within.append(name)
-
-    def _leave(self, *_: object) -> None:
-        self.within.pop()
+        """Layers with a weight in use that is not 0 where the mask prunes it."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if self.within and func in (F.conv2d, F.linear):
-            weight = args[1] if len(args) > 1 else kwargs["weight"]
-            alive = self.mask[self.within[-1]]
-            if weight.shape == alive.shape and bool(weight.detach()[~alive].any()):
-                self.not_zero.add(self.within[-1])
+        if func in _PRODUCTS:
+            for used in (*args, *kwargs.values()):
+                if isinstance(used, Tensor) and used.numel() in self.sizes:
+                    self._look(used)
         return func(*args, **kwargs)
+
+    def _look(self, used: Tensor) -> None:
+        leaves = _leaves(used)
+        if any(leaf is self.images for leaf in leaves):
+            return  # an activation
+        for name, weight in self.weights.items():
+            if any(leaf is weight for leaf in leaves):
+                alive = self.mask[name]
+                if used.ndim == 2 and (used.shape != alive.shape or _is_turned(used, weight)):
+                    alive = alive.T
+                if used.shape == alive.shape and bool(used.detach()[~alive].any()):
+                    self.not_zero.add(name)
+
+
+_PRODUCTS = {
+    *(F.linear, F.conv2d, torch.matmul, Tensor.matmul, Tensor.__matmul__, Tensor.__rmatmul__),
+    *(torch.mm, Tensor.mm, torch.addmm, Tensor.addmm, torch.einsum, torch.bmm, Tensor.bmm),
+}
+
+
+def _is_turned(used: Tensor, weight: Tensor) -> bool:
+    """Whether a square matrix is a weight with rows and columns exchanged."""
+    return torch.equal(used.detach(), weight.detach().T) and not torch.equal(
+        weight.detach(), weight.detach().T
+    )
+
+
+def _leaves(tensor: Tensor) -> list[Tensor]:
+    """The parameters that a tensor was worked out from, in few steps: not an activation's."""
+    if tensor.grad_fn is None:
+        return [tensor]
+    leaves, nodes = [], [tensor.grad_fn]
+    for node in nodes:
+        if hasattr(node, "variable"):
+            leaves.append(node.variable)
+        nodes += [before for before, _ in node.next_functions if before is not None]
+        if len(nodes) > _MOST_STEPS:
+            return []
+    return leaves
+
+
+_MOST_STEPS = 50
 
 
 class _InMemory:
@@ -202,31 +258,78 @@ def _not_repeated(
 ) -> list[str]:
     """What a training fails with, or why it is another one when it goes on from a checkpoint."""
 
-    def trained(checkpoints: _InMemory | None) -> State:
-        done = evaluate(
+    def trained(checkpoints: _InMemory | None) -> nn.Module:
+        return evaluate(
             model, sample, mask, recipe, seed=0, pruning=pruning, checkpoints=checkpoints
-        )
-        return rewind.state(done.model)
+        ).model
 
     kept = _InMemory()
     try:
-        whole, resumed = trained(kept), trained(kept)
-        if (name := _first_other(whole, resumed)) is None:
-            return []
-        again = trained(None)
+        network, resumed, again = trained(kept), trained(kept), trained(None)
+        whole = rewind.state(network)
+        if (name := _first_other(whole, rewind.state(again))) is not None:
+            return [
+                f"two trainings of one seed give another {name}: it keeps something from one to "
+                "the next, or draws from a generator that seeds itself; torch's, NumPy's and "
+                "Python's global ones are seeded here"
+            ]
+        if (name := _first_other(whole, rewind.state(resumed))) is not None:
+            return [
+                f"a training that goes on from a checkpoint gives another {name} than one that "
+                f"was not interrupted: {_KEEPS_STATE}"
+            ]
+        if pruning.strategy != "filter_l1" and (layers := _regrown(whole, mask)):
+            return [
+                f"after two steps, pruned weights of {', '.join(layers)} are not 0: a hook changes "
+                "them, or another parameter has them in the same memory; "
+                f"{_skipped(layers[0])}"
+            ]
+        return _not_evaluated_alike(network, model, sample, whole, pruning)
     except (Exception, SystemExit) as error:
         return [f"a training in {recipe.precision} fails: {told(error)}"]
-    if _first_other(whole, again) is not None:
+
+
+_KEEPS_STATE = (
+    "it keeps state outside of parameters and persistent buffers; register_buffer(name, tensor) "
+    "keeps it"
+)
+
+
+def _regrown(state: State, mask: Mask) -> list[str]:
+    weights = ((name, state.get(f"{name}.weight"), layer) for name, layer in mask.items())
+    return [name for name, weight, layer in weights if weight is not None and weight[~layer].any()]
+
+
+def _not_evaluated_alike(
+    network: nn.Module, model: ModelName, sample: DataSet, whole: State, pruning: Pruning
+) -> list[str]:
+    """Why the accuracy of a trained network is not that of its weights."""
+    images, _ = Batches(sample, sample.test, "cpu")[:]
+
+    def logits(of: nn.Module, draw: int) -> Tensor:
+        with torch.no_grad(), seeds.seeded(torch.device("cpu"), draw, "evaluation"):
+            computed: Tensor = of.eval()(images)
+        return computed
+
+    first = logits(network, 0)
+    if (name := _first_other(whole, rewind.state(network))) is not None:
+        return [f"evaluation changes {name}, so that what is validated is trained on too"]
+    if not equal(first, logits(network, 1)):
         return [
-            f"two trainings of one seed give another {name}: it keeps something from one to the "
-            "next, or draws from a generator that seeds itself; torch's, NumPy's and Python's "
-            "global ones are seeded here"
+            "it draws random numbers in evaluation, so that its accuracy is another each time; "
+            "F.dropout wants training=self.training"
         ]
-    return [
-        f"a training that goes on from a checkpoint gives another {name} than one that was not "
-        "interrupted: it keeps state outside of parameters and buffers; register_buffer keeps it"
-    ]
+    if pruning.strategy == "filter_l1":  # whose state is of the smaller network
+        return []
+    loaded = rewind.to_initialization(model, sample, seed=1)
+    loaded.load_state_dict(whole)
+    other = logits(to_device(loaded, "cpu", sample.image_shape), 0)
+    if not equal(first, other):
+        return [
+            f"with its weights loaded into a new network it evaluates otherwise: {_KEEPS_STATE}"
+        ]
+    return []
 
 
 def _first_other(a: State, b: State) -> str | None:
-    return next((name for name, tensor in a.items() if not torch.equal(tensor, b[name])), None)
+    return next((name for name, tensor in a.items() if not equal(tensor, b[name])), None)

@@ -177,7 +177,8 @@ def masked_sgd(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.optim.SGD:
         mask: of layers' weights, by the layer's name; of other parameters by their own.
         recipe: for its learning rate, momentum and weight decay.
     """
-    parameters = dict(model.named_parameters())
+    # A weight that is shared is there under each of its names.
+    parameters = dict(model.named_parameters(remove_duplicate=False))
     names = [f"{name}.weight" if f"{name}.weight" in parameters else name for name in mask]
     masked: list[Tensor] = [parameters[name] for name in names]
     alive = [_like(weight, layer) for weight, layer in zip(masked, mask.values(), strict=True)]
@@ -191,18 +192,25 @@ def masked_sgd(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.optim.SGD:
         fused=True,
     )
 
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
     def mask_gradients(*_: object) -> None:
-        named = zip(names, masked, strict=True)
-        torch._foreach_mul_([_gradient(name, weight) for name, weight in named], alive)
+        pairs = [(w.grad, a) for w, a in zip(masked, alive, strict=True) if w.grad is not None]
+        if any(w.grad is None for w in trained):  # as where stochastic depth leaves out layers
+            _begin_momentum(optimizer)
+        if pairs:
+            torch._foreach_mul_([gradient for gradient, _ in pairs], [a for _, a in pairs])
 
     optimizer.register_step_pre_hook(mask_gradients)
     return optimizer
 
 
-def _gradient(name: str, weight: Tensor) -> Tensor:
-    if weight.grad is None:
-        raise ValueError(f"{name} is pruned and gets no gradient: it is frozen, or not used")
-    return weight.grad
+def _begin_momentum(optimizer: torch.optim.SGD) -> None:
+    """Set momentum that has not begun to 0: the fused SGD takes all of it or none (torch 2.14)."""
+    if optimizer.defaults["momentum"]:
+        for parameter in optimizer.param_groups[0]["params"]:
+            if optimizer.state[parameter].get("momentum_buffer") is None:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def _like(weight: Tensor, alive: Tensor) -> Tensor:

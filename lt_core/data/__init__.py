@@ -1,5 +1,6 @@
 """Data sets by name, whole in memory as uint8 images."""
 
+import operator
 import pkgutil
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,12 +29,16 @@ class Split:
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
+        for name, array in (("images", images), ("labels", labels)):
+            if not isinstance(array, np.ndarray):
+                kind = f"{type(array).__module__}.{type(array).__name__}"
+                raise ValueError(f"{name} must be a NumPy array, got {kind}: np.asarray makes one")
         if images.dtype != np.uint8 or images.ndim != 4 or images.size == 0:
             raise ValueError(
                 f"images must be uint8 [N, C, H, W], got {images.dtype} {list(images.shape)}"
             )
         _, channels, height, width = images.shape
-        if channels == height > 4 and width in (1, 3, 4):
+        if channels == height > 4 and width in (3, 4):
             raise ValueError(
                 f"images must be uint8 [N, C, H, W], got {list(images.shape)}, which looks like "
                 "height, width, channels: images.transpose(0, 3, 1, 2) puts the channels first"
@@ -84,6 +89,14 @@ class DataSet:
     """What was done to read them, for people: `3 of 16 bits scaled`."""
 
     def __post_init__(self) -> None:
+        # As plain values, whatever NumPy made them: they are hashed, and written as JSON.
+        try:
+            object.__setattr__(self, "classes", operator.index(self.classes))
+        except TypeError:
+            raise ValueError(f"classes must be a whole number, got {self.classes!r}") from None
+        object.__setattr__(self, "augment", bool(self.augment))
+        notes = (self.notes,) if isinstance(self.notes, str) else tuple(self.notes)
+        object.__setattr__(self, "notes", notes)
         for part in ("train", "validation", "test"):
             split = getattr(self, part)
             if split.labels.min() < 0 or split.labels.max() >= self.classes:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 from lt_core import import_path, seeds
 from lt_core.config import ModelName, model_name
@@ -76,7 +77,7 @@ def _the_users_own(
         raise ValueError(
             f"{path}: must return a torch.nn.Module, returned {type(network).__name__}"
         )
-    images = torch.zeros(2, channels, *image_size)
+    images = torch.randn(2, channels, *image_size)
     try:
         with torch.no_grad():
             logits = network.eval()(images)
@@ -88,6 +89,12 @@ def _the_users_own(
         got = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise ValueError(
             f"{path}: the network must give [batch, classes], here [2, {classes}], gives {got}"
+        )
+    lazy = [n for n, p in network.named_parameters() if isinstance(p, UninitializedParameter)]
+    if lazy:
+        raise ValueError(
+            f"{path}: {', '.join(lazy)} has no size yet: a lazy layer that evaluation does not "
+            "use; give it its sizes"
         )
     if not prunable_weights(network):
         raise ValueError(f"{path}: the network has nothing to prune: no nn.Conv2d and no nn.Linear")

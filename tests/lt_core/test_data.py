@@ -62,7 +62,7 @@ def test_a_name_that_is_not_known_is_told_with_those_that_are():
         (np.zeros((2, 3, 3), np.uint8), [0, 1], r"\[N, C, H, W\], got uint8 \[2, 3, 3\]"),
         (np.zeros((0, 1, 3, 3), np.uint8), [], r"got uint8 \[0, 1, 3, 3\]"),
         (np.zeros((2, 8, 8, 3), np.uint8), [0, 1], r"got \[2, 8, 8, 3\], which looks like height"),
-        (np.zeros((2, 28, 28, 1), np.uint8), [0, 1], r"images.transpose\(0, 3, 1, 2\) puts"),
+        (np.zeros((2, 8, 8, 4), np.uint8), [0, 1], r"images.transpose\(0, 3, 1, 2\) puts"),
         (np.zeros((2, 1, 3, 3), np.uint8), [0], r"int64 \[2\], .*got int64 \[1\]"),
         (np.zeros((2, 1, 3, 3), np.uint8), [0.0, 1.0], r"int64 \[2\], .*got float64 \[2\]"),
     ],
@@ -72,7 +72,9 @@ def test_arrays_of_another_kind_are_refused(images, labels, problem):
         Split(images, np.array(labels))
 
 
-@pytest.mark.parametrize("shape", [(12, 1000, 1), (3, 3, 3), (64, 32, 3), (16, 16, 16), (3, 4, 4)])
+@pytest.mark.parametrize(
+    "shape", [(12, 1000, 1), (16, 16, 1), (3, 3, 3), (64, 32, 3), (16, 16, 16), (3, 4, 4)]
+)
 def test_images_of_many_channels_or_one_column_are_taken(shape):
     assert Split(np.zeros((2, *shape), np.uint8), np.array([0, 1])).images.shape[1:] == shape
 

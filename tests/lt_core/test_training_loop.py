@@ -13,7 +13,7 @@ from lt_core.data import DataSet, Split
 from lt_core.data.batches import Batches
 from lt_core.mask import dense, prunable_weights
 from lt_core.steps import Steps
-from lt_core.training_loop import Diverged, accuracy, misfits, train, training
+from lt_core.training_loop import Diverged, accuracy, masked_sgd, misfits, train, training
 
 
 def recipe(**changes) -> Recipe:
@@ -623,3 +623,21 @@ def test_a_norm_whose_buffers_overflowed_is_a_divergence_and_no_accuracy(digits)
 def test_a_class_that_the_network_rules_out_is_no_divergence():
     ruled_out = Logits(0.0, 1.0, -torch.inf)
     assert accuracy(ruled_out, one_pixel([1, 2, 1, 2], [0, 1, 0, 1])) == 3 / 4
+
+
+def test_a_layer_that_a_step_leaves_out_stays_as_it_is_and_goes_on_with_its_momentum():
+    """As stochastic depth does: by hand, with a gradient of 1 where there is one."""
+    model = nn.Sequential(nn.Linear(2, 1, bias=False), nn.Linear(2, 1, bias=False))
+    mask = {"0": torch.tensor([[True, False]]), "1": torch.ones(1, 2, dtype=torch.bool)}
+    for layer in model:
+        nn.init.ones_(layer.weight)
+    optimizer = masked_sgd(model, mask, Recipe(lr=1.0, batch_size=1, momentum=0.5, duration="1it"))
+    weights = []
+    for used in ([0], [0, 1], [1]):
+        for layer in used:
+            model[layer].weight.grad = torch.ones(1, 2)
+        optimizer.step()
+        optimizer.zero_grad()
+        weights.append([layer.weight.detach().flatten().tolist() for layer in model])
+    # Of 0: 1 - 1, then - (1 + 1/2). Of 1: nothing, then 1 - 1, then - (1 + 1/2).
+    assert weights == [[[0, 0], [1, 1]], [[-1.5, 0], [0, 0]], [[-1.5, 0], [-1.5, -1.5]]]

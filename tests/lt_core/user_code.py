@@ -358,6 +358,13 @@ def with_dropout_half_the_signal(**shape):
     return _with_dropout(scale=0.5, **shape)
 
 
+def with_dropout_less_function(**shape):
+    """Of a function, which no layer shows."""
+    net = _with_dropout(**shape)
+    net.drop.forward = lambda x: F.dropout(x, 0.4, net.training)
+    return net
+
+
 def zero_head(activation=F.relu, **shape):
     net = _with_dropout(activation, **shape)
     nn.init.zeros_(net.net[7].weight)
@@ -405,6 +412,214 @@ def exits_in_training(**shape):
             return sys.exit("no licence") if self.training else self.net(x)
 
     return Net(**shape)
+
+
+class _Three(nn.Module):
+    """Three layers whose forward pass subclasses change."""
+
+    def __init__(self, channels, classes, image_size):
+        super().__init__()
+        self.first = nn.Linear(channels * image_size[0] * image_size[1], 16)
+        self.middle = nn.Linear(16, 16)
+        self.last = nn.Linear(16, classes)
+
+    def through(self, x):
+        return F.relu(self.middle(x))
+
+    def forward(self, x):
+        return self.last(self.through(F.relu(self.first(x.flatten(1)))))
+
+
+def _three(through, **shape):
+    return type("Net", (_Three,), {"through": through})(**shape)
+
+
+PRETRAINED = torch.linspace(-0.1, 0.1, 256).view(16, 16)
+
+
+def shared_memory(**shape):
+    net = _Three(**shape)
+    net.middle.weight = nn.Parameter(PRETRAINED)
+    return net
+
+
+def copied_weights(**shape):
+    net = _Three(**shape)
+    net.middle.weight = nn.Parameter(PRETRAINED.clone())
+    return net
+
+
+def tied_by_transposition(**shape):
+    net = _Three(**shape)
+    net.second = nn.Linear(16, 16)
+    net.second.weight = nn.Parameter(net.middle.weight.data.t())
+    net.through = lambda x: F.relu(net.second(F.relu(net.middle(x))))
+    return net
+
+
+def centred_by_a_hook(**shape):
+    net = _Three(**shape)
+
+    def centre(layer, inputs, output):
+        layer.weight.data -= layer.weight.data.mean()
+
+    net.middle.register_forward_hook(centre)
+    return net
+
+
+def _standardized(weight):
+    return (weight - weight.mean(1, keepdim=True)) / (weight.std(1, keepdim=True) + 1e-5)
+
+
+def standardized_product(**shape):
+    return _three(lambda self, x: F.relu(x @ _standardized(self.middle.weight).t()), **shape)
+
+
+def standardized_outside(**shape):
+    return _three(lambda self, x: F.relu(F.linear(x, _standardized(self.middle.weight))), **shape)
+
+
+def straight_through(**shape):
+    def through(self, x):
+        weight = self.middle.weight
+        binary = torch.where(weight >= 0, 0.1, -0.1)
+        return F.relu(F.linear(x, weight + (binary - weight).detach()))
+
+    return _three(through, **shape)
+
+
+def plain_product(**shape):
+    return _three(lambda self, x: F.relu(x @ self.middle.weight.t() + self.middle.bias), **shape)
+
+
+def gated(**shape):
+    def through(self, x):
+        return F.linear(x, self.middle.weight) * torch.sigmoid(F.linear(x, self.gate))
+
+    net = _three(through, **shape)
+    net.gate = nn.Parameter(torch.randn(16, 16) / 16)
+    return net
+
+
+def dropout_in_evaluation(**shape):
+    return _three(lambda self, x: F.dropout(F.relu(self.middle(x)), 0.5), **shape)
+
+
+def average_in_an_attribute(**shape):
+    def through(self, x):
+        x = F.relu(self.middle(x))
+        if self.training:
+            self.average = 0.9 * getattr(self, "average", 0.0) + 0.1 * x.detach().mean(0)
+            return x
+        return x - getattr(self, "average", 0.0)
+
+    return _three(through, **shape)
+
+
+def statistics_of_evaluation(**shape):
+    def through(self, x):
+        x = F.relu(self.middle(x))
+        self.mean.mul_(0.9).add_(0.1 * x.detach().mean(0))
+        return x - self.mean
+
+    net = _three(through, **shape)
+    net.register_buffer("mean", torch.zeros(16))
+    return net
+
+
+def stochastic_depth(**shape):
+    def through(self, x):
+        if self.training and torch.rand(()) < 0.5:
+            return x
+        return x + F.relu(self.middle(x))
+
+    return _three(through, **shape)
+
+
+def ghost_norm(**shape):
+    def through(self, x):
+        x = self.middle(x)
+        if self.training:
+            parts = x.view(-1, 25, 16)
+            x = (parts - parts.mean(1, keepdim=True)).reshape(-1, 16)
+        return F.relu(x)
+
+    return _three(through, **shape)
+
+
+def scaled_in_evaluation(**shape):
+    def through(self, x):
+        x = F.relu(self.middle(x))
+        if not self.training:
+            x *= 0.5
+        return x
+
+    return _three(through, **shape)
+
+
+def unset_buffer(**shape):
+    net = _Three(**shape)
+    net.register_buffer("unset", torch.full((3,), float("nan")))
+    return net
+
+
+def shared_by_a_list(**shape):
+    net = _Three(**shape)
+    weight = net.middle.weight
+    del net.middle, net.last
+    net.shared = nn.ParameterList([weight])
+    net.middle = nn.Linear(16, 16)
+    net.middle.weight = net.shared[0]
+    net.last = nn.Linear(16, shape["classes"])
+    return net
+
+
+class _LowRank(nn.Linear):
+    def __init__(self, inputs, outputs):
+        super().__init__(inputs, outputs)
+        del self.weight
+        self.left = nn.Parameter(torch.randn(outputs, 4) / 4)
+        self.right = nn.Parameter(torch.randn(4, inputs) / 4)
+
+    def forward(self, x):
+        return x @ (self.left @ self.right).t() + self.bias
+
+
+def low_rank(**shape):
+    net = _Three(**shape)
+    net.middle = _LowRank(16, 16)
+    return net
+
+
+class _WrongRepr(nn.ReLU):
+    def extra_repr(self):
+        return self.no_such_name
+
+
+def wrong_repr(**shape):
+    net = _Three(**shape)
+    net.act = _WrongRepr()
+    return net
+
+
+def lazy_in_training(**shape):
+    net = _Three(**shape)
+    net.aux = nn.LazyLinear(3)
+    return net
+
+
+def sparse_buffer(**shape):
+    net = _Three(**shape)
+    net.register_buffer("graph", torch.eye(4).to_sparse())
+    return net
+
+
+def late_view(**shape):
+    net = view_flatten(**shape)
+    conv, fc = net.conv, net.fc
+    net = nn.Sequential(conv, nn.Identity(), fc)
+    net[1].forward = lambda x: F.relu(x).view(len(x), -1)
+    return net
 
 
 # ---- data sets

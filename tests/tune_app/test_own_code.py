@@ -13,7 +13,7 @@ from tiny_sweep import launch_apart, num_trained, read_results, run_here
 
 from tune_app import launch
 from tune_app.export.__main__ import main as export_main
-from tune_app.run.identity import identify
+from tune_app.run.identity import identify, remember
 from tune_app.store.store import Store
 from tune_app.sweep.load import load_sweep
 from tune_app.sweep.yaml_source import SpecError
@@ -194,6 +194,11 @@ def test_what_fails_twice_alike_in_a_trial_is_told_with_its_line_and_what_it_pri
         ),
         (
             "return Net(**shape)",
+            "import torch\n    torch.manual_seed(hash('a name') % 1000)\n    return Net(**shape)",
+            "`model`: own_nets:make: built in two processes from one seed, it is two networks",
+        ),
+        (
+            "return Net(**shape)",
             "return _one.setdefault(0, Net(**shape))\n\n_one = {}",
             "`model`: own_nets:make: called twice, it hands out the same hidden.weight",
         ),
@@ -261,6 +266,20 @@ def test_a_split_that_is_another_in_each_launch_is_refused(place, order):
             assert ORDERS[order]
             fingerprints.append(identified.sweep.fingerprints.dataset)
     assert len(set(fingerprints)) == ORDERS[order]
+
+
+def test_a_loader_may_print_at_its_end_and_count_classes_with_numpy(place):
+    edit(
+        place / "own_data.py",
+        "classes=2)",
+        "classes=labels.max() + 1)\n\nimport atexit\natexit.register(print, 'bye')",
+    )
+    identified = identify(load_sweep("own.yaml"), Store("runs/_store"), Path("own.yaml"))
+    assert identified.data[0].classes == 2 and type(identified.data[0].classes) is int
+    store = Store("runs/_store")
+    store.create()
+    remember(identified.contents, store)
+    assert len(store.contents()) == 2
 
 
 def test_whatever_a_loader_raises_is_one_line(place):
@@ -343,8 +362,6 @@ def test_a_published_data_set_is_held_against_what_the_store_was_trained_on(tmp_
 
     [content] = fitting().contents
     assert (content["name"], content["fingerprint"]) == ("cifar10", "8963c58c5aa0d4ac83e7")
-    from tune_app.run.identity import remember
-
     remember([content], store)
     assert fitting().contents == ()
     pixels = digits.train.images.copy()

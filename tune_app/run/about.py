@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 # torch is loaded where a network is looked at: a data set alone needs none.
 
 
+FEW = 16
+"""Levels of an image that may have had more; the digits of scikit-learn have 17."""
+
+
 def data_in_words(data: "DataSet") -> str:
     """`4 classes, 3x16x16: 400 images to train, 100 to validate, 200 to test; 3 enlarged`."""
     size = "x".join(map(str, data.image_shape))
@@ -22,6 +26,14 @@ def data_in_words(data: "DataSet") -> str:
         f"{plural(data.classes, 'class')}, {size}: {plural(len(data.train), 'image')} to train, "
         f"{len(data.validation):,} to validate, {len(data.test):,} to test"
     )
+    channels, height, width = data.image_shape
+    if channels > 4 and width in (1, 3, 4):
+        text += (
+            f"; {channels} channels of {height}x{width} pixels: if that is height, width and "
+            "channels, images.transpose(0, 3, 1, 2) puts these first"
+        )
+    if (most := int(data.train.images.max())) < FEW:
+        text += f"; no value above {most} of 255: were they cut off, as of floats from 0 to 1?"
     there = set(data.train.labels.tolist())
     if absent := [str(c) for c in range(data.classes) if c not in there]:
         some = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")

@@ -6,9 +6,11 @@ alone in an id: another content than the store's is refused.
 """
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +24,7 @@ from tune_app.sweep.yaml_source import SpecError
 
 if TYPE_CHECKING:
     from lt_core.data import DataSet, Shape
+    from lt_core.own_network import NetworkContent
 
 # Of names with a published content nothing is loaded here, so that a dry run of them is quick.
 
@@ -201,7 +204,8 @@ def _data_fingerprint(
         return here
     if ":" in sweep.dataset:
         _check_loaded_alike(sweep, here)
-    contents.append(_content("dataset", sweep.dataset, here, data_dir=sweep.data_dir))
+    place = os.fsencode(sweep.data_dir).decode(errors="backslashreplace")
+    contents.append(_content("dataset", sweep.dataset, here, data_dir=place))
     if before:
         notes.append(_others("data", sweep.dataset, before))
     return here
@@ -218,25 +222,56 @@ def _others(what: str, name: str, before: Mapping[str, Mapping[str, Any]]) -> st
 
 
 def _check_loaded_alike(sweep: Sweep, here: str) -> None:
-    """Load the data once more, in another process, where generators and the order of sets are
-    others."""
+    """Load the data once more, in another process."""
     code = (
-        "import sys; from lt_core import data; from lt_core.data.contents import fingerprint; "
-        "print(); print(fingerprint(data.load(*sys.argv[1:])))"
+        "from lt_core import data; from lt_core.data.contents import fingerprint; "
+        "found = fingerprint(data.load(*sys.argv[2:]))"
     )
-    command = [sys.executable, "-c", code, sweep.dataset, sweep.data_dir]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    there = done.stdout.strip().rpartition("\n")[2]
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ValueError(f"`dataset`: {sweep.dataset}: loaded once more, it fails: {last}")
+    there = _elsewhere("dataset", sweep.dataset, code, sweep.dataset, sweep.data_dir)
     if there != here:
         raise ValueError(
             f"`dataset`: {sweep.dataset}: loaded twice, in two processes, it gives other data: "
             "each launch would train and test on others. Split by a fixed seed, and sort what "
             "comes from a set or a folder"
         )
+
+
+def _check_built_alike(sweep: Sweep, shape: "Shape", here: "NetworkContent") -> None:
+    """Build the network once more, in another process, as each trial does."""
+    code = (
+        "from lt_core.data import Shape; from lt_core.own_network import content; "
+        "c, h, w, n = map(int, sys.argv[3:]); "
+        "found = content(sys.argv[2], Shape(c, (h, w), n)).to_json()"
+    )
+    sizes = map(str, (shape.channels, *shape.image_size, shape.classes))
+    there = type(here).from_json(_elsewhere("model", sweep.model, code, sweep.model, *sizes))
+    if not here.is_like(there):
+        raise ValueError(
+            f"`model`: {sweep.model}: built in two processes from one seed, it is two networks: "
+            "each trial would have another. Seed by nothing that a process has of its own, such as "
+            "hash(), and sort what comes from a set"
+        )
+
+
+def _elsewhere(key: str, name: str, code: str, *arguments: str) -> Any:
+    """What `code` finds in another process, where generators and the order of sets are others."""
+    write = "pathlib.Path(sys.argv[1]).write_text(json.dumps(found))"
+    script = f"import json, pathlib, sys; {code}; {write}"
+    paths = os.pathsep.join(filter(None, sys.path))
+    with tempfile.TemporaryDirectory() as folder:
+        found = Path(folder, "found.json")
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(found), *arguments],
+            capture_output=True,
+            text=True,
+            errors="backslashreplace",
+            env=os.environ | {"PYTHONPATH": paths, "PYTHONHASHSEED": "random"},
+            check=False,
+        )
+        if found.exists():
+            return json.loads(found.read_text())
+    last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+    raise ValueError(f"`{key}`: {name}: in another process, it fails: {last}")
 
 
 def _network_fingerprint(
@@ -271,6 +306,7 @@ def _network_fingerprint(
             )
             contents.append({**record, "content": here.to_json()})
         return fingerprint
+    _check_built_alike(sweep, shape, here)
     if before:
         notes.append(_others("layers or weights", sweep.model, before))
     of_network = {"shape": sizes, "content": here.to_json()}

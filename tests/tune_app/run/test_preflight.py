@@ -34,6 +34,13 @@ def test_data_are_told_with_the_classes_that_are_not_trained():
     assert data_in_words(made([0], 9)).endswith("of class 1, 2, 3, 4, 5 and 3 more")
 
 
+def test_values_and_shapes_that_look_like_a_mistake_are_told():
+    few = np.random.RandomState(0).randint(0, 2, (2, 1, 8, 8)).astype(np.uint8)
+    assert "; no value above 1 of 255: were they cut off" in data_in_words(made([0, 1], 2, few))
+    last = np.full((2, 12, 16, 3), 99, np.uint8)
+    assert "; 12 channels of 16x3 pixels: if that is height" in data_in_words(made([0, 1], 2, last))
+
+
 def test_images_that_are_trained_and_tested_on_are_told():
     images = np.random.RandomState(0).randint(0, 256, (9, 1, 8, 8)).astype(np.uint8)
     labels = np.arange(9) % 2
