@@ -1,11 +1,14 @@
 """The command trains the winner of real runs once more; what it wrote is read as a user would."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from functools import partial
 
@@ -375,6 +378,30 @@ def test_a_directory_is_made_whole_or_not_at_all(tmp_path):
 
 
 # Of a search
+
+
+def test_what_a_killed_export_left_is_in_no_one_s_way(tmp_path):
+    """Not even of a process of its number, as the only one of a container has."""
+    killed = _beside(tmp_path / "out")
+    left = killed.__enter__()
+    with _beside(tmp_path / "out") as folder:
+        (folder / "a").touch()
+    assert {path.name for path in tmp_path.iterdir()} == {"out", left.name}
+    killed.gen.close()
+
+
+def test_sigterm_ends_an_export_as_ctrl_c_does(finished, tmp_path, monkeypatch):
+    runs = tmp_path / "runs"
+    shutil.copytree(finished[1], runs)
+
+    def ended(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(60)
+
+    monkeypatch.setattr("tune_app.export.retraining.train_again", ended)
+    done = run_export(runs / "tiny", "--best")
+    assert (done.returncode, done.stderr) == (130, "stopped; nothing was exported\n")
+    assert list((runs / "tiny" / "export").iterdir()) == []
 
 
 @pytest.fixture(scope="module")

@@ -267,6 +267,10 @@ def test_the_budget_counts_what_an_interrupted_sample_took(path, tmp_path):
     )
     assert again.agenda.samples.spent.seconds > again.agenda.samples.spent.training_seconds
     assert again.agenda.why_over() == "trainings: 2"
+    assert again.agenda.total == 0
+    larger = Taken(tmp_path, path, "search.num_samples=null", "search.trainings=5").agenda
+    assert larger.total == 3  # what the bar of this launch goes up to
+    assert Taken(tmp_path, path, "search.trainings=null").agenda.total is None
 
 
 def test_the_budget_counts_what_ended_after_its_sample_had_failed(path, tmp_path):
