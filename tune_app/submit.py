@@ -16,10 +16,8 @@ import secrets
 import shlex
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,6 +29,7 @@ from tune_app.results.run_directory import resolved
 from tune_app.run.console import duration
 from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import printable
+from tune_app.time_limit import TookTooLong, within
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
@@ -265,25 +264,16 @@ def _asked(address: str, question: Callable[[], T], message: str = "") -> T:
     """
     from ray.exceptions import AuthenticationError
 
-    answer: Future[T] = Future()
-
-    def wait() -> None:
-        try:
-            answer.set_result(question())
-        except Exception as error:
-            answer.set_exception(error)
-
-    threading.Thread(target=wait, daemon=True).start()  # may never end, and nobody waits for it
     place = hide_credentials(address)
     try:
-        return answer.result(ANSWER_S)
+        return within(ANSWER_S, question)
     except AuthenticationError:
         raise SubmitError(
             f"{place} wants its token: RAY_AUTH_MODE=token and RAY_AUTH_TOKEN as on the cluster"
         ) from None
     except Exception as error:
         kind = type(error).__name__
-        if not answer.done():
+        if isinstance(error, TookTooLong):
             reason = f"no whole answer in {ANSWER_S:g} seconds"
         elif message:
             reason = f"{message} ({kind})"

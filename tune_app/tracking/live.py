@@ -9,6 +9,7 @@ from tune_app.credentials import hide_credentials
 from tune_app.results.curves import Curve, curves
 from tune_app.results.result import Result
 from tune_app.sweep.sweep import Sweep
+from tune_app.time_limit import TookTooLong, within
 from tune_app.tracking.connection import TrackingError
 from tune_app.tracking.tracker import Tracker
 
@@ -64,34 +65,25 @@ class LiveTracking:
             The address of the main view; None when MLflow is away.
         """
         self.over.set()
-        said: list[str] = []
-        page: list[str] = []
-        # A thread, since a server that drips its answer keeps any limit of a single request.
-        last = threading.Thread(
-            target=self._finish, args=(run_dir, results, said, page), daemon=True
-        )
-        last.start()
-        last.join(LIMIT_S)
-        if last.is_alive():
-            said, page = [_away(f"{hide_credentials(self.uri)}: no answer for {LIMIT_S:.0f} s")], []
-        for sentence in said:
+        try:  # as a whole: a server that drips its answer keeps any limit of a single request
+            sentences, page = within(LIMIT_S, lambda: self._finish(run_dir, results))
+        except TrackingError as error:
+            sentences, page = [_away(str(error))], None
+        except TookTooLong:
+            where = hide_credentials(self.uri)
+            sentences, page = [_away(f"{where}: no answer for {LIMIT_S:.0f} s")], None
+        for sentence in sentences:
             self.say(sentence)
-        return page[0] if page else None
+        return page
 
-    def _finish(
-        self, run_dir: Path, results: Iterable[Result], said: list[str], page: list[str]
-    ) -> None:
-        """What is to be said of the end, and the page; it may come too late for anyone to read."""
+    def _finish(self, run_dir: Path, results: Iterable[Result]) -> tuple[list[str], str]:
+        """What is to be said of the end, and the address of the main view."""
         if self.thread.is_alive():
             self.thread.join()
-        try:
-            found = curves(results)
-            tracker = self._log(found)
-            tracker.log_report(run_dir)
-            said += [*tracker.notes, *tracker.save_views(found)]
-            page.append(tracker.url())
-        except TrackingError as error:
-            said.append(_away(str(error)))
+        found = curves(results)
+        tracker = self._log(found)
+        tracker.log_report(run_dir)
+        return [*tracker.notes, *tracker.save_views(found)], tracker.url()
 
     def _keep_logging(self) -> None:
         has_views = False  # those of the end have the ranges of all results
