@@ -87,7 +87,7 @@ def content(path: ModelName, shape: Shape) -> NetworkContent:
         ValueError: when it cannot be built, or one seed does not always give one network: it hands
             out an object that was trained before, or draws from what nobody seeds.
     """
-    first, again, other = (built(path, shape, seed) for seed in (0, 0, 1))
+    first, again, other = (models.build(path, **vars(shape), seed=seed) for seed in (0, 0, 1))
     _check_apart(path, first, again)
     twins = again.state_dict()
     for name, tensor in first.state_dict().items():
@@ -111,11 +111,6 @@ def content(path: ModelName, shape: Shape) -> NetworkContent:
     )
 
 
-def built(path: ModelName, shape: Shape, seed: int) -> nn.Module:
-    """The network at an import path, initialized from a seed."""
-    return models.build(path, **vars(shape), seed=seed)
-
-
 def equal(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors are equal, where nan is nan."""
     a, b = (t.to_dense() if t.is_sparse else t for t in (a, b))
@@ -130,8 +125,9 @@ def _check_apart(path: ModelName, first: nn.Module, again: nn.Module) -> None:
         strided = ((name, t) for name, t in named if not t.is_sparse and t.numel())
         return {t.untyped_storage().data_ptr(): name for name, t in strided}
 
+    of_first = tensors(first)
     for pointer, name in tensors(again).items():
-        if pointer in tensors(first):
+        if pointer in of_first:
             raise ValueError(
                 f"{path}: called twice, it hands out the same {name}: what was trained would be "
                 "taken for the initialization; make a new network in each call, and copy what you "

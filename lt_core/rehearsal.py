@@ -138,7 +138,6 @@ def _not_own(network: nn.Module, everything: Mask) -> Iterator[str]:
 def _not_under_mask(network: nn.Module, mask: Mask, sample: DataSet) -> list[str]:
     """What one step fails with, or the layers that it shows not to be pruned by a mask."""
     network = to_device(network, "cpu", sample.image_shape).train()
-    lacking = set(mask)
     images, labels = Batches(sample, sample.train, "cpu")[:]
     images.requires_grad_()  # so that an activation is known by what it was worked out from
     try:

@@ -61,14 +61,7 @@ def to_initialization(
     Frankle & Carbin 2019 (arXiv:1803.03635), section 1: the winning ticket. Another `draw` is an
     independent initialization of the same seed.
     """
-    return models.build(
-        name,
-        channels=data.channels,
-        classes=data.classes,
-        image_size=data.image_size,
-        seed=seed,
-        draw=draw,
-    )
+    return models.build(name, **vars(data.shape), seed=seed, draw=draw)
 
 
 def to_another_initialization(name: ModelName, data: DataSet, *, seed: int) -> Start:

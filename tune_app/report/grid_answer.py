@@ -12,6 +12,7 @@ from tune_app.results.curves import (
     cells,
     how_sparse,
     most_complete_round,
+    num_cells,
 )
 from tune_app.results.words import short, varied_fields
 from tune_app.sweep.sweep import Sweep
@@ -37,7 +38,7 @@ def answer(sweep: Sweep, means: Means, failed: Mapping[Pair, str]) -> str:
     if lacking and found and all(pair in failed for pair in lacking):
         return f"{_compared(sweep, means, round, found)} {_without(sweep, lacking, failed)}"
     if lacking:
-        total = len(sweep.find_recipes) * len(sweep.eval_recipes)
+        total = num_cells(sweep)
         if total == 1:
             return "No answer yet: the only configuration has no result of a ticket."
         return (
@@ -48,7 +49,7 @@ def answer(sweep: Sweep, means: Means, failed: Mapping[Pair, str]) -> str:
 
 
 def _without(sweep: Sweep, lacking: Sequence[Pair], failed: Mapping[Pair, str]) -> str:
-    total = len(sweep.find_recipes) * len(sweep.eval_recipes)
+    total = num_cells(sweep)
     named = [f"{_at(sweep, pair)} ({failed[pair]})" for pair in lacking[:2]]
     more = f" and {len(lacking) - 2:,} more" if len(lacking) > 2 else ""
     return f"Not compared, {len(lacking):,} of {total:,} that failed: {'; '.join(named)}{more}."
@@ -58,7 +59,7 @@ def _compared(sweep: Sweep, means: Means, round: int, found: Sequence[Cell]) -> 
     at = f"At {how_sparse(means, round)}"
     top = best(sweep, found)
     if len(found) == 1:
-        total = len(sweep.find_recipes) * len(sweep.eval_recipes)
+        total = num_cells(sweep)
         only = "the only configuration" + (" with results" if total > 1 else "")
         return f"{at}, {only}, {_place(sweep, top)}, reaches test {_score(top)}."
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from lt_core.config import Recipe
 from tune_app.plan.trainings import Training
-from tune_app.results.curves import Means, Results, cells, curves, how_sparse
+from tune_app.results.curves import Means, Results, cells, curves, how_sparse, num_cells
 from tune_app.results.words import KIND_NAMES, short, varied_fields
 from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
@@ -15,7 +15,7 @@ _ChainKey = tuple[Recipe | None, Recipe | None, int]  # H_find, whose LPR, seed
 
 def incomplete(sweep: Sweep, means: Means) -> list[str]:
     """One sentence on the sparsities where not every configuration has results; else none."""
-    total = len(sweep.find_recipes) * len(sweep.eval_recipes)
+    total = num_cells(sweep)
     have = "has" if total == 1 else "have"
     there = {round: len(cells(sweep, means, round)) for round in sweep.eval_rounds[1:]}
     parts = [

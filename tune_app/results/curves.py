@@ -172,9 +172,14 @@ def cells(sweep: Sweep, means: Means, round: int) -> list[Cell]:
     return found
 
 
+def num_cells(sweep: Sweep) -> int:
+    """Of the whole grid."""
+    return len(sweep.find_recipes) * len(sweep.eval_recipes)
+
+
 def is_complete(sweep: Sweep, found: Sequence[Cell]) -> bool:
     """Whether every cell of the grid is there, with whatever number of seeds."""
-    return len(found) == len(sweep.find_recipes) * len(sweep.eval_recipes)
+    return len(found) == num_cells(sweep)
 
 
 def best(sweep: Sweep, found: Sequence[Cell]) -> Cell:

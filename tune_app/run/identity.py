@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tune_app.run.about import data_in_words, pruned_in_words, shared_in_words
 from tune_app.store.store import Store
@@ -84,47 +84,49 @@ def identify(sweep: Sweep, store: Store, path: Path, *, is_needed: bool = True) 
         return Identified(sweep, notes=[f"{note}: {error}"])
 
 
+class _Part(NamedTuple):
+    """What is found of own data, or of an own network."""
+
+    fingerprint: str
+    about: str
+    """In words."""
+
+    contents: Sequence[Mapping[str, Any]]
+    notes: Sequence[str]
+
+
 def _identified(sweep: Sweep, store: Store, path: Path) -> Identified:
     known = store.contents()
     loaded = [load_data(sweep, path)] if sweep.has_own_data else []
     given = sweep.fingerprints or Fingerprints()
-    contents: list[dict[str, Any]] = []
-    notes: list[str] = []
+    parts: dict[str, _Part] = {}
     try:
-        of_data = of_network = None
-        about: dict[str, str] = {}
         for data in loaded:
-            of_data = _data_fingerprint(sweep, data, known, contents, notes)
-            _check_given("dataset", given.dataset, of_data, f"the data in {sweep.data_dir}")
-            notes += shared_in_words(data)
-            about["data"] = data_in_words(data)
+            parts["dataset"] = part = _of_data(sweep, data, known)
+            _check_given("dataset", given.dataset, part, f"the data in {sweep.data_dir}")
         if sweep.has_own_network:
             shape = loaded[0].shape if loaded else _published_shape(sweep)
-            of_network = _network_fingerprint(sweep, shape, known, contents, notes)
-            _check_given("model", given.model, of_network, sweep.model)
-            about["pruned"] = _pruned(sweep, shape)
+            parts["model"] = part = _of_network(sweep, shape, known)
+            _check_given("model", given.model, part, sweep.model)
     except ValueError as error:
         raise SpecError([f"{path}: {error}"]) from error
-    found = Fingerprints(dataset=of_data, model=of_network)
-    sweep = sweep.model_copy(update={"fingerprints": found})
-    return Identified(sweep, loaded, contents, notes, about)
+    found = Fingerprints(**{key: part.fingerprint for key, part in parts.items()})
+    return Identified(
+        sweep.model_copy(update={"fingerprints": found}),
+        loaded,
+        [content for part in parts.values() for content in part.contents],
+        [note for part in parts.values() for note in part.notes],
+        {_WORDS[key]: part.about for key, part in parts.items()},
+    )
+
+
+_WORDS = {"dataset": "data", "model": "pruned"}
 
 
 def _published_shape(sweep: Sweep) -> "Shape":
     from lt_core.data.contents import SHAPES
 
     return SHAPES[sweep.dataset]
-
-
-def _pruned(sweep: Sweep, shape: "Shape") -> str:
-    from lt_core.mask import dense
-    from lt_core.own_network import built
-
-    network = built(sweep.model, shape, sweep.seeds[0])
-    try:
-        return pruned_in_words(network, dense(network, sweep.prune.skip))
-    except ValueError as error:
-        raise ValueError(f"`prune`: {error}") from error
 
 
 def load_data(sweep: Sweep, path: Path) -> "DataSet":
@@ -169,11 +171,11 @@ def hold(sweep: Sweep, data: "DataSet", store: Store, path: Path) -> Sequence[Ma
     return ()
 
 
-def _check_given(key: str, given: str | None, found: str, what: str) -> None:
-    if given is not None and given != found:
+def _check_given(key: str, given: str | None, part: _Part, what: str) -> None:
+    if given is not None and given != part.fingerprint:
         raise ValueError(
-            f"`fingerprints.{key}`: must be {found}, which {what} has now, got {given}: it has "
-            "changed since; without this key it is taken as it is, and trained anew"
+            f"`fingerprints.{key}`: must be {part.fingerprint}, which {what} has now, got {given}: "
+            "it has changed since; without this key it is taken as it is, and trained anew"
         )
 
 
@@ -189,26 +191,20 @@ def _named(
     return {c["fingerprint"]: c for c in sorted(of_name, key=lambda c: c["at"])}
 
 
-def _data_fingerprint(
-    sweep: Sweep,
-    loaded: "DataSet",
-    known: Sequence[Mapping[str, Any]],
-    contents: list[dict[str, Any]],
-    notes: list[str],
-) -> str:
+def _of_data(sweep: Sweep, loaded: "DataSet", known: Sequence[Mapping[str, Any]]) -> _Part:
     from lt_core.data.contents import fingerprint
 
-    here = fingerprint(loaded)
+    here, about = fingerprint(loaded), data_in_words(loaded)
     before = _named(known, "dataset", sweep.dataset)
     if here in before:
-        return here
+        return _Part(here, about, (), before[here].get("shared", ()))
     if ":" in sweep.dataset:
         _check_loaded_alike(sweep, here)
+    shared = shared_in_words(loaded)
     place = os.fsencode(sweep.data_dir).decode(errors="backslashreplace")
-    contents.append(_content("dataset", sweep.dataset, here, data_dir=place))
-    if before:
-        notes.append(_others("data", sweep.dataset, before))
-    return here
+    content = _content("dataset", sweep.dataset, here, data_dir=place, shared=shared)
+    others = [_others("data", sweep.dataset, before)] if before else []
+    return _Part(here, about, (content,), (*others, *shared))
 
 
 def _others(what: str, name: str, before: Mapping[str, Mapping[str, Any]]) -> str:
@@ -274,19 +270,14 @@ def _elsewhere(key: str, name: str, code: str, *arguments: str) -> Any:
     raise ValueError(f"`{key}`: {name}: in another process, it fails: {last}")
 
 
-def _network_fingerprint(
-    sweep: Sweep,
-    shape: "Shape",
-    known: Sequence[Mapping[str, Any]],
-    contents: list[dict[str, Any]],
-    notes: list[str],
-) -> str:
+def _of_network(sweep: Sweep, shape: "Shape", known: Sequence[Mapping[str, Any]]) -> _Part:
     from lt_core.own_network import NetworkContent, content
 
     try:
         here = content(sweep.model, shape)
     except ValueError as error:
         raise ValueError(f"`model`: {error}") from error
+    about, notes = _pruned(sweep, shape), []
     if not here.is_seeded:
         notes.append(
             f"{sweep.model}: its initialization is the same for every seed: seeds differ only by "
@@ -299,16 +290,27 @@ def _network_fingerprint(
         there = NetworkContent.from_json(record["content"])
         if not here.is_like(there):
             continue
-        if here.source != there.source:
-            notes.append(
-                f"{sweep.model}: its file was changed, and it computes what it did: what was "
-                "trained is used"
-            )
-            contents.append({**record, "content": here.to_json()})
-        return fingerprint
+        if here.source == there.source:
+            return _Part(fingerprint, about, (), notes)
+        notes.append(
+            f"{sweep.model}: its file was changed, and it computes what it did: what was trained "
+            "is used"
+        )
+        return _Part(fingerprint, about, ({**record, "content": here.to_json()},), notes)
     _check_built_alike(sweep, shape, here)
     if before:
         notes.append(_others("layers or weights", sweep.model, before))
     of_network = {"shape": sizes, "content": here.to_json()}
-    contents.append(_content("model", sweep.model, here.fingerprint, **of_network))
-    return here.fingerprint
+    new = _content("model", sweep.model, here.fingerprint, **of_network)
+    return _Part(here.fingerprint, about, (new,), notes)
+
+
+def _pruned(sweep: Sweep, shape: "Shape") -> str:
+    from lt_core import models
+    from lt_core.mask import dense
+
+    network = models.build(sweep.model, **vars(shape), seed=sweep.seeds[0])
+    try:
+        return pruned_in_words(network, dense(network, sweep.prune.skip))
+    except ValueError as error:
+        raise ValueError(f"`prune`: {error}") from error

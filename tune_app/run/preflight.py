@@ -31,7 +31,7 @@ class Fitting:
 
 
 def load_fitting(
-    identified: Identified, store: Store, path: Path, *, rehearses: bool | None = None
+    identified: Identified, store: Store, path: Path, *, rehearses: bool = False
 ) -> Fitting:
     """The data set, once it is known that the network and every recipe fit it.
 
@@ -39,8 +39,8 @@ def load_fitting(
         identified: what is to run; its data are taken out.
         store: to hold the data set against.
         path: of the sweep file, for messages.
-        rehearses: whether a short training is tried; by default of a user's own network, since
-            ours are known to train, and large ones take half a minute.
+        rehearses: whether a short training is tried also of a network of ours, which are known to
+            train, and of which large ones take half a minute.
 
     Raises:
         SpecError: when one does not.
@@ -64,7 +64,7 @@ def load_fitting(
         if sweep.prune.strategy != "global_magnitude":  # which fits every network
             prune_trained(network, loaded, everything, most)
         key = "model"
-        if sweep.has_own_network if rehearses is None else rehearses:
+        if rehearses or sweep.has_own_network:
             told = rehearse(sweep.model, loaded, recipes, most)
             problems += [f"`model`: {sweep.model}: {text}" for text in told]
     except ValueError as error:

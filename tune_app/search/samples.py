@@ -12,11 +12,10 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from lt_core.config import Recipe
 from tune_app.search.bilevel import Configuration
 from tune_app.store.files import write_atomically
 from tune_app.store.store import StoreError
@@ -27,6 +26,8 @@ State = Literal["running", "complete", "stopped", "failed"]
 @dataclass
 class Sample:
     """A configuration that a search chose, and what came of it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(strict=True)
 
     configuration: Configuration
     id: str
@@ -173,9 +174,14 @@ def best(samples: Sequence[Sample], coupled: bool) -> Sample | None:
 def _read(path: Path) -> list[Sample]:
     """The samples in a file; none without one. Raises ValidationError."""
     try:
-        return [line.sample() for line in _LINES.validate_json(path.read_bytes())]
+        return [_sample(line) for line in _LINES.validate_json(path.read_bytes())]
     except FileNotFoundError:
         return []
+
+
+def _sample(line: dict[str, Any]) -> Sample:
+    recipes = {stage: line.pop(stage, None) for stage in ("find", "eval")}
+    return _SAMPLE.validate_json(json.dumps({"configuration": recipes, **line}))
 
 
 def _write(path: Path, samples: Sequence[Sample]) -> None:
@@ -183,27 +189,8 @@ def _write(path: Path, samples: Sequence[Sample]) -> None:
     write_atomically(path, f"[\n{text}\n]\n".encode())
 
 
-class _Line(BaseModel):
-    """A sample as it is written."""
-
-    model_config = ConfigDict(strict=True)
-
-    find: Recipe
-    eval: Recipe
-    id: str
-    state: State = "running"
-    value: float | None = None
-    reason: str = ""
-    trainings: int = 0
-    training_seconds: float = 0.0
-    seconds: float = 0.0
-
-    def sample(self) -> Sample:
-        others = {name: value for name, value in self if name not in ("find", "eval")}
-        return Sample(Configuration(self.find, self.eval), **others)
-
-
-_LINES = TypeAdapter(list[_Line])
+_LINES = TypeAdapter(list[dict[str, Any]])
+_SAMPLE = TypeAdapter(Sample)
 
 
 class _SpentLine(BaseModel):
