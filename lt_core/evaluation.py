@@ -1,11 +1,11 @@
 """Training under a given mask, and its accuracy."""
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from torch import nn
+from torch import Tensor, nn
 
 from lt_core import precision, rewind
 from lt_core.checkpoint import Checkpoints
@@ -13,8 +13,9 @@ from lt_core.config import ModelName, Pruning, Recipe
 from lt_core.data import DataSet
 from lt_core.data.batches import Batches
 from lt_core.lpr import layerwise_pruning_ratios
-from lt_core.mask import Mask, dense, sparsity
+from lt_core.mask import Mask, dense, prunable_weights, sparsity
 from lt_core.memory_format import to_device
+from lt_core.movement import Movement, movement
 from lt_core.rewind import Start
 from lt_core.structured.channels import channel_groups
 from lt_core.structured.filters import with_dependents
@@ -37,6 +38,9 @@ class Evaluation:
 
     train_loss: float
     """Mean training loss of the last epoch."""
+
+    movement: Movement
+    """From the weights that the training started from to those that it ended with."""
 
     precision: Literal["fp32", "bf16"]
     """Precision of the training."""
@@ -137,6 +141,7 @@ def evaluating(
             trained_mask = dense(network)
         else:
             trained_mask = with_dependents(network, groups, mask)
+    started = {name: weight.detach().clone() for name, weight in prunable_weights(network).items()}
     network = to_device(network, device, data.image_shape)
     epochs = training(
         network,
@@ -157,11 +162,18 @@ def evaluating(
         sparsity=sparsity(mask),
         lpr=layerwise_pruning_ratios(mask),
         train_loss=train_loss,
+        movement=_movement(started, network, trained_mask),
         precision=precision.chosen(recipe.precision, device),
         val_accuracy=accuracy(network, Batches(data, data.validation, device)),
         test_accuracy=accuracy(network, Batches(data, data.test, device)),
         seconds=time.perf_counter() - began,
     )
+
+
+def _movement(started: Mapping[str, Tensor], network: nn.Module, mask: Mask) -> Movement:
+    """Of the weights of layers; a mask may also be of biases and norms."""
+    ended = prunable_weights(network)
+    return movement(started, ended, {name: mask[name] for name in ended if name in mask})
 
 
 def _watched(

@@ -36,6 +36,7 @@ from lt_core.data import DataSet, Split
 from lt_core.evaluation import Evaluation, evaluate
 from lt_core.lpr import layerwise_pruning_ratios
 from lt_core.mask import dense, num_alive, sparsity, unpack
+from lt_core.movement import Movement
 from lt_core.packed_mask import PackedMask
 from tune_app import launch
 from tune_app.plan.plan import make_plan
@@ -226,7 +227,8 @@ def _without_training(model, data, mask, recipe, *, seed, **_) -> Evaluation:
     network = rewind.to_initialization(model, data, seed=seed)
     canned = dict.fromkeys((field.name for field in dataclasses.fields(Evaluation)), 0.5)
     measured = {"sparsity": sparsity(mask), "lpr": layerwise_pruning_ratios(mask)}
-    return Evaluation(**canned | measured | {"model": network, "precision": "fp32"})
+    others = {"model": network, "precision": "fp32", "movement": Movement(0.5, 0.5)}
+    return Evaluation(**canned | measured | others)
 
 
 HUNDRED_TRIALS = """\

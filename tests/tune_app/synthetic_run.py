@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from lt_core.config import Recipe
+from lt_core.cost import Cost
 from tune_app.plan.plan import make_plan
 from tune_app.plan.trainings import Training
 from tune_app.results.result import Result
@@ -38,6 +39,18 @@ Accuracy = Callable[[str, Recipe | None, Recipe, int], float]
 """Kind, H_find, H_eval and round -> mean test accuracy."""
 
 
+COST = Cost(
+    weights=100,
+    alive=50,
+    live=40,
+    macs=600,
+    dense_macs=1_000,
+    dense_bytes=440,
+    bitmask_bytes=253,
+    csr_bytes=480,
+)
+
+
 def result_of(training: Training, **measured: Any) -> Result:
     """The result of a training; what is not given is the same for all."""
     same = {
@@ -46,6 +59,9 @@ def result_of(training: Training, **measured: Any) -> Result:
         "test_accuracy": 0.5,
         "train_loss": 0.1,
         "lpr": {"conv": 0.5, "fc": 0.5},
+        "cost": COST,
+        "distance": 0.25,
+        "sign_changes": 0.125,
         "precision": "fp32",
         "seconds": 1.5,
         "finished_at": 1_760_000_000.0,

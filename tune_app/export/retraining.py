@@ -11,7 +11,6 @@ from lt_core import data
 from lt_core.data import DataSet
 from lt_core.evaluation import Evaluation
 from lt_core.mask import Mask
-from lt_core.packed_mask import PackedMask
 from lt_core.training_loop import Diverged
 from tune_app.credentials import hide_credentials
 from tune_app.export.choice import Choice
@@ -22,7 +21,7 @@ from tune_app.run.identity import identify
 from tune_app.store.store import Missing, Store
 from tune_app.sweep.resources import Resources
 from tune_app.sweep.sweep import Sweep
-from tune_app.trial.trainer import Trainer
+from tune_app.trial.trainer import Trainer, stored_ticket
 
 if TYPE_CHECKING:
     from tune_app.search.plan import SearchPlan  # loads Optuna
@@ -60,7 +59,7 @@ def train_again(choice: Choice, store: Store) -> Trained:
         images = (
             identified.data.pop() if identified.data else data.load(sweep.dataset, sweep.data_dir)
         )
-        ticket = partial(_ticket, store)
+        ticket = partial(stored_ticket, store)
         trainer = Trainer(sweep.model, sweep.prune, sweep.rewind, images, store, ticket, device)
         mask = trainer.mask(training)
         return Trained(images, mask, trainer.train(training, mask))
@@ -77,13 +76,6 @@ def _resources(sweep: Sweep, plan: "Plan | SearchPlan", training: Training) -> R
     if not isinstance(plan, Plan):
         in_chains |= {probe.id for chain in chains for probe in plan.probes(chain).values()}
     return sweep.find_resources if training.id in in_chains else sweep.eval_resources
-
-
-def _ticket(store: Store, id: str) -> PackedMask:
-    content = store.ticket(id)
-    if content is None:
-        raise Missing(f"there is no ticket {id}")
-    return PackedMask.from_bytes(content)
 
 
 def _how_to_mend(choice: Choice, store: Store, missing: Missing) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationInfo
 
 from lt_core.config import Recipe
+from lt_core.cost import Cost
 from tune_app.json_line import as_line
 from tune_app.plan.trainings import Training
 from tune_app.store.store import Store
@@ -59,6 +60,15 @@ class Result:
 
     lpr: dict[str, float]
     """The fraction pruned of each layer."""
+
+    cost: Cost | None = None
+    """Of its network; None in lines of early versions, until a launch counts it."""
+
+    distance: float | None = None
+    """How far its weights moved, as in `lt_core/movement.py`; lines of early versions have none."""
+
+    sign_changes: float | None = None
+    """The fraction of its weights that changed their sign, likewise."""
 
     precision: str | None = None
     """Of the training; lines of early versions have none."""

@@ -12,6 +12,7 @@ import torch
 from lt_core import prune, rewind, seeds
 from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Rewinding
+from lt_core.costing import Costing
 from lt_core.data import DataSet
 from lt_core.evaluation import Evaluation, Progress, evaluate, evaluating
 from lt_core.mask import Mask, dense, num_alive, unpack
@@ -73,6 +74,12 @@ class Trainer:
         """The mask of the network before any pruning."""
         network = rewind.to_initialization(self.model, self.data, seed=0)
         return dense(network, self.prune.skip)
+
+    @cached_property
+    def costing(self) -> Costing:
+        """What networks cost under masks."""
+        network = rewind.to_initialization(self.model, self.data, seed=0)
+        return Costing(network, self.data.image_shape)
 
     def mask(self, training: Training) -> Mask:
         """The mask that a training is under.
@@ -150,6 +157,18 @@ class Trainer:
         if training.weights is None:
             return Start()
         return rewind.after_pruning(self.rewind, self.weights(training))
+
+
+def stored_ticket(store: Store, id: str) -> PackedMask:
+    """A ticket from its file.
+
+    Raises:
+        Missing: where there is none.
+    """
+    content = store.ticket(id)
+    if content is None:
+        raise Missing(f"there is no ticket {id}")
+    return PackedMask.from_bytes(content)
 
 
 def arrays(state: State) -> dict[str, np.ndarray]:

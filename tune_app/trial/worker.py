@@ -156,7 +156,7 @@ class Worker:
             found = prune_trained(network, self.data, mask, pruning, num_alive.get(round))
             self.tickets.put(ticket, pack(found))
         if weights is None:
-            result = self._keep(training, evaluation)
+            result = self._keep(training, mask, evaluation)
         return Report(result, chain.found[0])
 
     def _rounds(self, chain: Chain, left: Sequence[Training]) -> Iterator[Round]:
@@ -189,7 +189,7 @@ class Worker:
             self.setting.store.put_weights(id, arrays(weights))
         for ticket in found:
             self.tickets.put(ticket, pack(round.next_mask))
-        return Report(self._keep(training, round.evaluation), found)
+        return Report(self._keep(training, round.mask, round.evaluation), found)
 
     def _num_alive(self, chain: Chain) -> dict[int, dict[str, int]]:
         """For a chain that takes the LPR of another: by round, the weights alive in each layer."""
@@ -211,7 +211,7 @@ class Worker:
                     evaluation = yield from self._watched(training, mask)
                 else:
                     evaluation = self._train(training, mask)
-                result = self._keep(training, evaluation)
+                result = self._keep(training, mask, evaluation)
             yield Report(result, done=True)
         except tuple(FAILURES) as error:
             yield self._failure(training, error)
@@ -233,7 +233,7 @@ class Worker:
         every = parse(self.setting.checkpoint_every)
         return StoredCheckpoints(self.setting.store, training.id, every.seconds, every.epochs)
 
-    def _keep(self, training: Training, evaluation: Evaluation) -> Result:
+    def _keep(self, training: Training, mask: Mask, evaluation: Evaluation) -> Result:
         """Store a finished training."""
         result = Result(
             id=training.id,
@@ -248,6 +248,9 @@ class Worker:
             test_accuracy=evaluation.test_accuracy,
             train_loss=evaluation.train_loss,
             lpr=evaluation.lpr,
+            cost=self.trainer.costing.cost(mask),
+            distance=evaluation.movement.distance,
+            sign_changes=evaluation.movement.sign_changes,
             precision=evaluation.precision,
             seconds=evaluation.seconds,
             finished_at=time.time(),

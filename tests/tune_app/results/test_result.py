@@ -24,7 +24,9 @@ RECIPE = (
 LINE = (
     '{"id":"3f0c","kind":"lottery","find":{"lr":0.1,' + RECIPE + ',"lpr_find":null,'
     '"eval":{"lr":0.5,' + RECIPE + ',"seed":1,"round":4,"sparsity":0.5,"val_accuracy":0.5,'
-    '"test_accuracy":0.5,"train_loss":0.1,"lpr":{"conv":0.5,"fc":0.5},"precision":"fp32",'
+    '"test_accuracy":0.5,"train_loss":0.1,"lpr":{"conv":0.5,"fc":0.5},'
+    '"cost":{"weights":100,"alive":50,"live":40,"macs":600,"dense_macs":1000,"dense_bytes":440,'
+    '"bitmask_bytes":253,"csr_bytes":480},"distance":0.25,"sign_changes":0.125,"precision":"fp32",'
     '"seconds":1.5,"finished_at":1760000000.0,"commit":"c0ffee"}'
 ).encode()
 
@@ -69,10 +71,10 @@ def test_the_result_of_a_planned_training_has_its_recipes():
 
 def test_lines_of_an_older_version_lack_keys_and_fields_of_recipes():
     few = {"lr": 0.5, "batch_size": 64, "duration": "2ep"}
-    line = changed(lpr_find=None, precision=None, commit=None, eval=few)
+    absent = dict.fromkeys(("cost", "distance", "sign_changes", "precision", "commit"))
+    line = changed(lpr_find=None, eval=few, **absent)
     for trainings in (None, {"3f0c": TRAINING}):
-        result = Result.from_line(line, trainings)
-        assert result == result_of(TRAINING, precision=None, commit=None)
+        assert Result.from_line(line, trainings) == result_of(TRAINING, **absent)
 
 
 def test_a_newer_version_may_write_more():

@@ -12,6 +12,7 @@ from tiny_sweep import Files, computed, file_of
 from lt_core import data, models, rewind
 from lt_core.chain import find
 from lt_core.config import Rewinding
+from lt_core.costing import Costing
 from lt_core.evaluation import evaluate
 from lt_core.mask import alive_by_layer, dense, num_alive, pack, sparsity, unpack
 from lt_core.steps import Steps
@@ -62,6 +63,20 @@ def test_a_chain_is_what_find_yields(worker, plan, sweep):
         assert report.result.lpr == round.evaluation.lpr
         assert report.result.commit == "c0ffee"
         assert worker.setting.store.result(report.result.id, bytes) == report.result.to_line()
+
+
+def test_what_a_network_costs_is_counted_under_its_own_mask(worker, plan):
+    chain = plan.chains[0]
+    rounds = [report.result for report in worker.find(chain, needed=chain.tickets)]
+    masks = [dense(models.build("small_resnet", **vars(worker.data.shape), seed=0))]
+    masks += [unpack(worker.tickets.get(ticket)) for ticket in chain.tickets]
+    counted = Costing(rewind.to_initialization("small_resnet", worker.data, seed=0), (1, 8, 8))
+    assert [result.cost for result in rounds] == [
+        counted.cost(mask) for mask in masks[: len(rounds)]
+    ]
+    assert [result.cost.alive for result in rounds] == [19_464, 9_732, 4_866]
+    assert all(result.distance > 0 for result in rounds)
+    assert all(0 <= result.sign_changes < 0.5 for result in rounds)
 
 
 def test_a_chain_goes_on_to_the_same_bits(worker, plan):

@@ -1,0 +1,107 @@
+"""Which weights lie on a path from the input of a network to its output.
+
+Set each weight to 1 where it is alive and to 0 where it is not, biases to 0, leave out what only
+scales or bends (norms, activations), and let pooling average. Then everything is positive, nothing
+cancels, and the output depends on a weight if and only if a path leads through it: its gradient is
+positive. Vysogorets & Kempe 2023 (arXiv:2107.02306), section 2, count paths by the same trick.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from lt_core.mask import Mask, prunable_weights
+
+_LEFT_OUT = {
+    *("batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm", "local_response_norm"),
+    *("relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "prelu", "rrelu", "elu", "elu_"),
+    *("selu", "celu", "gelu", "silu", "mish", "softplus", "softsign", "tanh", "tanh_", "sigmoid"),
+    *("sigmoid_", "hardtanh", "hardtanh_", "hardswish", "hardsigmoid", "threshold", "clamp"),
+    *("softmax", "log_softmax", "dropout", "dropout1d", "dropout2d", "alpha_dropout"),
+}
+"""Functions of torch that keep what is positive positive, and 0 at 0 or nearly so."""
+
+_AVERAGES: Mapping[str, Callable[..., Tensor]] = {
+    "max_pool1d": F.avg_pool1d,
+    "max_pool2d": F.avg_pool2d,
+    "adaptive_max_pool1d": F.adaptive_avg_pool1d,
+    "adaptive_max_pool2d": F.adaptive_avg_pool2d,
+}
+"""For a maximum, through which only one path has a gradient, a mean, through which all have."""
+
+
+class LivePaths:
+    """The paths of one network under any mask."""
+
+    def __init__(self, network: nn.Module, image_shape: tuple[int, int, int]) -> None:
+        """Prepare.
+
+        Args:
+            network: is copied.
+            image_shape: [channels, height, width].
+        """
+        self.network = copy.deepcopy(network).cpu().double().eval()
+        for name, parameter in self.network.named_parameters():
+            parameter.data.fill_(0.0 if name.endswith("bias") else 1.0)
+            parameter.requires_grad_(False)
+        self.weights = prunable_weights(self.network)
+        self.image = torch.ones(1, *image_shape, dtype=torch.float64)
+
+    def through(self, mask: Mask) -> dict[str, Tensor] | None:
+        """Where a weight is, or would be if it were alive, on a path between weights alive.
+
+        Args:
+            mask: of layers of the network; the others are whole.
+
+        Returns:
+            Layer name -> bool tensor of the weight's shape, for the layers of `mask`. None where
+            the network does something that hides paths, such as a subtraction.
+        """
+        for name, weight in self.weights.items():
+            weight.data.copy_(mask.get(name, torch.ones_like(weight)))
+        asked = [self.weights[name].requires_grad_() for name in mask]
+        try:
+            with torch.enable_grad(), _Positive():
+                total = self.network(self.image).sum()
+            gradients = torch.autograd.grad(total, asked, allow_unused=True, materialize_grads=True)
+        except RuntimeError:  # of a network that takes no float64, or that has no gradient
+            return None
+        if not all(bool(((of >= 0) & of.isfinite()).all()) for of in gradients):
+            return None
+        return {name: of > 0 for name, of in zip(mask, gradients, strict=True)}
+
+    def num_live(self, mask: Mask) -> int | None:
+        """The number of weights alive on a path; None where it cannot be told."""
+        found = self.through(mask)
+        if found is None:
+            return None
+        return sum(int((layer & mask[name]).sum()) for name, layer in found.items())
+
+
+class _Positive(TorchFunctionMode):
+    """Makes of a network one whose output only grows with each of its weights."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        name = getattr(func, "__name__", "")
+        if name in _LEFT_OUT:
+            x = args[0] if args else kwargs["input"]
+            # A deep network would leave the range of float64.
+            return x / x.detach().amax().clamp(min=1.0) if name.endswith("norm") else x
+        if name in _AVERAGES:
+            if kwargs.pop("dilation", 1) not in (1, (1, 1)):
+                raise RuntimeError("a mean over spread pixels is not in torch")
+            kwargs.pop("return_indices", None)
+            return _AVERAGES[name](*args[:4], **kwargs)
+        return func(*args, **kwargs)
