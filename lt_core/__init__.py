@@ -2,13 +2,24 @@
 
 from typing import TYPE_CHECKING
 
-__all__ = ["Pruning", "Recipe", "Rewinding", "__version__", "evaluate", "find", "load"]
+__all__ = [
+    "Pruning",
+    "Recipe",
+    "Rewinding",
+    "__version__",
+    "chance_jaccard",
+    "evaluate",
+    "find",
+    "jaccard",
+    "load",
+]
 
 if TYPE_CHECKING:
     from lt_core.chain import find
     from lt_core.config import Pruning, Recipe, Rewinding
     from lt_core.data import load
     from lt_core.evaluation import evaluate
+    from lt_core.overlap import chance_jaccard, jaccard
 
     __version__: str
 else:
@@ -16,8 +27,10 @@ else:
         "Pruning": "config",
         "Recipe": "config",
         "Rewinding": "config",
+        "chance_jaccard": "overlap",
         "evaluate": "evaluation",
         "find": "chain",
+        "jaccard": "overlap",
         "load": "data",
     }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import lt_core
-from lt_core import chain, config, data, evaluation
+from lt_core import chain, config, data, evaluation, overlap
 
 FOREIGN = {"tune_app", "ray", "mlflow", "yaml", "ruamel"}
 FOLDER = Path(lt_core.__file__).parent
@@ -90,8 +90,10 @@ def test_the_face_is_what_its_modules_define():
         "Pruning": config.Pruning,
         "Recipe": config.Recipe,
         "Rewinding": config.Rewinding,
+        "chance_jaccard": overlap.chance_jaccard,
         "evaluate": evaluation.evaluate,
         "find": chain.find,
+        "jaccard": overlap.jaccard,
         "load": data.load,
     }
     assert set(lt_core.__all__) <= set(dir(lt_core))
