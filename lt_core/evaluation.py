@@ -15,7 +15,7 @@ from lt_core.data.batches import Batches
 from lt_core.lpr import layerwise_pruning_ratios
 from lt_core.mask import Mask, dense, prunable_weights, sparsity
 from lt_core.memory_format import to_device
-from lt_core.movement import Movement, movement
+from lt_core.movement import Movement, moved
 from lt_core.rewind import Start
 from lt_core.structured.channels import channel_groups
 from lt_core.structured.filters import with_dependents
@@ -173,7 +173,7 @@ def evaluating(
 def _movement(started: Mapping[str, Tensor], network: nn.Module, mask: Mask) -> Movement:
     """Of the weights of layers; a mask may also be of biases and norms."""
     ended = prunable_weights(network)
-    return movement(started, ended, {name: mask[name] for name in ended if name in mask})
+    return moved(started, ended, {name: mask[name] for name in ended if name in mask})
 
 
 def _watched(

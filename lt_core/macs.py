@@ -40,10 +40,10 @@ class _Counter(TorchDispatchMode):
     """Counts the multiply-adds of every operation under it."""
 
     def __init__(self, network: nn.Module) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch gives it no types
         weights = prunable_weights(network)
         self.macs: dict[str | None, int] = {name: 0 for name in weights} | {None: 0}
-        self.modules = ModuleTracker()  # type: ignore[no-untyped-call]  # torch gives it no types
+        self.modules = ModuleTracker()
         # An operation is given views of a weight, which share its storage.
         self.name_of = {_storage(weight): name for name, weight in weights.items()}
         self.layers = {f"{type(network).__name__}.{name}": name for name in weights}

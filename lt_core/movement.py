@@ -20,7 +20,7 @@ class Movement:
     """The fraction whose sign is another: Zhou et al. 2019 (arXiv:1905.01067), section 4.1."""
 
 
-def movement(start: Mapping[str, Tensor], end: Mapping[str, Tensor], mask: Mask) -> Movement:
+def moved(start: Mapping[str, Tensor], end: Mapping[str, Tensor], mask: Mask) -> Movement:
     """Compare the weights of `mask` at two times; names and shapes are those of `mask`."""
     alive = flatten(mask)
     before, after = (
