@@ -1,6 +1,9 @@
 """The sweep that a search ends with: its best coupled and best decoupled configuration."""
 
+from collections.abc import Sequence
+
 from lt_core.config import Recipe
+from tune_app.search.bilevel import Configuration
 from tune_app.search.samples import Samples, best
 from tune_app.sweep.spaces import PointOfRecipe
 from tune_app.sweep.sweep import Eval, Find, Sweep
@@ -14,7 +17,11 @@ def comparison(sweep: Sweep, samples: Samples) -> Sweep | None:
     coupled, decoupled = best(samples.all, coupled=True), best(samples.all, coupled=False)
     if coupled is None or decoupled is None:
         return None
-    found = (coupled.configuration, decoupled.configuration)
+    return between(sweep, (coupled.configuration, decoupled.configuration))
+
+
+def between(sweep: Sweep, found: Sequence[Configuration]) -> Sweep:
+    """Configurations of a search against each other over its fresh seeds."""
     at = sweep.eval.at_sparsity
     if at is not None:
         at = tuple(dict.fromkeys((*at, *(sweep.search_block.at or ()))))
@@ -33,7 +40,8 @@ def comparison(sweep: Sweep, samples: Samples) -> Sweep | None:
         ),
         "search": None,
     }
-    return Sweep(**{name: getattr(sweep, name) for name in Sweep.model_fields} | changes)
+    fields = {key.alias or name: getattr(sweep, name) for name, key in Sweep.model_fields.items()}
+    return Sweep(**fields | changes)
 
 
 def _point(train: Recipe, recipe: Recipe) -> PointOfRecipe:

@@ -17,6 +17,7 @@ that a crash or a disk garbled, that is another's, or that cannot be read is set
 and made again.
 """
 
+import contextlib
 import errno
 import gzip
 import json
@@ -55,6 +56,9 @@ STORED = ("results", "tickets", "weights")
 MARKER = "store.json"
 
 T = TypeVar("T")
+
+_DAMAGED = (ValueError, EOFError, zlib.error, RecursionError)
+"""What reading a file raises that is not whole, or not its own."""
 
 _HAS_NAME = 8
 """The flag of a gzip header."""
@@ -177,6 +181,22 @@ class Store:
         found = self.storage.map(lambda id: self.result(id, parse), ids)
         return {id: result for id, result in zip(ids, found, strict=True) if result is not None}
 
+    def peek(self, kind: str, ids: Iterable[str], parse: Callable[[bytes], T]) -> dict[str, T]:
+        """Those files that can be read, parsed, by id; a damaged one is passed over and stays."""
+
+        def read(id: str) -> T | None:
+            data = self.patiently(self._read, _name(kind, id))
+            if data is None:
+                return None
+            with contextlib.suppress(*_DAMAGED):
+                content = _own(f"{kind}/{id}", data)
+                return parse(_of_id(content, id) if kind == "results" else content)
+            return None
+
+        ids = list(ids)
+        found = zip(ids, self.storage.map(read, ids), strict=True)
+        return {id: content for id, content in found if content is not None}
+
     def put_result(self, id: str, line: bytes) -> None:
         self._put("results", id, line)
 
@@ -246,11 +266,8 @@ class Store:
         if data is None:
             return None
         try:
-            name, content = _unpacked(data)
-            if name not in ("", f"{kind}/{id}"):  # files of early versions have no name
-                raise ValueError(f"it is {name}")
-            return parse(content)
-        except (ValueError, EOFError, zlib.error, RecursionError) as error:
+            return parse(_own(f"{kind}/{id}", data))
+        except _DAMAGED as error:
             self.set_aside(kind, id, " ".join(str(error).split()))
             return None
 
@@ -349,6 +366,14 @@ def _unpacked(file: bytes) -> tuple[str, bytes]:
     if file[3] & _HAS_NAME:
         name = file[10 : file.index(b"\0", 10)]
     return name.decode(), data
+
+
+def _own(name: str, file: bytes) -> bytes:
+    """The content of the file of this name; raises one of `_DAMAGED` for another's."""
+    carried, content = _unpacked(file)
+    if carried not in ("", name):  # files of early versions have no name
+        raise ValueError(f"it is {carried}")
+    return content
 
 
 def _of_id(line: bytes, id: str) -> bytes:

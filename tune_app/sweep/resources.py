@@ -1,10 +1,12 @@
 """What one trial is given."""
 
+from collections.abc import Iterator, Mapping
 from typing import Self
 
 from pydantic import Field, model_validator
 
 from lt_core.config import Config, RuleErrors
+from tune_app.sweep.yaml_source import Loc
 
 
 class Resources(Config):
@@ -16,8 +18,24 @@ class Resources(Config):
     gpu: float = Field(default=0.0, ge=0)
     """GPUs; 0.25 packs four trials on one."""
 
+    price_per_hour: float | None = Field(default=None, gt=0)
+    """Price of these cores and GPUs, in any currency: a dry run then says what the sweep costs."""
+
     @model_validator(mode="after")
     def _whole_gpus(self) -> Self:
         if self.gpu > 1 and self.gpu != int(self.gpu):
             raise RuleErrors([(("gpu",), f"must be whole above 1, got {self.gpu:g}")])
         return self
+
+
+def unpriced(resources: Mapping[str, Resources]) -> Iterator[tuple[Loc, str]]:
+    """Problems of resources without a price beside others with one.
+
+    Args:
+        resources: of trials, by the key of the sweep file that gives them.
+    """
+    priced = [key for key, given in resources.items() if given.price_per_hour is not None]
+    for key, given in resources.items():
+        if priced and given.price_per_hour is None:
+            text = f"must be given too, since `{priced[0]}` has one"
+            yield (*key.split("."), "price_per_hour"), text
