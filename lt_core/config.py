@@ -33,6 +33,19 @@ DATA_SETS = (
     "synthetic",
 )
 
+NUM_TRAINING_IMAGES = {
+    "digits": 1_000,
+    "mnist_5000": 3_500,
+    "mnist": 54_000,
+    "fashion_mnist": 54_000,
+    "cifar10": 45_000,
+    "cifar100": 45_000,
+    "tiny_imagenet": 90_000,
+    "miniplaces": 90_000,
+    "synthetic": 400,
+}
+"""Of all data sets with a published content: known without their files."""
+
 
 def model_name(value: str) -> str:
     """`value`, if it is one of `MODELS` or an import path; ValueError if not."""

@@ -39,6 +39,11 @@ class Steps:
         """The same duration as a number of optimizer steps."""
         return self.count * iterations_per_epoch if self.unit == "ep" else self.count
 
+    def in_epochs(self, iterations_per_epoch: int) -> "Steps":
+        """The same duration in epochs, where it is a whole number of them."""
+        epochs, rest = divmod(self.count, iterations_per_epoch)
+        return self if self.unit == "ep" or rest else Steps(epochs, "ep")
+
 
 StepsField = Annotated[
     Steps,

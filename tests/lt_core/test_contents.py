@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lt_core import data
-from lt_core.config import DATA_SETS
+from lt_core.config import DATA_SETS, NUM_TRAINING_IMAGES
 from lt_core.data import DataSet, Split
 from lt_core.data.contents import PUBLISHED, SHAPES, fingerprint
 
@@ -75,6 +75,9 @@ def test_large_arrays_are_hashed_in_parts(monkeypatch):
 
 def test_every_data_set_but_a_users_own_has_a_shape():
     assert {*SHAPES, "image_folder"} == set(DATA_SETS)
+    assert SHAPES.keys() == NUM_TRAINING_IMAGES.keys()
+    for name in PUBLISHED:
+        assert len(data.load(name).train) == NUM_TRAINING_IMAGES[name]
     assert set(PUBLISHED) <= set(SHAPES)
 
 

@@ -94,6 +94,14 @@ def test_the_same_twice_and_another_for_another_seed_recipe_or_mask(digits, mask
         assert changed.train_loss != first["train_loss"]
 
 
+def test_whole_epochs_in_iterations_are_the_same_training(digits, mask):
+    iterations, epochs = (
+        RECIPE.model_copy(update={"duration": Steps.parse(text)}) for text in ("15it", "1ep")
+    )
+    one, other = (evaluate("small_resnet", digits, mask, h, seed=0) for h in (iterations, epochs))
+    assert measured(one) == measured(other)
+
+
 def test_the_size_of_the_evaluation_batch_changes_no_accuracy(digits, mask, monkeypatch):
     whole = evaluate("small_resnet", digits, mask, RECIPE, seed=0)
     monkeypatch.setattr(training_loop, "EVALUATION_BATCH", 64)  # divides neither 297 nor 500

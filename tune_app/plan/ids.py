@@ -12,7 +12,8 @@ from typing import Any
 
 from lt_core.config import Config, Recipe
 from tune_app.plan.trainings import Training
-from tune_app.sweep.sweep import Kind, Sweep
+from tune_app.sweep.spaces import in_epochs
+from tune_app.sweep.sweep import WITHOUT_TICKET, Kind, Sweep
 
 FORMAT = 1
 """Part of every id; to be raised when the same description comes to give another result."""
@@ -78,7 +79,7 @@ class Ids:
         lpr_from: Recipe | None = None,
     ) -> Training:
         """The training under the mask of a round, or under the control `kind` of that mask."""
-        if kind == "global_random":
+        if kind in WITHOUT_TICKET:
             mask: str | dict[str, object] = {"kind": kind, **self.pruned[round]}
             found_at, ticket = None, None
         else:
@@ -107,7 +108,7 @@ class Ids:
     def _recipe(self, recipe: Recipe) -> dict[str, Any]:
         essence = self.recipes.get(recipe)
         if essence is None:
-            essence = self.recipes[recipe] = _essence(recipe)
+            essence = self.recipes[recipe] = _essence(in_epochs(recipe, self.sweep.dataset))
         return essence
 
     def _hash(self, seed: int, **parts: Any) -> str:

@@ -1,7 +1,7 @@
 """The agenda of a grid: the whole plan at once, but for what other launches are at."""
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 
 from tune_app.plan.left import ToDo, what_is_left, without
 from tune_app.plan.plan import Plan
@@ -24,7 +24,7 @@ class GridAgenda:
         to_do: ToDo,
         stored: Stored,
         known: Sequence[Result],
-        diverged: Collection[str],
+        failures: Mapping[str, str],
         claims: Claims,
         tell: Listener,
     ) -> None:
@@ -35,7 +35,7 @@ class GridAgenda:
             to_do: the part of it that is to be trained.
             stored: what the store holds.
             known: the results of the plan that are stored.
-            diverged: trainings that failed before and would again.
+            failures: why trainings failed before and would again, by id.
             claims: of this launch.
             tell: hears what is found and waited for.
         """
@@ -43,7 +43,7 @@ class GridAgenda:
         self.total = len(to_do.trainings)
         self._to_do: ToDo | None = to_do
         self._stored = stored
-        self._failed = set(diverged)
+        self._failed = dict(failures)
         self.known = known
         self._done = {result.id for result in known}
         self._claims = claims
@@ -55,7 +55,7 @@ class GridAgenda:
         if to_do is None:
             return None
         others = [claim for claim in self._claims.of_others() if claim.ids & to_do.trainings]
-        self._elsewhere = frozenset().union(*(claim.ids for claim in others))
+        self._elsewhere = self._elsewhere.union(*(claim.ids for claim in others))
         for claim in others:
             they_are = "it is" if len(claim.ids & to_do.trainings) == 1 else "they are"
             self._tell(
@@ -64,7 +64,7 @@ class GridAgenda:
                     "left to it, and waited for"
                 )
             )
-        mine = without(to_do, self._stored, self._elsewhere | self._failed)
+        mine = without(to_do, self._stored, self._elsewhere | self._failed.keys())
         if not mine.num_trials:
             return None
         self._claims.take(mine.trainings)
@@ -78,7 +78,8 @@ class GridAgenda:
             case Finished(result):
                 self._done.add(result.id)
             case Failed():
-                self._failed.add(event.training or first_lacking(event.work, self._done))
+                id = event.training or first_lacking(event.work, self._done)
+                self._failed[id] = event.reason
 
     def wait(self) -> frozenset[str] | None:
         self._claims.release()
@@ -86,11 +87,15 @@ class GridAgenda:
             return None
         while self._claims.ids_of_others() & self._elsewhere:
             time.sleep(WAIT_S)
+        self._elsewhere = frozenset()
         store = self._claims.store
         self._stored = store.stored()
         new = self._stored.results.intersection(self.plan.trainings) - self._done
         self._done |= new
         self.total -= len(new)
         self._tell(Found(tuple(read_stored(store, new, self.plan.trainings).values())))
-        self._to_do = what_is_left(self.plan, self._stored)
+        self._to_do = self._left()
         return self._stored.tickets
+
+    def _left(self) -> ToDo:
+        return what_is_left(self.plan, self._stored)

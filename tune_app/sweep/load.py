@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from lt_core.config import RuleErrors
@@ -162,14 +163,19 @@ def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
     """The keys that the mapping at `loc` may have."""
     models = [model]
     for part in loc:
-        fields = [m.model_fields[part] for m in models if part in m.model_fields]
+        fields = [_fields(m)[str(part)] for m in models if part in _fields(m)]
         models = [
             leaf
             for field in fields
             for leaf in _leaves(field.annotation)
             if isinstance(leaf, type) and issubclass(leaf, BaseModel)
         ]
-    return [name for m in models for name in m.model_fields]
+    return [name for m in models for name in _fields(m)]
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a mapping by their keys in a sweep file."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _leaves(annotation: Any) -> list[Any]:

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, create_model, model_validator
+from pydantic import AfterValidator, Field, ValidationError, create_model, model_validator
 from pydantic.fields import FieldInfo
 
-from lt_core.config import Config, Recipe, RuleErrors
+from lt_core.config import NUM_TRAINING_IMAGES, Config, Recipe, RuleErrors
+from lt_core.steps import Steps
 from tune_app.sweep.resources import Resources
 from tune_app.sweep.yaml_source import Loc
 
@@ -174,6 +175,18 @@ def at_point(train: Recipe, point: dict[str, Any]) -> Recipe:
     return Recipe(**(dict(train) | point))
 
 
+def in_epochs(recipe: Recipe, dataset: str) -> Recipe:
+    """The same training, with durations in epochs where they are whole ones of a known data set."""
+    per_epoch = NUM_TRAINING_IMAGES.get(dataset, 0) // recipe.batch_size
+    if not per_epoch:
+        return recipe
+    durations = {
+        name: value.in_epochs(per_epoch) for name, value in recipe if isinstance(value, Steps)
+    }
+    milestones = tuple(milestone.in_epochs(per_epoch) for milestone in recipe.milestones)
+    return recipe.model_copy(update={**durations, "milestones": milestones})
+
+
 def in_words(value: Any) -> str:
     """A value of a sweep file for people: `0.1`, `[8ep, 13ep]`; a point as `point_in_words`."""
     if isinstance(value, PointOfRecipe):
@@ -184,3 +197,19 @@ def in_words(value: Any) -> str:
 def point_in_words(point: dict[str, Any]) -> str:
     """`lr=0.1, batch_size=64`."""
     return ", ".join(f"{name}={in_words(value)}" for name, value in point.items())
+
+
+def bad_points(train: Recipe, stage: Stage, name: str) -> Iterator[tuple[Loc, str]]:
+    """Points whose fields do not go together, such as a milestone after a shorter duration."""
+    seen = set()
+    for point in points(stage):
+        try:
+            at_point(train, point)
+        except ValidationError as error:
+            at = point_in_words(point)
+            for problem in error.errors()[0]["ctx"]["error"].problems:
+                if problem not in seen:
+                    seen.add(problem)
+                    (field, *_), text = problem
+                    key = "points" if stage.points else "parameters"
+                    yield (name, key), f"at {at}, `{field}` {text}"

@@ -6,22 +6,24 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from lt_core.config import Config, DataSetName, ModelName, Recipe, Rewinding, RuleErrors
 from tune_app.sweep.durations import Interval
 from tune_app.sweep.prune import Prune, Sparsities
-from tune_app.sweep.resources import Resources
+from tune_app.sweep.resources import Resources, unpriced
 from tune_app.sweep.search import MAX_TRAININGS, Search
+from tune_app.sweep.seeds import SeedRace, Seeds
 from tune_app.sweep.spaces import (
     MAX_POINTS,
     Distinct,
-    NonEmpty,
     PointOfRecipe,
     Stage,
     at_point,
+    bad_points,
     dimensions,
     fields_of,
+    in_epochs,
     in_words,
     num_points,
     point_in_words,
@@ -31,8 +33,14 @@ from tune_app.sweep.yaml_source import Loc
 
 MAX_SEARCH_NAME = 95
 
-Baseline = Literal["global_random", "preserve_lpr", "reinit"]
+Baseline = Literal["global_random", "erk", "preserve_lpr", "preserve_lpr_live", "reinit"]
 Kind = Literal["lottery", "lpr_constrained", Baseline]
+
+WITHOUT_TICKET: frozenset[Kind] = frozenset({"global_random", "erk"})
+"""Kinds whose masks depend on the sparsity and the seed alone."""
+
+_OF_WEIGHTS: frozenset[Kind] = frozenset({"erk", "preserve_lpr", "preserve_lpr_live"})
+"""Kinds whose masks are none of whole filters."""
 
 
 def _fingerprint(value: str) -> str:
@@ -87,6 +95,8 @@ def _not_taken(value: str) -> str:
 class Sweep(Config):
     """One sweep file."""
 
+    model_config = ConfigDict(serialize_by_alias=True)
+
     name: Annotated[str, AfterValidator(_not_taken)] = Field(
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
     )
@@ -104,7 +114,7 @@ class Sweep(Config):
 
     fingerprints: Fingerprints | None = None
 
-    seeds: NonEmpty[int]
+    given_seeds: Seeds = Field(alias="seeds")
     """Replicates: each seeds initialization, data order and random masks."""
 
     train: Recipe
@@ -121,8 +131,9 @@ class Sweep(Config):
 
     baselines: Distinct[Baseline] = ()
     """Controls: random masks of the same sparsity (`global_random`; with `filter_l1` random
-    filters, the same share of each layer) or also the same LPR (`preserve_lpr`), and tickets
-    initialized anew and trained in full (`reinit`)."""
+    filters, the same share of each layer), at the layerwise ratios of `erk`, or of the ticket
+    (`preserve_lpr`; with as many weights on a live path as the ticket, `preserve_lpr_live`), and
+    tickets initialized anew and trained in full (`reinit`)."""
 
     select_on: Literal["validation", "test"] = "validation"
     """The accuracy that picks the best configurations; the paper's protocol is `test`."""
@@ -161,8 +172,8 @@ class Sweep(Config):
     @model_validator(mode="after")
     def _every_point_is_a_recipe(self) -> Self:
         problems = [
-            *_bad_points(self.train, self.find, "find"),
-            *_bad_points(self.train, self.eval, "eval"),
+            *bad_points(self.train, self.find, "find"),
+            *bad_points(self.train, self.eval, "eval"),
         ]
         if problems:
             raise RuleErrors(problems)
@@ -180,7 +191,7 @@ class Sweep(Config):
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:
-        problems = list(self._rewinding_problems())
+        problems = [*self._rewinding_problems(), *unpriced(self.resources)]
         given = self.fingerprints or Fingerprints()
         if given.dataset and not self.has_own_data:
             text = f"goes with image_folder or an import path; {self.dataset} is known by its name"
@@ -191,7 +202,7 @@ class Sweep(Config):
         if self.find.lpr_from and self.prune.strategy != "global_magnitude":
             text = f"goes with `prune.strategy: global_magnitude`, not with {self.prune.strategy}"
             problems.append((("find", "lpr_from"), text))
-        problems += self._search_problems()
+        problems += [*self._unit_problems(), *self._search_problems(), *self._race_problems()]
         known = list(map(point_in_words, itertools.islice(points(self.find), 10)))
         if num_points(self.find) > len(known):
             known.append("...")
@@ -203,6 +214,14 @@ class Sweep(Config):
         if problems:
             raise RuleErrors(problems)
         return self
+
+    def _unit_problems(self) -> Iterator[tuple[Loc, str]]:
+        met: dict[Recipe, Recipe] = {}
+        for recipe in (*self.find_recipes, *self.eval_recipes):
+            if met.setdefault(in_epochs(recipe, self.dataset), recipe) != recipe:
+                text = f"some iterations are whole epochs of {self.dataset}: give both in epochs"
+                yield ("train",), text
+                break
 
     def _rewinding_problems(self) -> Iterator[tuple[Loc, str]]:
         method, to = self.rewind.method, self.rewind.to
@@ -218,8 +237,8 @@ class Sweep(Config):
                     f"{baseline} has no trained weights to go on from; use `rewind.method: weights`"
                 )
                 yield ("baselines", i), text
-            elif self.prune.strategy == "filter_l1" and baseline == "preserve_lpr":
-                text = "of whole filters global_random preserves the LPR too, and costs less"
+            elif self.prune.strategy == "filter_l1" and baseline in _OF_WEIGHTS:
+                text = "of whole filters use global_random, which preserves the LPR too"
                 yield ("baselines", i), text
         if method != "weights" and self.eval.rewind_from == "eval":
             text = "needs `rewind.method: weights`: no weights are rewound"
@@ -256,6 +275,33 @@ class Sweep(Config):
             text = f"must be others than `seeds`, got {in_words(tuple(sorted(again)))} again"
             problems.append((("search", "report_seeds"), text))
         return problems
+
+    def _race_problems(self) -> Iterator[tuple[Loc, str]]:
+        coupled = set(self.find_recipes).intersection(self.eval_recipes)
+        if self.race is None:
+            return
+        if self.search is not None:
+            yield ("seeds",), "must be a list in a search, which has `report_seeds` to be sure"
+        elif self.find.lpr_from:
+            yield ("find", "lpr_from"), "goes with a list of `seeds`, which are all trained"
+        elif self.eval_rounds == (0,):
+            yield ("seeds",), "a race compares tickets, and `eval` trains none; give a list"
+        elif not coupled:
+            text = "a race compares coupled with decoupled, and no H_find is an H_eval; give a list"
+            yield ("seeds",), text
+        elif len(self.find_recipes) == len(self.eval_recipes) == 1:
+            yield ("seeds",), "a race compares configurations, and there is one; give a list"
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """All replicates, or all that a race may come to."""
+        given = self.given_seeds
+        return given.seeds if isinstance(given, SeedRace) else given
+
+    @property
+    def race(self) -> SeedRace | None:
+        """When to train no more seeds; None for a list, all of which are trained."""
+        return self.given_seeds if isinstance(self.given_seeds, SeedRace) else None
 
     @property
     def _most_milestones(self) -> int:
@@ -344,19 +390,3 @@ class Sweep(Config):
     def nearest_round(self, sparsity: float) -> int:
         """The round whose nominal sparsity is nearest; the earlier one if two are."""
         return min(self.sparsities, key=lambda round: abs(self.sparsities[round] - sparsity))
-
-
-def _bad_points(train: Recipe, stage: Stage, name: str) -> Iterator[tuple[Loc, str]]:
-    """Points whose fields do not go together, such as a milestone after a shorter duration."""
-    seen = set()
-    for point in points(stage):
-        try:
-            at_point(train, point)
-        except ValidationError as error:
-            at = point_in_words(point)
-            for problem in error.errors()[0]["ctx"]["error"].problems:
-                if problem not in seen:
-                    seen.add(problem)
-                    (field, *_), text = problem
-                    key = "points" if stage.points else "parameters"
-                    yield (name, key), f"at {at}, `{field}` {text}"

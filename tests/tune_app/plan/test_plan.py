@@ -64,17 +64,43 @@ def test_counts_of_a_small_sweep():
     assert len(plan.trainings) == 16 + 12 + 12 + 24
 
 
+def test_iterations_that_are_whole_epochs_share_the_ids_of_epochs():
+    """digits have 1,000 images to train on: 15 iterations an epoch at batch size 64."""
+
+    def ids(duration, milestones, batch_size=64):
+        train = {"duration": duration, "milestones": milestones, "batch_size": batch_size}
+        return make_plan(small(train={"lr": 0.1, **train})).trainings.keys()
+
+    epochs = ids("2ep", ["1ep"])
+    assert ids("30it", ["15it"]) == ids("2ep", ["15it"]) == epochs
+    assert ids("30it", ["14it"]).isdisjoint(epochs)
+    assert ids("30it", ["15it"], batch_size=100).isdisjoint(ids("2ep", ["1ep"], batch_size=100))
+
+
+def test_random_masks_need_no_ticket_where_the_sparsity_gives_them():
+    kinds = ["global_random", "erk", "preserve_lpr", "preserve_lpr_live"]
+    plan = make_plan(small(baselines=kinds))
+    found = [t.kind for t in plan.evaluations if t.kind != "lottery"]
+    assert {kind: found.count(kind) for kind in kinds} == {
+        "global_random": 12,  # 2 H_eval x 3 rounds x 2 seeds
+        "erk": 12,
+        "preserve_lpr": 24,  # and x 2 H_find
+        "preserve_lpr_live": 24,
+    }
+    assert {t.kind for t in plan.evaluations if t.ticket is None} == {"global_random", "erk"}
+
+
 def test_counts_of_the_shipped_grid():
     plan = make_plan(load_sweep(GRID))
     assert counts(plan) == {
-        "find": 126,  # 3 H_find x 3 seeds x 14 rounds
-        "dense": 9,
-        "lottery": 108,  # 3 x 3 x 4 sparsities x 3 seeds
-        "global_random": 108,
-        "preserve_lpr": 108,
+        "find": 240,  # 4 H_find x 6 seeds x 10 rounds
+        "dense": 24,
+        "lottery": 288,  # 4 x 4 x 3 sparsities x 6 seeds
+        "global_random": 288,
+        "preserve_lpr_live": 288,
     }
-    # 126 + 72 decoupled + 36 random (no H_find) + 108.
-    assert len(plan.trainings) == 342
+    # 240 + 216 decoupled + 72 random (no H_find) + 288.
+    assert len(plan.trainings) == 816
 
 
 def test_a_coupled_evaluation_is_a_round_of_its_chain():

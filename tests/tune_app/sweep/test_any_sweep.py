@@ -40,7 +40,8 @@ prune.fraction prune.final_sparsity find eval find.parameters eval.parameters.lr
 find.parameters.duration.values eval.at_sparsity resources_per_trial.gpu"""
 
 GOOD_OVERRIDES = """name=x model=resnet20 seeds=[5] train.lr=1 train.milestones=[]
-train.duration=20ep train.duration=500it prune.rounds=3 prune.rounds=null prune.final_sparsity=0.9
+train.duration=20ep train.duration=500it seeds={"at_most":5,"until":1} prune.rounds=3
+prune.rounds=null prune.final_sparsity=0.9
 prune.fraction=0.5 find={} find.parameters.lr=null find.parameters.duration.values=[14ep,20ep]
 eval.parameters.gamma.values=[1,0.1] eval.at_sparsity=[0.5] resources_per_trial.gpu=0.5"""
 

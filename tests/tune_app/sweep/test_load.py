@@ -243,7 +243,8 @@ MISTAKES = [
         31,
         "preserve_lpr]",
         "preserve_lrp]",
-        '`baselines.1` must be one of global_random, preserve_lpr, reinit, got "preserve_lrp"; '
+        "`baselines.1` must be one of global_random, erk, preserve_lpr, "
+        'preserve_lpr_live, reinit, got "preserve_lrp"; '
         "did you mean preserve_lpr?",
     ),
     (
@@ -510,12 +511,20 @@ def test_what_goes_on_from_trained_weights_has_none_for_random_masks():
     ]
 
 
+def test_two_spellings_of_one_duration_are_refused():
+    duration = "find.parameters.duration={values: [16ep, 240it]}"
+    assert problems(TEXT, duration, "train.milestones=[]") == [
+        "sweep.yaml:8: `train`: some iterations are whole epochs of digits: give both in epochs",
+    ]
+    load(TEXT, duration.replace("240", "239"), "train.milestones=[]")
+
+
 def test_what_does_not_go_with_whole_filters():
     assert problems(
         TEXT, "prune={strategy: filter_l1, one_shot: [0.5]}", "find.lpr_from=[{lr: 0.5}]"
     ) == [
-        "sweep.yaml:31: `baselines.1`: of whole filters global_random preserves the LPR too, "
-        "and costs less",
+        "sweep.yaml:31: `baselines.1`: of whole filters use global_random, which preserves the LPR "
+        "too",
         "command line (find.lpr_from=[{lr: 0.5}]): `find.lpr_from`: goes with "
         "`prune.strategy: global_magnitude`, not with filter_l1",
     ]
