@@ -8,20 +8,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune_app.credentials import hide_credentials
-from tune_app.plan.left import what_is_whole
+from tune_app.plan.left import what_is_left, what_is_whole
 from tune_app.plan.plan import make_plan
 from tune_app.report.grid import report_grid
 from tune_app.report.page import Report
 from tune_app.results.curves import Results
+from tune_app.results.racing import still_needed
 from tune_app.results.result import Result, parser
 from tune_app.results.run_directory import RunDirectory, provenance
 from tune_app.run import ray_settings
 from tune_app.run.about import about_in_words
 from tune_app.run.agenda import Agenda
 from tune_app.run.console import Progress, show_plan
+from tune_app.run.estimate import Estimate
+from tune_app.run.estimate_words import show_estimate
 from tune_app.run.events import Event, Finished, Found, Listener, Listeners
 from tune_app.run.grid import GridAgenda
 from tune_app.run.identity import Identified, identify, remember
+from tune_app.run.older_results import with_costs
+from tune_app.run.race import RaceAgenda
 from tune_app.run.record import Record
 from tune_app.store.claims import Claims
 from tune_app.store.store import Store, StoreError, store_place
@@ -97,11 +102,24 @@ def run_grid(identified: Identified, site: Site) -> Ran:
     failures = store.failures(plan.trainings.keys() - stored.results)
     store.create()
     results, stored, to_do = what_is_whole(plan, store, stored, parser(plan.trainings))
+    whole = plan
+    if sweep.race is not None:
+        plan = still_needed(sweep, whole, results.values(), failures)
+        results = {id: result for id, result in results.items() if id in plan.trainings}
+        failures = {id: why for id, why in failures.items() if id in plan.trainings}
+        to_do = what_is_left(plan, stored)
     to_do = show_plan(sweep, plan, to_do, store, stored, failures)
-    known = tuple(results.values())
+    estimate = show_estimate(sweep, plan, to_do, store, stored)
+    results, notes = with_costs(identified, plan.trainings, results, store, site.sweep_file)
     listeners, claims = Listeners(), Claims(store)
-    agenda = GridAgenda(plan, to_do, stored, known, failures, claims, listeners.tell)
-    session = _Session(identified, site, agenda, claims, listeners, failures)
+    agenda: GridAgenda
+    if sweep.race is None:
+        known = tuple(results.values())
+        agenda = GridAgenda(plan, to_do, stored, known, failures, claims, listeners.tell)
+    else:
+        agenda = race = RaceAgenda(sweep, whole, stored, results, failures, claims, listeners.tell)
+        notes += race.about_the_start()
+    session = _Session(identified, site, agenda, claims, listeners, failures, estimate)
 
     def scheduler(num_images: int) -> "StartAll":
         from tune_app.run.trial_queue import StartAll
@@ -109,10 +127,10 @@ def run_grid(identified: Identified, site: Site) -> Ran:
         return StartAll()
 
     def report(run_dir: Path, results: Sequence[Result]) -> Report | None:
-        return report_grid(run_dir, sweep, plan, Results(results)) if results else None
+        return report_grid(run_dir, sweep, whole, Results(results), store) if results else None
 
     trained = scheduler if to_do.num_trials else None
-    return session.run(trained, stored.tickets, report, (*identified.notes, *store.notes))
+    return session.run(trained, stored.tickets, report, (*identified.notes, *store.notes, *notes))
 
 
 def run_search(identified: Identified, site: Site, samples: "Samples") -> Ran:
@@ -195,6 +213,7 @@ class _Session:
     claims: Claims
     listeners: Listeners
     failures: dict[str, str]
+    estimate: Estimate | None = None
 
     def run(
         self,
@@ -228,7 +247,7 @@ class _Session:
             del fitting
         run_dir = RunDirectory(site.out / sweep.name)
         _create(run_dir, sweep, provenance(site.command) | about, is_new=scheduler is not None)
-        with Progress(sweep, lambda: self.agenda.total, sys.stderr) as progress:
+        with Progress(sweep, lambda: self.agenda.total, sys.stderr, self.estimate) as progress:
             record = Record(self.agenda, run_dir, self.failures, progress.say)
             tracking = self._tracking(record, progress)
             self.listeners.all = [

@@ -16,15 +16,19 @@ from tune_app import exit_codes, signals, streams, submit
 from tune_app.credentials import hide_credentials
 from tune_app.plan.left import what_is_left
 from tune_app.plan.plan import make_plan
+from tune_app.results.racing import still_needed
+from tune_app.results.result import parser
 from tune_app.run import ray_settings
 from tune_app.run.about import about_in_words
 from tune_app.run.console import search_text, show_missing, show_plan
-from tune_app.run.identity import Identified, identify
+from tune_app.run.estimate_words import show_estimate
+from tune_app.run.identity import Identified, identify, load_data
 from tune_app.store.store import Store, StoreError, store_place
 from tune_app.sweep.load import load_sweep
 from tune_app.sweep.yaml_source import SpecError, printable
 
 if TYPE_CHECKING:
+    from lt_core.data import DataSet
     from tune_app.conduct import Ran
 
 # torch, ray, mlflow and matplotlib take seconds to import and a dry run needs none of them, so
@@ -123,34 +127,56 @@ def _launch(options: argparse.Namespace, command: str) -> int:
     if options.dry_run:
         plan, stored = make_plan(identified.sweep), store.stored()
         failures = store.failures(plan.trainings.keys() - stored.results)
-        show_plan(identified.sweep, plan, what_is_left(plan, stored), store, stored, failures)
-        return _end_dry_run(identified, options, store)
+        sweep = identified.sweep
+        if sweep.race is not None:
+            at_hand = stored.results.intersection(plan.trainings)
+            found = store.peek("results", at_hand, parser(plan.trainings)).values()
+            plan = still_needed(sweep, plan, found, failures)
+        to_do = what_is_left(plan, stored)
+        to_do = show_plan(sweep, plan, to_do, store, stored, failures)
+        lines, data = _checked(identified, options, store)
+        show_estimate(sweep, plan, to_do, store, stored, data)
+        _print(lines)
+        return exit_codes.OK
     from tune_app.conduct import Site, run_grid
 
     return _say_grid(run_grid(identified, Site(options.sweep, options.out, store, command)))
 
 
-def _end_dry_run(identified: Identified, options: argparse.Namespace, store: Store) -> int:
-    """Say what is known of the user's own code and, with --check, of all."""
-    lines = about_in_words(identified.about)
-    if options.check:
-        from tune_app.run.preflight import checked
+def _checked(
+    identified: Identified, options: argparse.Namespace, store: Store
+) -> "tuple[list[str], DataSet | None]":
+    """Lines on the user's own code; with --check on all, and the data set.
 
-        lines = checked(identified, store, options.sweep)
-    lines += identified.notes
-    print(*lines, sep="\n", end="\n" if lines else "")
-    return exit_codes.OK
+    Raises:
+        SpecError: when a short training fails.
+    """
+    if not options.check:
+        return [*about_in_words(identified.about), *identified.notes], None
+    from tune_app.run.preflight import checked
+
+    data = identified.data[0] if identified.data else load_data(identified.sweep, options.sweep)
+    identified.data[:] = [data]  # which is taken out
+    return [*checked(identified, store, options.sweep), *identified.notes], data
+
+
+def _print(lines: Sequence[str]) -> None:
+    print(*lines, sep="\n", end="\n" if lines else "", flush=True)
 
 
 def _search(identified: Identified, options: argparse.Namespace, store: Store, command: str) -> int:
     """Search, then train the best of what was found over fresh seeds."""
+    from tune_app.search.outlook import outlook
     from tune_app.search.samples import Samples
 
     sweep = identified.sweep
     samples = Samples(options.out / sweep.name / "search.json")
     print(search_text(sweep, len(samples.all)), flush=True)
     if options.dry_run:
-        return _end_dry_run(identified, options, store)
+        lines, data = _checked(identified, options, store)
+        _print([*outlook(sweep, samples, store, data), *lines])
+        return exit_codes.OK
+    _print(outlook(sweep, samples, store))
     from tune_app.conduct import Site, run_grid, run_search
     from tune_app.report.search import report_search
     from tune_app.search.comparison import comparison

@@ -142,7 +142,10 @@ GRID_LRS = (0.02, 0.05, 0.1, 0.5)
 def against_naive_tune() -> Iterator[Row]:
     """A 4x4 grid of one seed with both baselines: our command, and what a user would write."""
     values = f"{{values: {list(GRID_LRS)}}}"
-    overrides = (f"find.parameters.lr={values}", f"eval.parameters.lr={values}", "seeds=[0]")
+    overrides = (
+        *(f"find.parameters.lr={values}", f"eval.parameters.lr={values}", "seeds=[0]"),
+        "baselines=[global_random, preserve_lpr]",
+    )
     with tempfile.TemporaryDirectory() as folder:
         ours = run_launch(LR_GRID, *overrides, "--out", folder)
         num_ours = len(read_results(Path(folder) / "lr_grid"))

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def synthetic_results(
 
     Seeds lie 1% apart around `accuracy`, so three have a standard deviation of exactly 1%.
     Validation accuracy is 0.5% below test accuracy, and later layers are pruned more.
+    The multiply-adds left are the density; of masks of other H_find than the first, 0.75 of it.
     `sparsity_of` gives the measured sparsity of a round; else it is the nominal one.
     """
     results = []
@@ -104,10 +106,22 @@ def synthetic_results(
                 val_accuracy=test - 0.005,
                 test_accuracy=test,
                 lpr={name: sparsity**k for name, k in zip(layers, steepness, strict=True)},
+                cost=_cost(sparsity, training.find == sweep.find_recipes[0]),
                 finished_at=1_760_000_000.0 + len(results),
             )
         )
     return results
+
+
+def _cost(sparsity: float, is_first: bool) -> Cost:
+    """Masks of the first H_find leave a third more multiply-adds than the others."""
+    density = 1 - sparsity
+    return replace(
+        COST,
+        alive=round(100 * density),
+        live=round(90 * density),
+        macs=round(1_000 * density * (1 if is_first or not sparsity else 0.75)),
+    )
 
 
 def write_run(folder: Path, sweep_text: str, results_of: Callable[[Sweep], list]) -> Path:

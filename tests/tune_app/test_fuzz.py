@@ -28,7 +28,7 @@ from tiny_sweep import TINY
 
 from lt_core.config import DATA_SETS, MODELS, Recipe
 from tune_app import launch, signals
-from tune_app.run import console
+from tune_app.run import console, estimate
 from tune_app.sweep import sweep
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
@@ -101,6 +101,7 @@ def check(*arguments: str) -> None:
     is_usage = False
     with (
         patch.object(console, "plan_text", plan_text),
+        patch.object(estimate, "_probed", side_effect=estimate.NotKnown("no time")),
         redirect_stdout(stdout),
         redirect_stderr(stderr),
         at_most(MAX_S),
@@ -265,7 +266,8 @@ KEYS = st.sampled_from(
             """name description model dataset data_dir seeds train prune find eval rewind baselines
             select_on resources_per_trial checkpoint_every max_failures parameters lpr_from values
             at_sparsity rewind_from strategy fraction layer_fractions skip shrink rounds
-            final_sparsity one_shot method to cpu gpu extends learning_rate epochs seed vals"""
+            final_sparsity one_shot method to cpu gpu extends learning_rate epochs seed vals
+            price_per_hour"""
         ),
     ]
 )
@@ -463,7 +465,14 @@ BY_SCHEMA = mapping(
         ),
         "baselines": some(st.sampled_from(["global_random", "preserve_lpr", "reinit"]), at_least=0),
         "select_on": st.sampled_from(["validation", "test"]),
-        "resources_per_trial": mapping({}, {"cpu": st.integers(1), "gpu": st.floats(0, 1)}),
+        "resources_per_trial": mapping(
+            {},
+            {
+                "cpu": st.integers(1),
+                "gpu": st.floats(0, 1),
+                "price_per_hour": st.floats(0, exclude_min=True, allow_infinity=False),
+            },
+        ),
         "checkpoint_every": st.sampled_from(["10min", "5ep", "999999ep"]),
         "max_failures": st.integers(0),
     },

@@ -1,6 +1,7 @@
 """The command line from end to end: real Ray, real MLflow, real kills."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from gate import Gate
+from synthetic_run import result_of
 from tiny_sweep import (
     NUM_TRAININGS,
     TINY,
@@ -25,6 +27,9 @@ from tiny_sweep import (
 )
 
 from lt_core.config import Recipe
+from tune_app.plan.plan import make_plan
+from tune_app.store.store import Store
+from tune_app.sweep.load import load_sweep
 
 GRID = Path(__file__).parents[2] / "sweeps" / "lr_grid.yaml"
 
@@ -81,10 +86,11 @@ def test_nothing_stays_in_the_temporary_directory_of_the_ray_that_it_started(fin
 
 def test_figures_and_tables_are_drawn(finished):
     run = finished[1] / "tiny"
-    for figure in ("fig1", "fig2", "fig3", "fig6"):
+    for figure in ("fig1", "fig2", "fig3", "fig6", "overlap"):
         assert (run / "figures" / f"{figure}.png").stat().st_size > 10_000
     assert "fig2.png" in (run / "report.md").read_text()
-    assert sorted(path.name for path in (run / "tables").iterdir()) == ["accuracy.csv", "best.csv"]
+    tables = sorted(path.name for path in (run / "tables").iterdir())
+    assert tables == ["accuracy.csv", "best.csv", "costs.csv", "overlap.csv"]
 
 
 def test_mlflow_holds_a_run_for_each_curve_and_the_report(finished):
@@ -244,7 +250,7 @@ BAD = {
         "lr_grid.yaml: `dataset`: miniplaces: elsewhere/miniplaces must hold images/",
     ),
     "batch too large": ([GRID, "train.batch_size=2000"], "at most the 1,000 training images"),
-    "milestone after the end": ([GRID, "train.duration=100it"], "milestone 8ep is not before"),
+    "milestone after the end": ([GRID, "train.duration=100it"], "milestone 7ep is not before"),
     "no cluster": (
         [GRID, "--address", "127.0.0.1:1"],
         "error: 127.0.0.1:1: no Ray cluster answers there ([Errno 111] Connection refused)",
@@ -310,10 +316,12 @@ def test_a_place_that_cannot_be_written_is_refused(tiny, launch, tmp_path):
 def test_a_dry_run_shows_the_plan_and_leaves_nothing(launch, tmp_path):
     done = launch(GRID, "--dry-run", "--out", tmp_path / "runs")
     assert done.returncode == 0
-    assert done.stdout == (Path(__file__).parent / "lr_grid_plan.txt").read_text(), (
+    plan, _, estimate = done.stdout.partition("estimate ")
+    assert plan == (Path(__file__).parent / "lr_grid_plan.txt").read_text(), (
         "if the change is meant: python -m tune_app.launch sweeps/lr_grid.yaml --dry-run "
-        "> tests/tune_app/lr_grid_plan.txt"
+        "| grep -v ^estimate > tests/tune_app/lr_grid_plan.txt"
     )
+    assert re.fullmatch(r" +about [\d.]+ core hours \(from a probe of \d+ steps\)\n", estimate)
     assert done.stderr == ""
     assert not (tmp_path / "runs").exists()
 
@@ -322,7 +330,7 @@ def test_a_dry_run_shows_the_plan_also_where_import_paths_lead_nowhere(launch, t
     own = ("model=no_such_package:net", "dataset=no_such_package:load")
     done = launch(GRID, "--dry-run", *own, "--out", tmp_path / "runs")
     assert done.returncode == 0, done.stderr
-    assert "342" in done.stdout  # as many trainings as of any network
+    assert "816" in done.stdout  # as many trainings as of any network
     *_, note = done.stdout.splitlines()
     assert note.startswith("what is stored of your own data and network is not known, nor counted")
     assert "cannot import no_such_package" in note
@@ -330,7 +338,11 @@ def test_a_dry_run_shows_the_plan_also_where_import_paths_lead_nowhere(launch, t
     assert checked.returncode == 2
 
 
-def test_a_dry_run_imports_neither_torch_nor_ray_nor_mlflow(tmp_path):
+def test_a_dry_run_where_something_is_trained_imports_neither_torch_nor_ray_nor_mlflow(tmp_path):
+    store = Store(str(tmp_path / "_store"))
+    store.create()
+    training = make_plan(load_sweep(GRID)).evaluations[0]
+    store.put_result(training.id, result_of(training, seconds=0.9).to_line())
     code = (
         "import sys; from tune_app import launch; "
         f"launch.main([{str(GRID)!r}, '--dry-run', '--out', {str(tmp_path)!r}]); "
@@ -338,7 +350,11 @@ def test_a_dry_run_imports_neither_torch_nor_ray_nor_mlflow(tmp_path):
     )
     python = command()[0]
     done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "set()"
+    *_, estimate, imported = done.stdout.splitlines()
+    # 815 x 0.9 s = 733.5 s.
+    assert estimate.startswith("estimate        about 0.2 core hours, ")
+    assert estimate.endswith(" (from 1 like training in the store)")
+    assert imported == "set()"
 
 
 def test_a_system_that_cannot_work_is_refused_in_one_line(tmp_path):

@@ -1,6 +1,6 @@
 """A run's results as figures, tables and one sentence that answers what the sweep asks.
 
-python -m tune_app.report RUN_DIR [--sync]
+python -m tune_app.report RUN_DIR [--store PLACE] [--sync]
 """
 
 import argparse
@@ -32,12 +32,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         "run_dir", metavar="RUN_DIR", type=Path, help="a directory of a sweep's run"
     )
     parser.add_argument(
+        "--store",
+        metavar="PLACE",
+        help="the store of the launch, for the masks of a grid (default: RUN_DIR/../_store)",
+    )
+    parser.add_argument(
         "--sync", action="store_true", help="log in MLflow what it does not have of the run"
     )
     arguments = parser.parse_args(argv)
     run_dir = arguments.run_dir
     try:
-        report = write_report(run_dir)
+        report = write_report(run_dir, arguments.store)
         print(report.answer, report.table, sep="\n\n")
         print("", *report.notes, *report.paths, sep="\n")
         if arguments.sync:

@@ -7,6 +7,8 @@ from pathlib import Path
 from lt_core.config import Recipe
 from tune_app.plan.plan import Plan
 from tune_app.plan.trainings import Training
+from tune_app.report.costs import cost_csv, cost_lines
+from tune_app.report.figures.overlap import OVERLAP_TITLE, draw_overlap
 from tune_app.report.figures.paper import FIGURES
 from tune_app.report.grid_answer import answer
 from tune_app.report.grid_notes import emptied, incomplete, missing_lines
@@ -17,18 +19,30 @@ from tune_app.report.grid_tables import (
     grid_rows,
     terminal_table,
 )
+from tune_app.report.latency import latency_lines
+from tune_app.report.masks import MaskComparison, compare_masks
+from tune_app.report.masks_tables import overlap_csv, overlap_lines
+from tune_app.report.movement import movement_lines
 from tune_app.report.page import Report, head_lines, provenance_lines, write_figures
+from tune_app.report.racing import report_race
 from tune_app.report.tables import as_csv, as_markdown
+from tune_app.report.winning import winning_rows
 from tune_app.results.curves import Results, how_sparse
 from tune_app.results.reading import read_failures, read_provenance
 from tune_app.results.run_directory import NOT_RUN
 from tune_app.store.files import write_atomically
+from tune_app.store.store import Store
 from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
 
 
 def report_grid(
-    run_dir: Path, sweep: Sweep, plan: Plan, results: Results, notes: Iterable[str] = ()
+    run_dir: Path,
+    sweep: Sweep,
+    plan: Plan,
+    results: Results,
+    store: Store | None,
+    notes: Iterable[str] = (),
 ) -> Report:
     """Write `figures/*.png`, `tables/*.csv` and `report.md` into the directory of a run.
 
@@ -39,6 +53,7 @@ def report_grid(
         sweep: a grid.
         plan: of the grid.
         results: of the plan, in its order; at least one.
+        store: of the launch, for its masks; None where it cannot be opened, and they are left out.
         notes: on the results; the report's own come after them.
 
     Raises:
@@ -46,6 +61,8 @@ def report_grid(
         OSError: the directory cannot be written.
     """
     run = read_provenance(run_dir)
+    race = report_race(sweep, plan, results, read_failures(run_dir))
+    plan = race.plan
     found = {result.id for result in results}
     missing = [training for id, training in plan.trainings.items() if id not in found]
     asked = {
@@ -53,16 +70,27 @@ def report_grid(
         for name, (draw, title, is_asked) in FIGURES.items()
         if is_asked(sweep)
     }
-    drawn = write_figures(run_dir, asked, every=FIGURES)
+    masks = MaskComparison() if store is None else compare_masks(sweep, plan, store)
+    if masks.overlaps and len(sweep.find_recipes) > 1:
+        asked["overlap"] = (OVERLAP_TITLE, partial(draw_overlap, sweep, masks, run.commit))
+    drawn = write_figures(run_dir, asked, every=(*FIGURES, "overlap"))
     report = Report(
         answer=answer(sweep, results.means, _failed(run_dir, missing)),
         table=terminal_table(sweep, results.means, results.dense),
-        notes=(*notes, *_notes(sweep, plan, results, missing), *drawn.notes),
-        paths=(*drawn.paths, *_write_tables(run_dir, sweep, results), run_dir / "report.md"),
+        notes=(
+            *notes,
+            *race.notes,
+            *_notes(sweep, plan, results, missing),
+            *drawn.notes,
+            *masks.notes,
+        ),
+        paths=(*drawn.paths, *_write_tables(run_dir, sweep, results, masks), run_dir / "report.md"),
     )
     lines = head_lines(sweep, report.answer, sweep.baselines)
     lines += [f"- {note}" for note in report.notes]
     lines += ["\n## Figures\n", *drawn.sections, *_table_lines(sweep, results)]
+    lines += [*race.lines, *cost_lines(sweep, results), *latency_lines(sweep, plan, store)]
+    lines += [*overlap_lines(sweep, masks), *movement_lines(sweep, results)]
     if missing:
         lines += ["## Missing\n", *(f"- {line}" for line in missing_lines(sweep, missing))]
     lines += provenance_lines(run, len(results), sum(result.seconds for result in results))
@@ -93,16 +121,23 @@ def _notes(
     yield from emptied(results)
 
 
-def _write_tables(run_dir: Path, sweep: Sweep, results: Results) -> list[Path]:
+def _write_tables(
+    run_dir: Path, sweep: Sweep, results: Results, masks: MaskComparison
+) -> list[Path]:
     folder = run_dir / "tables"
     folder.mkdir(exist_ok=True)
     tables = {
         folder / "accuracy.csv": accuracy_csv(sweep, results.means, results.dense),
         folder / "best.csv": best_csv(sweep, results.means),
+        folder / "costs.csv": cost_csv(sweep, results),
+        folder / "overlap.csv": overlap_csv(sweep, masks),
     }
     for path, rows in tables.items():
-        write_atomically(path, as_csv(rows))
-    return [*tables]
+        if len(rows) > 1:
+            write_atomically(path, as_csv(rows))
+        else:
+            path.unlink(missing_ok=True)
+    return [path for path, rows in tables.items() if len(rows) > 1]
 
 
 def _table_lines(sweep: Sweep, results: Results) -> list[str]:
@@ -114,6 +149,9 @@ def _table_lines(sweep: Sweep, results: Results) -> list[str]:
     if len(chosen) > 1:
         lines.append(f"### Best coupled and best decoupled, selected on {sweep.select_on}\n")
         lines.append(as_markdown(chosen))
+        lines.append("### Are they winning tickets?\n")
+        lines.append("Differences of test accuracy in points, by seed, with 95% intervals.\n")
+        lines.append(as_markdown(winning_rows(sweep, means, results.dense)))
     for round in sweep.eval_rounds[1:]:
         if any(round in points for points in means.values()):
             lines.append(f"### {how_sparse(means, round)} (round {round})\n")

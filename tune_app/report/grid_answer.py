@@ -1,58 +1,48 @@
-"""The answer of a grid: one sentence that claims no more than its results show."""
+"""The answer of a grid: a few sentences that claim no more than its results show."""
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 
 from lt_core.config import Recipe
+from tune_app.report.equal_macs import AtEqualMacs, at_equal_macs
 from tune_app.results.curves import (
     Cell,
     Means,
     best,
     cells,
+    comparisons,
     how_sparse,
     most_complete_round,
     num_cells,
+    percent_pruned,
 )
+from tune_app.results.paired import Paired
 from tune_app.results.words import short, varied_fields
 from tune_app.sweep.sweep import Sweep
 
 Pair = tuple[Recipe, Recipe]
 """H_find and H_eval."""
 
+_MAX_NAMED = 3
+
 
 def answer(sweep: Sweep, means: Means, failed: Mapping[Pair, str]) -> str:
-    """One sentence: the best H_find and H_eval where the grid is complete, and how sure that is.
+    """The best H_find and H_eval, how sure that is, and whether it is so at other sparsities too.
 
     Args:
         sweep: a grid.
         means: of its results.
-        failed: the reasons of configurations that have failed for good. Where no others lack
-            results, the rest is compared, and one more sentence says without which.
+        failed: the reasons of configurations that have failed for good.
     """
     round = most_complete_round(sweep, means)
     found = cells(sweep, means, round)
-    there = {(cell.find, cell.eval) for cell in found}
-    pairs = itertools.product(sweep.find_recipes, sweep.eval_recipes)
-    lacking = [pair for pair in pairs if pair not in there]
-    if lacking and found and all(pair in failed for pair in lacking):
-        return f"{_compared(sweep, means, round, found)} {_without(sweep, lacking, failed)}"
-    if lacking:
-        total = num_cells(sweep)
-        if total == 1:
-            return "No answer yet: the only configuration has no result of a ticket."
-        return (
-            f"No answer yet: at no sparsity do all {total} configurations have results; at "
-            f"{how_sparse(means, round)} {len(found)} do."
-        )
-    return _compared(sweep, means, round, found)
-
-
-def _without(sweep: Sweep, lacking: Sequence[Pair], failed: Mapping[Pair, str]) -> str:
-    total = num_cells(sweep)
-    named = [f"{_at(sweep, pair)} ({failed[pair]})" for pair in lacking[:2]]
-    more = f" and {len(lacking) - 2:,} more" if len(lacking) > 2 else ""
-    return f"Not compared, {len(lacking):,} of {total:,} that failed: {'; '.join(named)}{more}."
+    if not found:
+        return "No answer yet: no configuration has a result of a ticket."
+    sentences = [_compared(sweep, means, round, found), _along(sweep, means)]
+    if (equal := at_equal_macs(sweep, means, round)) is not None:
+        sentences.append(_at_equal_macs(sweep, equal))
+    sentences.append(_without(sweep, found, failed))
+    return " ".join(filter(None, sentences))
 
 
 def _compared(sweep: Sweep, means: Means, round: int, found: Sequence[Cell]) -> str:
@@ -68,14 +58,82 @@ def _compared(sweep: Sweep, means: Means, round: int, found: Sequence[Cell]) -> 
     rank = f"best {other_kind} configuration"
     if not others:
         others = [cell for cell in found if cell != top]
-        rank = f"next best configuration (the grid has no {other_kind} one)"
+        rank = f"next best configuration (there is no {other_kind} one)"
     other = best(sweep, others)
     same = "the same H" if top.coupled else "another H"
     return (
         f"{at}, masks {_place(sweep, top)}, {same}, are best by {sweep.select_on} accuracy: "
-        f"test {_score(top)}, against {_score(other)} for the {rank}, {_place(sweep, other)}; "
-        f"{_verdict(top, other)}."
+        f"test {_score(top)}, against {_score(other)} for the {rank}, {_place(sweep, other)}. "
+        f"{_difference(top, other)}."
     )
+
+
+def _difference(top: Cell, other: Cell) -> str:
+    if top.coupled == other.coupled:
+        names, (one, less) = ("the first", "the next"), (top, other)
+    else:
+        names = ("decoupled", "coupled")
+        one, less = (other, top) if top.coupled else (top, other)
+    paired = Paired.of(one.point.test_by_seed, less.point.test_by_seed)
+    said = f"{names[0]} less {names[1]}, by seed".capitalize()
+    return f"{said}: {paired.in_words(*names) if paired else 'they have no seed in common'}"
+
+
+def _along(sweep: Sweep, means: Means) -> str:
+    """Where along the sparsities which of the two is better; nothing for a single sparsity."""
+    compared = []
+    for coupled, decoupled in comparisons(sweep, means):
+        paired = Paired.of(decoupled.point.test_by_seed, coupled.point.test_by_seed)
+        if paired is not None:
+            compared.append((percent_pruned(coupled.point.sparsity), paired))
+    if len(compared) < 2:
+        return ""
+    shown = {sign: [at for at, paired in compared if paired.sign == sign] for sign in (1, -1, 0)}
+    parts = [
+        f"{name} is better at {_few(shown[sign])}"
+        for name, sign in (("decoupled", 1), ("coupled", -1))
+        if shown[sign]
+    ]
+    if parts and shown[0]:
+        parts.append(f"neither is shown to be at {_few(shown[0])}")
+    signed = [(at, paired.mean > 0) for at, paired in compared if paired.mean]
+    changes = [(a, b) for (a, was), (b, now) in itertools.pairwise(signed) if was != now]
+    if len(changes) == 1:
+        [(a, b)] = changes
+        parts.append(f"the mean difference changes its sign between {a} and {b}")
+    elif changes:
+        parts.append(f"the mean difference changes its sign {len(changes)} times")
+    if not any(paired.sign for _, paired in compared):
+        parts.insert(0, "neither is shown to be better at any")
+    return f"Of {len(compared)} sparsities, {'; '.join(parts)}."
+
+
+def _few(named: Sequence[str]) -> str:
+    if len(named) > _MAX_NAMED + 1:
+        return f"{len(named)} ({named[0]} to {named[-1]})"
+    return " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
+
+
+def _at_equal_macs(sweep: Sweep, equal: AtEqualMacs) -> str:
+    decoupled, coupled = (_at(sweep, pair) for pair in (equal.decoupled, equal.coupled))
+    return (
+        f"At equal compute, {100 * equal.macs_left:.1f}% of the multiply-adds, the best decoupled "
+        f"masks, {decoupled}, less the best coupled, {coupled}: "
+        f"{equal.difference.in_words('decoupled', 'coupled')}."
+    )
+
+
+def _without(sweep: Sweep, found: Sequence[Cell], failed: Mapping[Pair, str]) -> str:
+    """What is not compared: what has no result, or has failed for some seeds."""
+    there = {(cell.find, cell.eval) for cell in found}
+    pairs = itertools.product(sweep.find_recipes, sweep.eval_recipes)
+    lacking = [pair for pair in pairs if pair not in there or pair in failed]
+    if not lacking:
+        return ""
+    named = [f"{_at(sweep, pair)} ({failed.get(pair, 'no result yet')})" for pair in lacking[:2]]
+    more = f" and {len(lacking) - 2:,} more" if len(lacking) > 2 else ""
+    total = num_cells(sweep)
+    return f"Not compared, {len(lacking):,} of {total:,}: {'; '.join(named)}{more}."
 
 
 def _place(sweep: Sweep, cell: Cell) -> str:
@@ -93,22 +151,3 @@ def _score(cell: Cell) -> str:
     test = cell.point.test
     spread = f" ± {100 * test.std:.1f}" if test.n > 1 else ""
     return f"{100 * test.mean:.1f}{spread}% (n={test.n})"
-
-
-def _verdict(top: Cell, other: Cell) -> str:
-    """The test accuracies of two cells, `top` the selected one, compared with their spread."""
-    a, b = top.point.test, other.point.test
-    gap = 100 * (a.mean - b.mean)
-    if a.n == 1 or b.n == 1:
-        return f"one seed has no spread, so the difference of {abs(gap):.1f} points may be chance"
-    # The typical distance of two single seeds of equally good configurations.
-    spread = 100 * math.hypot(a.std, b.std)
-    if abs(gap) <= spread:
-        return (
-            f"the difference of {abs(gap):.1f} points is within the spread over seeds "
-            f"({spread:.1f}), so neither is shown to be better"
-        )
-    beyond = f"more than the spread over seeds ({spread:.1f})"
-    if gap < 0:
-        return f"but on test the latter is better by {-gap:.1f} points, {beyond}"
-    return f"the difference of {gap:.1f} points is {beyond}"

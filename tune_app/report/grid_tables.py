@@ -12,25 +12,25 @@ from tune_app.results.curves import (
     cells,
     comparisons,
     how_sparse,
-    is_complete,
     lpr_pairs,
     most_complete_round,
     percent_pruned,
 )
+from tune_app.results.paired import Paired
 from tune_app.results.result import CurveKey
 from tune_app.results.words import KIND_NAMES, short, text, varied_fields
-from tune_app.sweep.sweep import Kind, Sweep
+from tune_app.sweep.sweep import WITHOUT_TICKET, Kind, Sweep
 
 
 def grid_rows(sweep: Sweep, means: Means, dense: Mapping[Recipe, Point], round: int) -> Rows:
     """Test accuracies at one round, H_find × H_eval and the baselines.
 
-    An asterisk marks the best cell of a complete grid.
+    An asterisk marks the best cell.
     """
     varied = varied_fields(sweep)
     finds, evals = sweep.find_recipes, sweep.eval_recipes
     found = cells(sweep, means, round)
-    top = best(sweep, found).point if is_complete(sweep, found) else None
+    top = best(sweep, found).point if found else None
 
     def line(name: str, points: Iterable[Point | None]) -> list[str]:
         marked = ((point, "*" if point is top else "") for point in points)
@@ -47,13 +47,13 @@ def grid_rows(sweep: Sweep, means: Means, dense: Mapping[Recipe, Point], round: 
     for find, source in lpr_pairs(sweep):
         name = f"{short(find, varied, 'find')}, LPR of {short(source, varied)}"
         rows.append(curve_line(name, "lpr_constrained", find, source))
-    for kind in ("preserve_lpr", "reinit"):
-        if kind in sweep.baselines:
+    for kind in sorted(sweep.baselines, key=tuple(KIND_NAMES).index):
+        if kind in WITHOUT_TICKET:
+            rows.append(curve_line(KIND_NAMES[kind], kind, None))
+        else:
             for find in finds:
                 name = f"{KIND_NAMES[kind]}, {short(find, varied, 'find')}"
                 rows.append(curve_line(name, kind, find))
-    if "global_random" in sweep.baselines:
-        rows.append(curve_line(KIND_NAMES["global_random"], "global_random", None))
     rows.append(line("not pruned", (dense.get(eval_) for eval_ in evals)))
     return rows
 
@@ -61,9 +61,11 @@ def grid_rows(sweep: Sweep, means: Means, dense: Mapping[Recipe, Point], round: 
 def best_rows(sweep: Sweep, means: Means) -> Rows:
     """The best coupled and the best decoupled configuration, one line per sparsity."""
     varied = varied_fields(sweep)
-    rows = [["pruned", "best coupled", "test", "best decoupled", "test"]]
+    head = ["pruned", "best coupled", "test", "best decoupled", "test"]
+    rows = [[*head, "decoupled less coupled, 95% interval"]]
     for coupled, decoupled in comparisons(sweep, means):
         find, eval_ = short(decoupled.find, varied, "find"), short(decoupled.eval, varied, "eval")
+        difference = Paired.of(decoupled.point.test_by_seed, coupled.point.test_by_seed)
         rows.append(
             [
                 percent_pruned(coupled.point.sparsity),
@@ -71,6 +73,7 @@ def best_rows(sweep: Sweep, means: Means) -> Rows:
                 coupled.point.test.percent(),
                 f"{find} → {eval_}",
                 decoupled.point.test.percent(),
+                difference.points() if difference else "–",
             ]
         )
     return rows

@@ -5,10 +5,16 @@ from pathlib import Path
 from tune_app.report.grid import report_grid
 from tune_app.report.page import Report
 from tune_app.results.reading import read_grid, read_sweep
+from tune_app.store.store import Store, StoreError, store_place
 
 
-def write_report(run_dir: Path) -> Report:
-    """Write the report of a run from the files in its directory.
+def write_report(run_dir: Path, store: str | None = None) -> Report:
+    """Write the report of a run from the files in its directory, and that of a grid also from the
+    masks in its store.
+
+    Args:
+        run_dir: the directory.
+        store: the store of the launch, a directory or a URL; by default beside `run_dir`.
 
     Raises:
         RunError: a file of the run is missing or damaged, or it has no results.
@@ -17,7 +23,13 @@ def write_report(run_dir: Path) -> Report:
     """
     sweep = read_sweep(run_dir)
     if sweep.search is None:
-        return report_grid(run_dir, sweep, *read_grid(run_dir, sweep))
+        plan, results, notes = read_grid(run_dir, sweep)
+        try:
+            opened = Store(store_place(run_dir.resolve().parent, store))
+        except StoreError as error:
+            opened = None
+            notes.append(f"The masks are not compared: {error}.")
+        return report_grid(run_dir, sweep, plan, results, opened, notes)
     # Imported here: Optuna and scipy double the time that a grid's report takes to load.
     from tune_app.report.search import report_search
     from tune_app.search.reading import read_samples

@@ -107,6 +107,7 @@ class Point:
     sparsity: float
     validation: Statistic
     test: Statistic
+    results: tuple[Result, ...]
 
     @classmethod
     def of(cls, results: Sequence[Result]) -> "Point":
@@ -114,7 +115,11 @@ class Point:
         validation = Statistic.of([result.val_accuracy for result in results])
         test = Statistic.of([result.test_accuracy for result in results])
         sparsity = statistics.fmean(result.sparsity for result in results)
-        return cls(results[0].round, sparsity, validation, test)
+        return cls(results[0].round, sparsity, validation, test, tuple(results))
+
+    @property
+    def test_by_seed(self) -> dict[int, float]:
+        return {result.seed: result.test_accuracy for result in self.results}
 
 
 Means = Mapping[CurveKey, Mapping[int, Point]]
@@ -177,30 +182,29 @@ def num_cells(sweep: Sweep) -> int:
     return len(sweep.find_recipes) * len(sweep.eval_recipes)
 
 
-def is_complete(sweep: Sweep, found: Sequence[Cell]) -> bool:
-    """Whether every cell of the grid is there, with whatever number of seeds."""
-    return len(found) == num_cells(sweep)
-
-
 def best(sweep: Sweep, found: Sequence[Cell]) -> Cell:
     """Of at least one cell that with the highest mean of what the sweep selects on, the first if
-    two are."""
-    return max(found, key=lambda cell: getattr(cell.point, sweep.select_on).mean)
+    two are.
+
+    Only those with the most seeds count: fewer, where some are missing or diverged, are too few to
+    be told from luck.
+    """
+    most = max(cell.point.test.n for cell in found)
+    full = [cell for cell in found if cell.point.test.n == most]
+    return max(full, key=lambda cell: getattr(cell.point, sweep.select_on).mean)
+
+
+def best_pair(sweep: Sweep, found: Sequence[Cell]) -> tuple[Cell, Cell] | None:
+    """The best coupled and the best decoupled cell; None where one kind is not there."""
+    kinds = ([cell for cell in found if cell.coupled == coupled] for coupled in (True, False))
+    coupled, decoupled = kinds
+    return (best(sweep, coupled), best(sweep, decoupled)) if coupled and decoupled else None
 
 
 def comparisons(sweep: Sweep, means: Means) -> list[tuple[Cell, Cell]]:
-    """The best coupled and the best decoupled cell at each evaluated round that is complete.
-
-    Empty for a grid without coupled or without decoupled cells.
-    """
-    pairs = []
-    for round in sweep.eval_rounds[1:]:
-        found = cells(sweep, means, round)
-        coupled = [cell for cell in found if cell.coupled]
-        decoupled = [cell for cell in found if not cell.coupled]
-        if is_complete(sweep, found) and coupled and decoupled:
-            pairs.append((best(sweep, coupled), best(sweep, decoupled)))
-    return pairs
+    """The best coupled and the best decoupled cell at each evaluated round that has both."""
+    pairs = (best_pair(sweep, cells(sweep, means, round)) for round in sweep.eval_rounds[1:])
+    return [pair for pair in pairs if pair is not None]
 
 
 def most_complete_round(sweep: Sweep, means: Means) -> int:

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from tune_app.results.words import text
+from tune_app.results.words import KIND_NAMES, text
 from tune_app.sweep.prune import Prune
-from tune_app.sweep.sweep import Sweep
+from tune_app.sweep.sweep import WITHOUT_TICKET, Sweep
 
 _BY = {
     "global_magnitude": "by magnitude over all layers together",
@@ -53,11 +53,20 @@ def _rewinding(sweep: Sweep) -> Iterator[str]:
 def _baselines(sweep: Sweep, baselines: Collection[str]) -> Iterator[str]:
     if sweep.prune.strategy == "filter_l1" and "global_random" in baselines:
         yield "Global random removes random filters, the same share of each layer."
+    if "preserve_lpr_live" in baselines:
+        yield (
+            "Preserve LPR, live, moves random weights that are on no path from input to output "
+            "within their layer until as many are on one as of the ticket."
+        )
     if _rewinds_late(sweep):
-        if "preserve_lpr" in baselines:
+        if {"preserve_lpr", "preserve_lpr_live"}.intersection(baselines):
             yield "Preserve LPR starts as its ticket does."
-        if "global_random" in baselines:
-            yield "Global random, which has no H_find, starts from the weights at H_eval."
+        for kind in sorted(WITHOUT_TICKET.intersection(baselines), reverse=True):
+            name = KIND_NAMES[kind]
+            yield (
+                f"{name[0].upper()}{name[1:]}, which has no H_find, starts from the weights at "
+                "H_eval."
+            )
     if "reinit" in baselines:
         yield "Random reinit is the ticket's mask on new weights, trained from step 0 in full."
 

@@ -14,8 +14,9 @@ def read_results(run_dir: str | Path) -> pd.DataFrame:
     """The results of a grid or a search, a row for each training.
 
     The columns are `id`, `kind`, `seed`, `round`, `sparsity`, `val_accuracy`, `test_accuracy`,
-    `train_loss`, `seconds`, and a column for each field of a recipe: `find.lr`, `eval.lr`, ...;
-    `find.*` is missing for masks that no training found. Accuracies and sparsities are in [0, 1].
+    `train_loss`, `macs`, `live`, `bitmask_bytes`, `distance`, `sign_changes`, `seconds`, and one
+    for each field of a recipe: `find.lr`, `eval.lr`, ...; `find.*` is missing for masks that no
+    training found. Accuracies and sparsities are in [0, 1].
 
     Raises:
         RunError: `results.jsonl` is missing or damaged.
@@ -36,8 +37,16 @@ def _row(result: Result) -> dict[str, Any]:
         "val_accuracy": result.val_accuracy,
         "test_accuracy": result.test_accuracy,
         "train_loss": result.train_loss,
+        **_cost(result),
+        "distance": result.distance,
+        "sign_changes": result.sign_changes,
         "seconds": result.seconds,
     }
+
+
+def _cost(result: Result) -> dict[str, Any]:
+    names = ("macs", "live", "bitmask_bytes")
+    return {name: result.cost and getattr(result.cost, name) for name in names}
 
 
 def _fields(stage: str, recipe: Recipe | None) -> dict[str, Any]:

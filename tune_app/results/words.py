@@ -8,10 +8,12 @@ from tune_app.sweep.sweep import Kind, Sweep
 
 KIND_NAMES: Mapping[Kind, str] = {
     "lottery": "lottery",
-    "global_random": "global random",
-    "preserve_lpr": "preserve LPR",
-    "reinit": "random reinit",
     "lpr_constrained": "LPR-constrained",
+    "preserve_lpr": "preserve LPR",
+    "preserve_lpr_live": "preserve LPR, live",
+    "reinit": "random reinit",
+    "erk": "ERK random",
+    "global_random": "global random",
 }
 
 _PAPER = {"lr": "LR", "batch_size": "BS", "weight_decay": "WD"}

@@ -17,8 +17,10 @@ from tune_app.credentials import hide_credentials
 from tune_app.plan.left import ToDo, without
 from tune_app.plan.plan import Plan
 from tune_app.plan.trainings import Chain
+from tune_app.results.racing_words import race_in_words
 from tune_app.results.result import Result
 from tune_app.results.words import label, text, varied_fields
+from tune_app.run.estimate import Estimate
 from tune_app.run.events import (
     Ended,
     Event,
@@ -42,10 +44,11 @@ from tune_app.words import plural
 def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
     """The plan as a table: what is asked for, and how little of it is left to train."""
     width = max(len(row.what) for row in plan.rows)
+    names = max(16, *(len(row.stage) + 1 for row in plan.rows))
 
     def line(stage: str, what: str, *cells: str | int) -> str:
         columns = (f"{cell:>11,}" if isinstance(cell, int) else f"{cell:>11}" for cell in cells)
-        return f"{stage:<16}{what:<{width}}{''.join(columns)}"
+        return f"{stage:<{names}}{what:<{width}}{''.join(columns)}"
 
     about = f"{sweep.name}: {sweep.model} on {sweep.dataset}. {sweep.description}".rstrip()
     lines = [printable(about), ""]
@@ -72,6 +75,8 @@ def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
     )
     what = "filters pruned" if sweep.prune.strategy == "filter_l1" else "sparsities"
     lines.append(f"{what:<16}{', '.join(rounds)}")
+    if sweep.race is not None:
+        lines.append(f"{'seeds':<16}{race_in_words(sweep.race)}")
     return "\n".join(lines)
 
 
@@ -171,13 +176,20 @@ class Progress:
     On a terminal a few lines that change; elsewhere one line for each finished training.
     """
 
-    def __init__(self, sweep: Sweep, total: Callable[[], int | None], stream: TextIO) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        total: Callable[[], int | None],
+        stream: TextIO,
+        estimate: Estimate | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
             sweep: what runs.
             total: the number of trainings by now; None where results decide it.
             stream: a terminal, or what takes lines.
+            estimate: of the trainings; without one all are taken to be as long as those done.
         """
         self.name = sweep.name
         self.varied = varied_fields(sweep)
@@ -186,6 +198,13 @@ class Progress:
         self.num_failed = 0
         self.known: set[str] = set()
         """Results that are counted, or were there before."""
+
+        self.to_come: dict[str, float] = {} if estimate is None else dict(estimate.seconds)
+        """Expected seconds of the trainings that have no result yet, by id."""
+
+        self.seconds_to_come = sum(self.to_come.values())
+        self.seconds_done = 0.0
+        """Expected seconds of the trainings that were done since the first trial started."""
 
         self.running: dict[str, str] = {}
         self.last = ""
@@ -211,6 +230,8 @@ class Progress:
         match event:
             case Found(results):
                 self.known.update(result.id for result in results)
+                for result in results:
+                    self._expected(result.id)
             case Started(work):
                 if self.first_start is None:
                     self.first_start = time.monotonic()
@@ -235,6 +256,7 @@ class Progress:
             return  # a chain that goes on reports its earlier rounds too
         self.known.add(result.id)
         self.num_done += 1
+        self.seconds_done += self._expected(result.id)
         total = self.total()
         if total is None:
             counter, eta = f"{self.num_done:>4}", ""
@@ -247,12 +269,23 @@ class Progress:
         if not self.console.is_terminal:
             self.say(self.last + eta)
 
+    def _expected(self, id: str) -> float:
+        """The seconds that a training which has a result now was expected to take."""
+        seconds = self.to_come.pop(id, 0.0)
+        self.seconds_to_come -= seconds
+        return seconds
+
     def eta(self, total: int) -> str:
-        """How long the rest of `total` takes at the pace until now."""
+        """How long the rest of `total` takes at the pace until now, by what it is expected to take
+        beside what is done; where nothing is expected, all are taken to be alike."""
         if self.num_done == 0:
             return "?"
-        pace = self.elapsed() / self.num_done
-        return duration(pace * (total - self.num_done))
+        left, done = float(total - self.num_done), float(self.num_done)
+        if self.seconds_done and self.to_come:
+            # Not all of them may come: a race of seeds ends before.
+            left *= self.seconds_to_come / len(self.to_come)
+            done = self.seconds_done
+        return duration(self.elapsed() / done * left)
 
     def elapsed(self) -> float:
         """Seconds since the first trial started."""

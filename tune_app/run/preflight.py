@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from lt_core import rewind
 from lt_core.chain import prune_trained
 from lt_core.data import DataSet
-from lt_core.mask import dense
+from lt_core.live_paths import LivePaths
+from lt_core.mask import Mask, dense
 from lt_core.rehearsal import rehearse
 from lt_core.training_loop import misfits
 from tune_app.run.about import about_in_words, data_in_words, pruned_in_words
@@ -63,6 +66,9 @@ def load_fitting(
         most = sweep.prune.of_round(sweep.prune.num_rounds)
         if sweep.prune.strategy != "global_magnitude":  # which fits every network
             prune_trained(network, loaded, everything, most)
+        key = "baselines"
+        if "preserve_lpr_live" in sweep.baselines:
+            _check_paths(network, loaded, everything)
         key = "model"
         if rehearses or sweep.has_own_network:
             told = rehearse(sweep.model, loaded, recipes, most)
@@ -86,6 +92,15 @@ def checked(identified: Identified, store: Store, path: Path) -> list[str]:
     """
     about = load_fitting(identified, store, path, rehearses=True).about
     return [*about_in_words(about), f"{'checked':<16}a training of two steps"]
+
+
+def _check_paths(network: nn.Module, data: DataSet, everything: Mask) -> None:
+    """Refuse `preserve_lpr_live` where nobody can tell which weights are on a live path."""
+    if LivePaths(network, data.image_shape).num_live(everything) is None:
+        raise ValueError(
+            "preserve_lpr_live needs to tell which weights are on a path from the input to the "
+            "output, which the operations of this network hide; use preserve_lpr"
+        )
 
 
 def _check_variety(data: DataSet) -> None:

@@ -21,7 +21,7 @@ from tune_app.trial.report import Report, Work
 MAX_UNSTARTED_CHAINS = 8
 """Half of what Tune lets wait for room (ray_settings.py), so that evaluations can wait too."""
 
-MAX_TRIALS = 5_000
+MAX_TRIALS = 3_000
 """Trials of one Tuner, which keeps 0.16 MB of each."""
 
 

@@ -14,7 +14,9 @@ from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Rewinding
 from lt_core.costing import Costing
 from lt_core.data import DataSet
+from lt_core.erk import erk_random
 from lt_core.evaluation import Evaluation, Progress, evaluate, evaluating
+from lt_core.live_masks import preserve_lpr_live
 from lt_core.mask import Mask, dense, num_alive, unpack
 from lt_core.packed_mask import PackedMask
 from lt_core.rewind import Start, State
@@ -97,14 +99,18 @@ class Trainer:
                 raise Missing(
                     f"the ticket {training.ticket} was damaged; the same command finds it again"
                 )
+            generator = seeds.generator(training.seed, training.kind, num_prunings)
             if training.kind == "preserve_lpr":
-                generator = seeds.generator(training.seed, "preserve_lpr", num_prunings)
                 return prune.preserve_lpr(mask, generator)
+            if training.kind == "preserve_lpr_live":
+                return preserve_lpr_live(mask, self.costing.paths, generator)
             return mask
         everything = self.everything
         if training.round == 0:
             return everything
-        generator = seeds.generator(training.seed, "global_random", num_prunings)
+        generator = seeds.generator(training.seed, training.kind, num_prunings)
+        if training.kind == "erk":
+            return erk_random(everything, self._num_alive(fractions), generator)
         if self.prune.strategy == "filter_l1":
             network = rewind.to_initialization(self.model, self.data, seed=training.seed)
             groups = channel_groups(network, self.data.image_shape)

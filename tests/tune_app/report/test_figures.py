@@ -291,15 +291,15 @@ FIVE, SIX, EIGHT = (
 @pytest.mark.parametrize(
     ("text", "further"),
     [
-        (SWEEP, ["figA3", "fig6"]),
+        (SWEEP, ["figA3", "fig6", "costs"]),
         (SWEEP.replace(LR, "lr: {values: [0.1]}", 1), ["fig6"]),
-        (SWEEP.replace(LR, FIVE), ["figA3", "fig6"]),
-        (SWEEP.replace(LR, SIX), ["fig6"]),  # 36 curves
-        (SWEEP.replace(LR, EIGHT, 1), ["fig6"]),  # more than there are colours
-        (ONE_SHOT, ["figA3"]),
-        (LPR_FROM, ["figA3", "fig6", "fig7"]),
+        (SWEEP.replace(LR, FIVE), ["figA3", "fig6", "costs"]),
+        (SWEEP.replace(LR, SIX), ["fig6", "costs"]),  # 36 curves
+        (SWEEP.replace(LR, EIGHT, 1), ["fig6", "costs"]),  # more than there are colours
+        (ONE_SHOT, ["figA3", "costs"]),
+        (LPR_FROM, ["figA3", "fig6", "fig7", "costs"]),
         (LPR_FROM.replace(LR, "lr: {values: [0.1]}", 1).replace("{lr: 0.5}, ", ""), ["fig6"]),
-        (EARLY, ["figA3", "fig6", "fig9"]),
+        (EARLY, ["figA3", "fig6", "fig9", "costs"]),
     ],
 )
 def test_the_figures_that_a_sweep_asks_for(run_of, text, further):
@@ -428,6 +428,16 @@ def test_the_caption_says_where_the_results_are_from_and_what_is_missing(run_of)
     partial = caption(fig1(sweep, results, None))
     assert "n = 1 to 3; commit unknown." in partial
     assert "of 22 points 2 are missing and 6 have fewer than 3 seeds" in partial
+
+
+def test_after_a_race_a_point_is_complete_with_the_seeds_of_every_configuration(run_of):
+    sweep, results = run_of(SWEEP.replace("[0, 1, 2]", "{at_most: 4, until: 1}"))
+    results = Results(r for r in results if r.seed < 3 or r.kind == "lottery")
+    raced = caption(fig1(sweep, results, None))
+    assert "n = 3 to 4; commit unknown." in raced
+    assert "Incomplete" not in raced
+    results = Results(r for r in results if r.seed != 1 or r.kind == "lottery")
+    assert "have fewer than 3 seeds" in caption(fig1(sweep, results, None))
 
 
 def test_one_seed_at_one_sparsity(run_of):

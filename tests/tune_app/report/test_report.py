@@ -7,13 +7,8 @@ import pytest
 from mlflow import MlflowClient
 from synthetic_run import SWEEP, synthetic_results, write_run
 
-from tune_app.plan.plan import make_plan
 from tune_app.report.__main__ import main
-from tune_app.report.grid_answer import answer
 from tune_app.report.write import write_report
-from tune_app.results.curves import mean_curves
-from tune_app.results.result import Result
-from tune_app.sweep.load import load_sweep
 
 LR = "lr: {values: [0.1, 0.5]}"
 
@@ -40,6 +35,11 @@ def run_dir(tmp_path):
     return write_run(tmp_path / "run", SWEEP, results_at(CLEAR))
 
 
+def no_store(run_dir):
+    """The note where no tickets are, only results by formula."""
+    return f"The masks are not compared: there is no store at {run_dir.parent}/_store."
+
+
 def keep(run_dir, wanted):
     """Keep the results that are wanted."""
     path = run_dir / "results.jsonl"
@@ -55,82 +55,11 @@ def change(run_dir, change_one):
     path.write_text("".join(json.dumps(result) + "\n" for result in results))
 
 
-def answer_of(run_dir):
-    lines = (run_dir / "results.jsonl").read_bytes().splitlines()
-    return answer(load_sweep(run_dir / "sweep.yaml"), mean_curves(map(Result.from_line, lines)), {})
-
-
 def is_cell(result, find_lr, eval_lr):
     return (
         result["kind"] == "lottery"
         and result["round"] > 0
         and (result["find"]["lr"], result["eval"]["lr"]) == (find_lr, eval_lr)
-    )
-
-
-def test_the_answer_when_decoupled_is_better(run_dir):
-    assert answer_of(run_dir) == (
-        "At 93.8% pruned, masks found at LR 0.1 and trained at LR 0.5, another H, are best by "
-        "validation accuracy: test 94.0 ± 1.0% (n=3), against 91.0 ± 1.0% (n=3) for the best "
-        "coupled configuration, found and trained at LR 0.5; the difference of 3.0 points is more "
-        "than the spread over seeds (1.4)."
-    )
-
-
-def test_the_answer_when_coupled_is_better(tmp_path):
-    grid = CLEAR | {(0.5, 0.5): 0.97}
-    assert answer_of(write_run(tmp_path, SWEEP, results_at(grid))) == (
-        "At 93.8% pruned, masks found and trained at LR 0.5, the same H, are best by validation "
-        "accuracy: test 97.0 ± 1.0% (n=3), against 94.0 ± 1.0% (n=3) for the best decoupled "
-        "configuration, found at LR 0.1 and trained at LR 0.5; the difference of 3.0 points is "
-        "more than the spread over seeds (1.4)."
-    )
-
-
-def test_the_answer_within_the_spread_claims_nothing(tmp_path):
-    grid = CLEAR | {(0.5, 0.5): 0.93}
-    said = answer_of(write_run(tmp_path, SWEEP, results_at(grid)))
-    assert said.endswith(
-        "; the difference of 1.0 points is within the spread over seeds (1.4), so neither is shown "
-        "to be better."
-    )
-
-
-def test_the_answer_when_test_contradicts_validation(run_dir):
-    def misled(result):
-        if is_cell(result, 0.5, 0.1):
-            result["val_accuracy"] += 0.11  # the best on validation, the worst on test
-
-    change(run_dir, misled)
-    said = answer_of(run_dir)
-    assert "masks found at LR 0.5 and trained at LR 0.1, another H, are best by validation" in said
-    assert "test 86.0 ± 1.0% (n=3), against 91.0 ± 1.0% (n=3)" in said
-    assert said.endswith(
-        "; but on test the latter is better by 5.0 points, more than the spread over seeds (1.4)."
-    )
-
-
-def test_the_answer_when_the_sweep_selects_on_test(tmp_path):
-    text = SWEEP + "select_on: test\n"
-    said = answer_of(write_run(tmp_path, text, results_at(CLEAR)))
-    assert "are best by test accuracy: test 94.0" in said
-
-
-def test_the_answer_with_one_seed_claims_nothing(tmp_path):
-    text = SWEEP.replace("[0, 1, 2]", "[7]")
-    said = answer_of(write_run(tmp_path, text, results_at(CLEAR)))
-    assert "test 94.0% (n=1), against 91.0% (n=1)" in said
-    assert said.endswith("; one seed has no spread, so the difference of 3.0 points may be chance.")
-
-
-def test_the_answer_without_a_coupled_configuration(tmp_path):
-    text = SWEEP.replace(LR, "lr: {values: [0.1, 0.2]}", 1).replace(LR, "lr: {values: [0.5]}")
-    grid = {(0.1, 0.5): 0.94, (0.2, 0.5): 0.90, (0.1, 0.1): 0.99, (0.2, 0.2): 0.99}
-    assert answer_of(write_run(tmp_path, text, results_at(grid))) == (
-        "At 93.8% pruned, masks found at LR 0.1 and trained at LR 0.5, another H, are best by "
-        "validation accuracy: test 94.0 ± 1.0% (n=3), against 90.0 ± 1.0% (n=3) for the next best "
-        "configuration (the grid has no coupled one), found at LR 0.2 and trained at LR 0.5; the "
-        "difference of 4.0 points is more than the spread over seeds (1.4)."
     )
 
 
@@ -145,67 +74,13 @@ def test_the_answer_of_a_grid_of_one(tmp_path):
     assert report.notes == (
         "fig2 is not drawn: the grid is one configuration, so nothing to compare.",
         "fig3 is not drawn: the grid is one coupled configuration.",
+        no_store(tmp_path),
     )
 
     keep(tmp_path, lambda result: result["round"] == 0)
     report = write_report(tmp_path)
-    assert report.answer == "No answer yet: the only configuration has no result of a ticket."
+    assert report.answer == "No answer yet: no configuration has a result of a ticket."
     assert "round 4 (0 of 1 configuration has results)." in report.notes[1]
-
-
-def test_an_incomplete_sparsity_gives_no_answer(run_dir):
-    keep(run_dir, lambda result: not (result["round"] == 4 and is_cell(result, 0.1, 0.5)))
-    report = write_report(run_dir)
-    assert report.answer.startswith("At 75.0% pruned, masks found at LR 0.1 and trained at LR 0.5")
-    assert "at 75.0% pruned" in report.table
-    assert "Not compared: 93.8% pruned (3 of 4 configurations have results)." in report.notes
-
-    keep(run_dir, lambda result: not is_cell(result, 0.1, 0.5))
-    report = write_report(run_dir)
-    assert report.answer == (
-        "No answer yet: at no sparsity do all 4 configurations have results; at 93.8% pruned 3 do."
-    )
-    assert "*" not in report.table.split("\n", 1)[1]
-
-
-def fail(run_dir, reason, which):
-    """Write the trainings that have no result down as failed."""
-    sweep = load_sweep(run_dir / "sweep.yaml")
-    there = {
-        json.loads(line)["id"] for line in (run_dir / "results.jsonl").read_text().splitlines()
-    }
-    lines = [
-        json.dumps({"id": training.id, "reason": reason if which(training) else "was not run"})
-        for training in make_plan(sweep).trainings.values()
-        if training.id not in there
-    ]
-    (run_dir / "failures.jsonl").write_text("\n".join([*lines, "{"]))
-
-
-def test_a_configuration_that_failed_for_good_does_not_take_the_answer(run_dir):
-    keep(run_dir, lambda result: not is_cell(result, 0.1, 0.5))
-    reason = "Diverged: loss is nan at step 1 of 30"
-    fail(run_dir, reason, lambda training: True)
-    report = write_report(run_dir)
-    first, rest = report.answer.split(" Not compared, ")
-    assert first.startswith("At 93.8% pruned, masks found ")
-    assert rest == f"1 of 4 that failed: found at LR 0.1 and trained at LR 0.5 ({reason})."
-
-    fail(run_dir, reason, lambda training: False)
-    assert write_report(run_dir).answer.startswith("No answer yet: ")  # they may well come
-
-
-def test_of_many_configurations_that_failed_some_are_named(run_dir):
-    keep(run_dir, lambda result: result["round"] == 0 or is_cell(result, 0.5, 0.5))
-    fail(run_dir, "OSError: x", lambda training: True)
-    told = write_report(run_dir).answer
-    assert told.startswith(
-        "At 93.8% pruned, the only configuration with results, found and trained"
-    )
-    assert told.endswith(
-        " Not compared, 3 of 4 that failed: found and trained at LR 0.1 (OSError: x); found at LR "
-        "0.1 and trained at LR 0.5 (OSError: x) and 1 more."
-    )
 
 
 def test_the_dense_networks_alone_make_a_report(run_dir):
@@ -214,7 +89,7 @@ def test_the_dense_networks_alone_make_a_report(run_dir):
     assert report.answer.startswith("No answer yet: ")
     *_, last = report.table.splitlines()
     assert re.fullmatch(r"not pruned +98.0 ± 1.0 \(3\)  98.0 ± 1.0 \(3\)", last)
-    assert [path.name for path in report.paths] == ["accuracy.csv", "best.csv", "report.md"]
+    assert [path.name for path in report.paths] == ["accuracy.csv", "report.md"]
 
 
 def test_the_table_of_a_grid_of_nine_fits_a_terminal(tmp_path):
@@ -286,7 +161,7 @@ def test_sparsities_are_the_measured_ones(tmp_path):
     page = (tmp_path / "report.md").read_text()
     assert "\nPruned one-shot, whole filters by L1 norm, layer by layer. Global random" in page
     assert re.findall(r"### (.*) \(round", page) == ["51.2% pruned", "84.3% pruned"]
-    assert re.findall(r"^\| (.*?) \| LR 0.5", page, re.MULTILINE) == ["51.2%", "84.3%"]
+    assert re.findall(r"^\| (.*?) \| LR 0.5 \|", page, re.MULTILINE) == ["51.2%", "84.3%", "15.70%"]
 
     # What has no result yet has no measured sparsity.
     keep(tmp_path, lambda result: result["round"] < 2)
@@ -306,12 +181,13 @@ def test_missing_seeds_and_cells_show_in_the_table(run_dir):
     report = write_report(run_dir)
     lines = [line.split("  ") for line in report.table.splitlines()]
     rows = {cells[0]: [cell.strip() for cell in cells[1:] if cell] for cells in lines}
-    assert rows["LR_find 0.1"] == ["90.0 ± 1.0 (3)", "*93.0 (1)"]
+    assert rows["LR_find 0.1"] == ["90.0 ± 1.0 (3)", "93.0 (1)"]
     assert rows["global random"] == ["–", "30.0 ± 1.0 (3)"]
     # 2 chains of 5 rounds, 2 decoupled cells, 4 of preserve LPR and 2 random ones at 2 rounds
     # each, times 3 seeds; gone are 2 seeds of one cell and 3 of a baseline, at 2 rounds each.
     assert report.notes == (
         "10 of 78 trainings without a result: listed in report.md under Missing.",
+        no_store(run_dir),
     )
     page = report.paths[-1].read_text()
     assert "- lottery, LR_find 0.1, LR_eval 0.5: round 2 (seed 1, 2); round 4 (seed 1, 2)\n" in page
@@ -330,6 +206,7 @@ def test_results_of_no_training_of_the_sweep_are_left_out(run_dir):
     assert after.notes == (
         "1 result of a training that has a later one: left out.",
         "1 result of no training of sweep.yaml: left out.",
+        no_store(run_dir),
     )
 
 
@@ -341,8 +218,10 @@ def test_the_files(run_dir):
         "figures/figA3.png",
         "figures/fig3.png",
         "figures/fig6.png",
+        "figures/costs.png",
         "tables/accuracy.csv",
         "tables/best.csv",
+        "tables/costs.csv",
         "report.md",
     ]
     there = {path for path in run_dir.rglob("*") if path.is_file()}
@@ -350,11 +229,12 @@ def test_the_files(run_dir):
     assert there == {*report.paths, *inputs}
 
     page = (run_dir / "report.md").read_text()
-    assert [(run_dir / link).exists() for link in re.findall(r"\]\((.*?)\)", page)] == [True] * 5
+    assert [(run_dir / link).exists() for link in re.findall(r"\]\((.*?)\)", page)] == [True] * 6
     assert report.answer in page
     for line in (
         "does the learning rate that finds the best mask also train it best?",
-        "| 93.8% | LR 0.5 | 91.0 ± 1.0 (3) | LR_find 0.1 → LR_eval 0.5 | 94.0 ± 1.0 (3) |",
+        "| 93.8% | LR 0.5 | 91.0 ± 1.0 (3) | LR_find 0.1 → LR_eval 0.5 | 94.0 ± 1.0 (3) | +3.0 |",
+        "| 93.8% | LR 0.5 → LR 0.5 | +7.0 | +11.0 | not known |",
         "### 75.0% pruned (round 2)",
         "| LR_find 0.1 | 90.0 ± 1.0 (3) | **94.0 ± 1.0 (3)** |",
         "- command: `python -m tune_app.launch sweeps/lr_grid.yaml`",
@@ -403,9 +283,10 @@ def test_drawing_again_changes_nothing_but_what_the_results_change(run_dir):
     assert write_report(run_dir) == report
     assert [path.read_bytes() for path in report.paths] == first
 
-    keep(run_dir, lambda result: not is_cell(result, 0.1, 0.5))
+    keep(run_dir, lambda r: r["kind"] != "lottery" or r["find"] == r["eval"])
     write_report(run_dir)
     assert not (run_dir / "figures" / "fig3.png").exists()
+    assert not (run_dir / "tables" / "best.csv").exists()
 
     # Nor does a figure stay, or a word on it, that the sweep does not ask for any more.
     assert (run_dir / "figures" / "figA3.png").exists()
@@ -510,6 +391,7 @@ def test_a_layer_without_weights_is_told(run_dir):
     # 2 H_find x 3 seeds x 4 rounds; of seed 0 the rounds 3 (87.5%) and 4.
     assert write_report(run_dir).notes == (
         "Layer fc has no weight left in 4 of 24 tickets, from 87.5% pruned on.",
+        no_store(run_dir),
     )
 
 
@@ -524,4 +406,5 @@ def test_a_layer_without_weights_is_told_of_constrained_tickets_too(tmp_path):
     # 2 H_find and 1 with the LPR of another, x 3 seeds x 4 rounds; however often evaluated.
     assert write_report(run_dir).notes == (
         "Layer fc has no weight left in 3 of 36 tickets, from 93.8% pruned on.",
+        no_store(run_dir),
     )

@@ -20,7 +20,6 @@ from tune_app.results.curves import (
     curves,
     dense_points,
     how_sparse,
-    is_complete,
     lpr_pairs,
     mean_curves,
     percent_pruned,
@@ -225,14 +224,30 @@ def is_cell(result, find_lr, eval_lr):
     return result.kind == "lottery" and (result.find.lr, result.eval.lr) == (find_lr, eval_lr)
 
 
-def test_a_round_is_compared_once_each_configuration_has_a_result(sweep_of):
+def test_a_configuration_that_lacks_results_is_left_out(sweep_of):
     sweep = sweep_of()
     results = synthetic_results(sweep, by_lr)
     results = [r for r in results if not (r.round == 4 and is_cell(r, 0.1, 0.5))]
     means = mean_curves(results)
     assert len(cells(sweep, means, 4)) == 3
-    assert not is_complete(sweep, cells(sweep, means, 4))
-    assert [coupled.point.round for coupled, _ in comparisons(sweep, means)] == [2]
+    pairs = comparisons(sweep, means)
+    assert [(d.point.round, d.find.lr) for _, d in pairs] == [(2, 0.1), (4, 0.5)]
+
+
+def test_no_round_is_compared_without_one_of_both_kinds(sweep_of):
+    sweep = sweep_of()
+    results = synthetic_results(sweep, by_lr)
+    results = [r for r in results if r.round != 4 or r.find == r.eval]
+    assert [c.point.round for c, _ in comparisons(sweep, mean_curves(results))] == [2]
+
+
+def test_a_configuration_that_lacks_a_seed_is_not_the_best(sweep_of):
+    sweep = sweep_of()
+    results = synthetic_results(sweep, by_lr)
+    lucky = [r for r in results if not (r.seed == 0 and is_cell(r, 0.1, 0.5))]
+    found = cells(sweep, mean_curves(lucky), 4)
+    assert best(sweep, found).find.lr == 0.5
+    assert best(sweep, cells(sweep, mean_curves(results), 4)).find.lr == 0.1
 
 
 def test_importing_curves_is_light():

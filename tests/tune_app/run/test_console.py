@@ -8,7 +8,8 @@ from synthetic_run import result_of
 from tune_app.plan.left import what_is_left
 from tune_app.plan.plan import make_plan
 from tune_app.run.console import Progress, duration, plan_text
-from tune_app.run.events import Failed, Finished, Retried, Said, Started
+from tune_app.run.estimate import Estimate
+from tune_app.run.events import Failed, Finished, Found, Retried, Said, Started
 from tune_app.store.inventory import Stored
 from tune_app.sweep.load import load_sweep
 from tune_app.words import plural
@@ -108,3 +109,29 @@ def test_away_from_a_terminal_each_training_is_a_plain_line(tiny):
     again = "to be tried again: chain lr 0.05 seed 0: RuntimeError: its worker died"
     assert (third, fourth) == (again, "the store is full")
     assert "\x1b" not in screen.getvalue()
+
+
+def test_the_end_is_told_by_what_is_expected_of_what_is_left(tiny, monkeypatch):
+    sweep = load_sweep(tiny)
+    first, second, third, fourth = make_plan(sweep).evaluations[:4]
+    seconds = {first.id: 1.0, second.id: 2.0, third.id: 3.0, fourth.id: 30.0}
+    estimate = Estimate(seconds, 0.0, 36.0, 0.0, "from 1 like training in the store")
+    with Progress(sweep, lambda: 4, io.StringIO(), estimate) as progress:
+        monkeypatch.setattr(progress, "elapsed", lambda: 20.0)
+        assert progress.eta(4) == "?"
+        progress.on_event(Finished(result_of(second)))
+        assert progress.eta(4) == "5m40s"  # 34 s to come, each of which takes 20 / 2 s
+        progress.on_event(Finished(result_of(second)))
+        progress.on_event(Finished(result_of(third)))
+        assert progress.eta(4) == "2m04s"  # 31 s x 20 / 5
+        assert progress.eta(3) == "1m02s"  # one of the two, 15.5 s in the mean, is not to come
+        progress.on_event(Found((result_of(fourth),)))  # another launch trained it
+        assert progress.eta(3) == "4.0s"  # 1 s x 20 / 5
+
+
+def test_the_end_is_told_by_the_mean_where_nothing_is_expected(tiny, monkeypatch):
+    sweep = load_sweep(tiny)
+    with Progress(sweep, lambda: 4, io.StringIO()) as progress:
+        monkeypatch.setattr(progress, "elapsed", lambda: 20.0)
+        progress.on_event(Finished(result_of(make_plan(sweep).evaluations[0])))
+        assert progress.eta(4) == "1m00s"  # 3 x 20 s

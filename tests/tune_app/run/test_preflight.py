@@ -1,6 +1,7 @@
 """What is said of data and network, and refused of data, before Ray starts."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,3 +90,26 @@ def test_one_image_that_differs_is_enough(tiny, tmp_path):
     data = made([0, 1] * 150, 2, images)
     fitting = load_fitting(Identified(sweep, [data]), Store(str(tmp_path)), tiny)
     assert fitting.data is data
+
+
+def subtracts(channels, classes, image_size):
+    """A network whose paths cannot be told, by import path."""
+    return Subtracts()
+
+
+class Subtracts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(64, 10), nn.Linear(64, 10)
+
+    def forward(self, images):
+        return self.a(images.flatten(1)) - self.b(images.flatten(1))
+
+
+def test_a_live_baseline_is_refused_where_paths_cannot_be_told(tiny, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    changes = ["model=test_preflight:subtracts", "baselines=[preserve_lpr_live]"]
+    with pytest.raises(SpecError, match="`baselines`: preserve_lpr_live needs to tell which"):
+        load_fitting(Identified(load_sweep(tiny, changes)), Store(str(tmp_path)), tiny)
+    sweep = load_sweep(tiny, ["model=test_preflight:subtracts", "baselines=[preserve_lpr]"])
+    load_fitting(Identified(sweep), Store(str(tmp_path)), tiny)

@@ -13,6 +13,7 @@ from lt_core import data, models, rewind
 from lt_core.chain import find
 from lt_core.config import Rewinding
 from lt_core.costing import Costing
+from lt_core.erk import erk_counts
 from lt_core.evaluation import evaluate
 from lt_core.mask import alive_by_layer, dense, num_alive, pack, sparsity, unpack
 from lt_core.steps import Steps
@@ -22,6 +23,7 @@ from tune_app.store.checkpoints import StoredCheckpoints
 from tune_app.store.files import Directory
 from tune_app.store.store import Store
 from tune_app.sweep.load import load_sweep
+from tune_app.sweep.prune import Prune
 from tune_app.sweep.sweep import Sweep
 from tune_app.trial.worker import Setting, Worker
 
@@ -414,6 +416,27 @@ def test_random_masks_keep_what_they_promise_and_do_not_depend_on_h_eval(worker,
     assert all(torch.equal(x, y) for x, y in zip(*(m.values() for m in same), strict=True))
     assert not torch.equal(random[0.05, 0, 1]["fc"], random[0.05, 1, 1]["fc"])
     assert [sparsity(random[0.05, 0, round]) for round in (1, 2)] == [0.5, 0.75]
+
+
+def test_masks_of_other_controls_keep_what_they_promise(worker, tiny):
+    kinds = ("erk", "preserve_lpr", "preserve_lpr_live")
+    plan = make_plan(load_sweep(tiny, [f"baselines=[{', '.join(kinds)}]", "prune.fraction=0.9"]))
+    setting = dataclasses.replace(worker.setting, prune=Prune(fraction=0.9, rounds=2))
+    worker = dataclasses.replace(worker, setting=setting)
+    chain = plan.chains[0]
+    list(worker.find(chain, needed=chain.tickets))
+    mine = [t for t in plan.evaluations if t.seed == chain.seed and t.round == 2]
+    mine = [t for t in mine if t.ticket in (None, chain.tickets[1])]
+    masks = {t.kind: worker.trainer.mask(t) for t in mine}
+    ticket = unpack(worker.tickets.get(chain.tickets[1]))
+    by_layer = {kind: alive_by_layer(masks[kind]) for kind in kinds}
+    assert by_layer["preserve_lpr"] == by_layer["preserve_lpr_live"] == alive_by_layer(ticket)
+    assert num_alive(masks["erk"]) == num_alive(ticket) == 194
+    assert by_layer["erk"] == erk_counts({n: tuple(m.shape) for n, m in ticket.items()}, 194)
+    live = {kind: worker.trainer.costing.paths.num_live(mask) for kind, mask in masks.items()}
+    assert live["preserve_lpr_live"] >= worker.trainer.costing.paths.num_live(ticket)
+    # Another draw than that of the baseline without.
+    assert not torch.equal(masks["preserve_lpr"]["fc"], masks["preserve_lpr_live"]["fc"])
 
 
 def test_an_evaluation_is_done_once(worker, plan):

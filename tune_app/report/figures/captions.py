@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from tune_app.report.figures.panels import SMALL
 from tune_app.results.curves import Statistic
 from tune_app.results.method import method
+from tune_app.results.racing import least_seeds
 from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
 
@@ -40,11 +41,12 @@ def add_caption(
         f"commit {commit or 'unknown'}.",
     ]
     none = sum(statistic is None for statistic in shown)
-    fewer = sum(statistic is not None and statistic.n < len(sweep.seeds) for statistic in shown)
+    least = least_seeds(sweep)
+    fewer = sum(statistic is not None and statistic.n < least for statistic in shown)
     if none or fewer:
         parts.append(
             f"Incomplete: of {plural(len(shown), 'point')} {none} are missing and {fewer} have "
-            f"fewer than {plural(len(sweep.seeds), 'seed')}."
+            f"fewer than {plural(least, 'seed')}."
         )
     place_caption(figure, parts)
 

@@ -16,7 +16,7 @@ from tune_app.report.figures.scales import scale_accuracy_over_sparsity
 from tune_app.results.curves import Means, Results, Statistic
 from tune_app.results.result import CurveKey
 from tune_app.results.words import KIND_NAMES, short, varied_fields
-from tune_app.sweep.sweep import Kind, Sweep
+from tune_app.sweep.sweep import WITHOUT_TICKET, Kind, Sweep
 
 
 def fig1(sweep: Sweep, results: Results, commit: str | None) -> Figure:
@@ -38,7 +38,7 @@ def fig1(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     for axes, recipe in zip(panels, coupled, strict=True):
         set_title(axes, panels, short(recipe, varied))
         for kind in kinds:
-            find = None if kind == "global_random" else recipe
+            find = None if kind in WITHOUT_TICKET else recipe
             points = means.get(CurveKey(kind, find, recipe), {})
             rounds = range(last + 1) if kind == "lottery" else sweep.eval_rounds
             shown += draw_curve(axes, points, rounds, label=KIND_NAMES[kind], **KIND_LOOKS[kind])

@@ -17,6 +17,8 @@ KIND_LOOKS: dict[Kind, dict[str, Any]] = {
     "lottery": {"color": COLOURS[0], "marker": "o"},
     "preserve_lpr": {"color": COLOURS[1], "marker": "s"},
     "global_random": {"color": GREY, "marker": "^"},
+    "preserve_lpr_live": {"color": COLOURS[3], "marker": "v"},
+    "erk": {"color": COLOURS[4], "marker": "P"},
     "reinit": {"color": COLOURS[2], "marker": "D"},
 }
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from tune_app.report.figures.best_pair import fig3
+from tune_app.report.figures.costs import fig_costs
 from tune_app.report.figures.grid_curves import fig1, fig2, fig9, fig_a3
 from tune_app.report.figures.looks import COLOURS, MARKERS
 from tune_app.report.figures.lpr import fig6, fig7
@@ -37,6 +38,10 @@ def _fits_in_one(sweep: Sweep) -> bool:
     return told_apart and finds * evals <= _MAX_IN_ONE
 
 
+def _has_masks(sweep: Sweep) -> bool:
+    return len(sweep.find_recipes) > 1
+
+
 def _finds_lprs(sweep: Sweep) -> bool:
     """Whether the LPR come from training; otherwise the sweep file gives them."""
     return sweep.prune.strategy == "global_magnitude"
@@ -58,5 +63,8 @@ FIGURES = {
     "fig6": PaperFigure(fig6, "The fraction pruned of each layer", _finds_lprs),
     "fig7": PaperFigure(fig7, "The LPR of one H_find, the weights of another", _takes_lprs),
     "fig9": PaperFigure(fig9, "Pruned before convergence", _stops_early),
+    "costs": PaperFigure(
+        fig_costs, "The same tickets over what is left of the network", _has_masks
+    ),
 }
 """Figures by name, in the order of a report."""

@@ -1,6 +1,6 @@
 """The axes of accuracy and of sparsity."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -45,7 +45,18 @@ def scale_percent(panels: Sequence[Axes], shown: Iterable[Statistic | None]) -> 
 
 def scale_sparsity(panels: Sequence[Axes], low: float, high: float) -> None:
     """The fraction pruned as x, spaced by log density so that high sparsities can be read."""
-    thinnest, densest = density(high), density(low)
+    _scale_left(panels, density(low), density(high), lambda left: f"{1 - left:.6g}")
+
+
+def scale_left(panels: Sequence[Axes], left: Iterable[float]) -> None:
+    """The fraction left as x, falling to the right, in percent."""
+    there = sorted(left)
+    _scale_left(panels, there[-1], there[0], lambda left: f"{100 * left:.6g}")
+
+
+def _scale_left(
+    panels: Sequence[Axes], densest: float, thinnest: float, name: Callable[[float], str]
+) -> None:
     ticks = [1.0, *(digit * 10.0**-power for power in range(1, 7) for digit in (5, 2, 1))]
     if thinnest > 0.25:
         ticks = [1, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]
@@ -60,4 +71,4 @@ def scale_sparsity(panels: Sequence[Axes], low: float, high: float) -> None:
         axes.set_xlim(densest * margin, thinnest / margin)
         axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: f"{1 - tick:.6g}"))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: name(tick)))
