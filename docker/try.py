@@ -25,9 +25,9 @@ SWEEP = (
     *("seeds=[0]", "prune.rounds=2", "eval.at_sparsity=null", "baselines=[]"),
     *("train.duration=8ep", "train.milestones=[]"),
 )
-NUM_TRAININGS = 21
-NUM_MLFLOW_RUNS = 10
-"""A curve for each of 3 x 3 pairs of learning rates, and the report."""
+NUM_TRAININGS = 36
+NUM_MLFLOW_RUNS = 17
+"""A curve for each of 4 x 4 pairs of learning rates, and the report."""
 
 
 class Cluster:

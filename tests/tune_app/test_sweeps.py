@@ -28,9 +28,11 @@ FIGURES = {
     "lpr_constrained": {"fig2", "fig6", "fig7"},
     "lr_grid": GRID,
     "lr_rewinding": GRID,
+    "lr_wd_pairs": GRID,
     "no_weight_decay": {"fig2", "fig6"},
     "other_data": GRID,
     "other_network": GRID,
+    "strong_decay": {"fig2", "fig6"},
     "structured_bs": GRID - {"fig6"},
     "structured_lr": GRID - {"fig6"},
     "structured_wd": GRID - {"fig6"},
@@ -67,4 +69,5 @@ def test_a_shipped_sweep_runs_and_is_drawn(path, tmp_path):
 
     assert store.stored().results == plan.trainings.keys()
     drawn = {figure.stem for figure in (run_dir.path / "figures").iterdir()}
-    assert drawn == FIGURES[path.stem]
+    # After two iterations, masks may be too much alike to be told apart by what they cost.
+    assert drawn - {"costs"} == FIGURES[path.stem]
