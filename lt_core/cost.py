@@ -28,8 +28,9 @@ class Cost:
     """All parameters of the dense network, 4 bytes each."""
 
     bitmask_bytes: int
-    """The same, of the prunable weights only those alive, with a bit for each that says which."""
+    """The same, of the prunable weights only those alive, with a bit for each that says which; of
+    whole filters, the parameters of the smaller network."""
 
     csr_bytes: int
     """The same in compressed sparse rows: for each weight alive its value and its column, 4 bytes
-    each, and 4 for the start of each row."""
+    each, and 4 for the start of each row; of whole filters as above."""

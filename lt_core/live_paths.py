@@ -4,6 +4,10 @@ Set each weight to 1 where it is alive and to 0 where it is not, biases to 0, le
 scales or bends (norms, activations), and let pooling average. Then everything is positive, nothing
 cancels, and the output depends on a weight if and only if a path leads through it: its gradient is
 positive. Vysogorets & Kempe 2023 (arXiv:2107.02306), section 2, count paths by the same trick.
+
+It holds for sums, products and concatenations of layers, activations, norms and pooling. A network
+in which not every two channels of each unpruned layer are on a path does something else besides,
+and is not counted.
 """
 
 import copy
@@ -20,11 +24,15 @@ from lt_core.mask import Mask, prunable_weights
 _LEFT_OUT = {
     *("batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm", "local_response_norm"),
     *("relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "prelu", "rrelu", "elu", "elu_"),
-    *("selu", "celu", "gelu", "silu", "mish", "softplus", "softsign", "tanh", "tanh_", "sigmoid"),
-    *("sigmoid_", "hardtanh", "hardtanh_", "hardswish", "hardsigmoid", "threshold", "clamp"),
-    *("softmax", "log_softmax", "dropout", "dropout1d", "dropout2d", "alpha_dropout"),
+    *("selu", "celu", "gelu", "silu", "mish", "softsign", "tanh", "tanh_"),
+    *("hardtanh", "hardtanh_", "hardswish", "threshold", "clamp", "clamp_", "clip", "clip_"),
+    *("clamp_max", "clamp_max_", "log_softmax", "dropout", "dropout1d", "dropout2d"),
+    *("dropout3d", "alpha_dropout", "feature_alpha_dropout"),
 }
-"""Functions of torch that keep what is positive positive, and 0 at 0 or nearly so."""
+"""Functions of torch that keep what is positive positive, and are 0 at 0."""
+
+_OPEN_AT_0 = {"sigmoid", "sigmoid_", "hardsigmoid", "softplus", "softmax"}
+"""Functions that are positive at 0: as gates, they let through what another layer sends."""
 
 _AVERAGES: Mapping[str, Callable[..., Tensor]] = {
     "max_pool1d": F.avg_pool1d,
@@ -51,6 +59,12 @@ class LivePaths:
             parameter.requires_grad_(False)
         self.weights = prunable_weights(self.network)
         self.image = torch.ones(1, *image_shape, dtype=torch.float64)
+        whole = {
+            name: torch.ones_like(weight, dtype=torch.bool) for name, weight in self.weights.items()
+        }
+        on_paths = self._through(whole)
+        self.can_tell = on_paths is not None and all(map(_joins_all, on_paths.values()))
+        """Whether paths can be told of this network."""
 
     def through(self, mask: Mask) -> dict[str, Tensor] | None:
         """Where a weight is, or would be if it were alive, on a path between weights alive.
@@ -62,6 +76,9 @@ class LivePaths:
             Layer name -> bool tensor of the weight's shape, for the layers of `mask`. None where
             the network does something that hides paths, such as a subtraction.
         """
+        return self._through(mask) if self.can_tell else None
+
+    def _through(self, mask: Mask) -> dict[str, Tensor] | None:
         for name, weight in self.weights.items():
             weight.data.copy_(mask.get(name, torch.ones_like(weight)))
         asked = [self.weights[name].requires_grad_() for name in mask]
@@ -69,7 +86,7 @@ class LivePaths:
             with torch.enable_grad(), _Positive():
                 total = self.network(self.image).sum()
             gradients = torch.autograd.grad(total, asked, allow_unused=True, materialize_grads=True)
-        except RuntimeError:  # of a network that takes no float64, or that has no gradient
+        except Exception:  # whatever a network raises that takes no float64, or has no gradient
             return None
         if not all(bool(((of >= 0) & of.isfinite()).all()) for of in gradients):
             return None
@@ -81,6 +98,12 @@ class LivePaths:
         if found is None:
             return None
         return sum(int((layer & mask[name]).sum()) for name, layer in found.items())
+
+
+def _joins_all(on_path: Tensor) -> bool:
+    """Whether a path leads between every two channels that an unpruned layer joins; some places of
+    a kernel may see nothing but padding."""
+    return bool(on_path.flatten(2).any(2).all() if on_path.dim() > 2 else on_path.all())
 
 
 class _Positive(TorchFunctionMode):
@@ -99,9 +122,18 @@ class _Positive(TorchFunctionMode):
             x = args[0] if args else kwargs["input"]
             # A deep network would leave the range of float64.
             return x / x.detach().amax().clamp(min=1.0) if name.endswith("norm") else x
+        if name in _OPEN_AT_0:
+            return (args[0] if args else kwargs["input"]) + 1
+        if name == "glu":
+            one, gate = args[0].chunk(2, *args[1:], **kwargs)
+            return one * (gate + 1)
+        if name in ("maximum", "minimum") and all(of.requires_grad for of in args[:2]):
+            return args[0] + args[1]
+        if name in ("maximum", "minimum"):  # with a constant, as an activation
+            return next(of for of in args[:2] if of.requires_grad)
         if name in _AVERAGES:
-            if kwargs.pop("dilation", 1) not in (1, (1, 1)):
+            if len(args) > 4 or kwargs.pop("dilation", 1) not in (1, (1, 1)):
                 raise RuntimeError("a mean over spread pixels is not in torch")
             kwargs.pop("return_indices", None)
-            return _AVERAGES[name](*args[:4], **kwargs)
+            return _AVERAGES[name](*args, **kwargs)
         return func(*args, **kwargs)

@@ -1,5 +1,6 @@
 """Multiply-adds of a network, and to which weight each belongs."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,20 +21,20 @@ def macs_by_weight(network: nn.Module, image_shape: tuple[int, int, int]) -> dic
     counts twice.
 
     Args:
-        network: left as it is.
+        network: is copied, since a forward pass may leave something in it.
         image_shape: [channels, height, width].
+
+    Raises:
+        Exception: whatever the network raises.
     """
+    network = copy.deepcopy(network).eval()
     counter = _Counter(network)
-    was_training, device = network.training, next(network.parameters()).device
-    network.eval()
-    try:
-        # With gradients: without them, torch fuses the layers of a transformer into one operation
-        # that it has no formula for.
-        with torch.enable_grad(), counter.modules, counter:
-            network(torch.zeros(1, *image_shape, device=device))
-    finally:
-        network.train(was_training)
-    return counter.macs
+    device = next(network.parameters()).device
+    # Two images: a norm over the batch takes no single one. With gradients: without them, torch
+    # fuses the layers of a transformer into one operation that it has no formula for.
+    with torch.enable_grad(), counter.modules, counter:
+        network(torch.zeros(2, *image_shape, device=device))
+    return {name: macs // 2 for name, macs in counter.macs.items()}
 
 
 class _Counter(TorchDispatchMode):

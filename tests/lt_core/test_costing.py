@@ -64,6 +64,9 @@ def test_whole_filters_cost_what_the_smaller_network_costs():
     groups = channel_groups(network, (1, 8, 8))
     mask = filter_l1(network, groups, 0.5)
     smaller = shrink(network, groups, mask)
-    cost = Costing(network, (1, 8, 8)).cost(mask)
+    cost = Costing(network, (1, 8, 8), groups).cost(mask)
     assert cost.macs == sum(macs_by_weight(smaller, (1, 8, 8)).values())
     assert cost.live == cost.alive
+    # 4,964 weights, 10 biases and 168 parameters of norms
+    assert sum(parameter.numel() for parameter in smaller.parameters()) == 5_142
+    assert cost.bitmask_bytes == cost.csr_bytes == 4 * 5_142

@@ -135,7 +135,34 @@ class OnlyFloat32(nn.Module):
         return self.a(images.flatten(1).float())
 
 
-@pytest.mark.parametrize("network", [Subtracts(), OnlyFloat32()], ids=lambda n: type(n).__name__)
+class Picky(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Linear(4, 2)
+
+    def forward(self, images):
+        if images.dtype != torch.float32:
+            raise TypeError("float32 only")
+        return self.a(images.flatten(1))
+
+
+class Centres(nn.Module):
+    """Whose gradients are 0 where they cancel."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 3), nn.Linear(3, 2)
+
+    def forward(self, images):
+        x = self.b(self.a(images.flatten(1)))
+        return x - x.mean(1, keepdim=True)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [Subtracts(), OnlyFloat32(), Picky(), Centres()],
+    ids=lambda network: type(network).__name__,
+)
 def test_what_hides_its_paths_is_not_counted(network):
     assert LivePaths(network, (1, 2, 2)).num_live(dense(network)) is None
 
@@ -146,3 +173,38 @@ def test_the_network_is_left_as_it_is():
     LivePaths(network, (1, 8, 8)).num_live(dense(network))
     assert all(torch.equal(before[name], now) for name, now in network.state_dict().items())
     assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+class Gated(nn.Module):
+    """Two branches, one of which lets through what the other sends."""
+
+    def __init__(self, gate):
+        super().__init__()
+        self.a, self.b, self.fc = nn.Linear(4, 3), nn.Linear(4, 3), nn.Linear(3, 2)
+        self.gate = gate
+
+    def forward(self, images):
+        x = images.flatten(1)
+        return self.fc(self.gate(self.a(x), self.b(x)))
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        lambda a, b: a * torch.sigmoid(b),
+        lambda a, b: a * F.softplus(b),
+        lambda a, b: F.glu(torch.cat([a, b], 1)),
+        lambda a, b: torch.maximum(a, b),
+        lambda a, b: (a + b).clamp_(0, 6),
+        lambda a, b: torch.clamp_max(a + b, 6),
+        lambda a, b: torch.minimum(a + b, torch.tensor(6.0)),
+    ],
+    ids=["sigmoid", "softplus", "glu", "maximum", "clamp_", "clamp_max", "minimum"],
+)
+def test_a_branch_that_is_pruned_closes_no_other(gate):
+    network = Gated(gate)
+    paths = LivePaths(network, (1, 2, 2))
+    mask = dense(network)
+    assert paths.num_live(mask) == 12 + 12 + 6
+    mask["b"][:] = False
+    assert paths.num_live(mask) == 12 + 6

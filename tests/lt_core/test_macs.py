@@ -74,3 +74,22 @@ def test_the_network_is_left_as_it_is():
     assert network.training
     assert all(torch.equal(before[name], now) for name, now in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
+
+
+class Remembers(nn.Module):
+    """Keeps what it computed, and norms over its batch in evaluation too."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 2)
+        self.norm = nn.BatchNorm1d(2, track_running_stats=False)
+
+    def forward(self, images):
+        self.last = self.norm(self.fc(images.flatten(1)))
+        return self.last
+
+
+def test_a_network_that_keeps_what_it_computed_is_left_without_it():
+    network = Remembers()
+    assert macs_by_weight(network, (1, 2, 2)) == {"fc": 8, None: 0}
+    assert not hasattr(network, "last")

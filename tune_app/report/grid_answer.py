@@ -125,12 +125,19 @@ def _at_equal_macs(sweep: Sweep, equal: AtEqualMacs) -> str:
 
 def _without(sweep: Sweep, found: Sequence[Cell], failed: Mapping[Pair, str]) -> str:
     """What is not compared: what has no result, or has failed for some seeds."""
-    there = {(cell.find, cell.eval) for cell in found}
+    num_seeds = {(cell.find, cell.eval): cell.point.test.n for cell in found}
+    # Of a race, fewer seeds are not lacking: the report has a section on it.
+    wanted = 1 if sweep.race is not None else max(num_seeds.values())
     pairs = itertools.product(sweep.find_recipes, sweep.eval_recipes)
-    lacking = [pair for pair in pairs if pair not in there or pair in failed]
+    lacking = [pair for pair in pairs if num_seeds.get(pair, 0) < wanted or pair in failed]
     if not lacking:
         return ""
-    named = [f"{_at(sweep, pair)} ({failed.get(pair, 'no result yet')})" for pair in lacking[:2]]
+
+    def why(pair: Pair) -> str:
+        n = num_seeds.get(pair, 0)
+        return failed.get(pair, f"{n} of {wanted} seeds" if n else "no result yet")
+
+    named = [f"{_at(sweep, pair)} ({why(pair)})" for pair in lacking[:2]]
     more = f" and {len(lacking) - 2:,} more" if len(lacking) > 2 else ""
     total = num_cells(sweep)
     return f"Not compared, {len(lacking):,} of {total:,}: {'; '.join(named)}{more}."

@@ -75,7 +75,9 @@ def _section(sweep: Sweep, now: Standing) -> list[str]:
         f"± {sweep.race.until:g} points. All looks are at one level (Pocock 1977), such that over "
         "all of them together one drops out because of another that is no better, or the interval "
         "misses, with a probability of at most 5%. Intervals elsewhere in this report are as if "
-        "the number of seeds had been given beforehand.\n",
+        "the number of seeds had been given beforehand, and compare what has the most of them: "
+        "what dropped out here may be the best at a lower sparsity. Where `at_most` is raised "
+        "after a look, the 5% are those of the new number.\n",
         f"{said[0].upper()}{said[1:]}.\n",
         as_markdown(rows),
     ]

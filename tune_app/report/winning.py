@@ -54,9 +54,11 @@ def _verdict(of_dense: Paired | None, of_reinit: Paired | None, has_reinit: bool
     if of_dense.sign > 0:
         return "no: worse than dense"
     if not has_reinit:
-        return "not worse than dense; no reinit to compare"
+        return "not shown to be worse than dense; no reinit to compare"
     if of_reinit is None or of_reinit.interval is None:
         return "not known"
     if of_reinit.sign > 0:
-        return "yes" if of_dense.sign < 0 else "yes, as far as it is not shown to be worse"
+        return (
+            "yes" if of_dense.sign < 0 else "yes, as far as it is not shown to be worse than dense"
+        )
     return "no: not shown to be better than reinit"

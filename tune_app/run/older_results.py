@@ -46,13 +46,18 @@ def with_costs(
     data = identified.data[0] if identified.data else load_data(sweep, path)
     ticket = partial(stored_ticket, store)
     trainer = Trainer(sweep.model, sweep.prune, sweep.rewind, data, store, ticket, "cpu")
-    costs: dict[tuple[object, ...], Cost] = {}
+    try:
+        _ = trainer.costing
+    except Exception as error:  # a network of the user's does anything
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        return results, [f"what the networks cost cannot be counted: {why}"]
+    costs: dict[tuple[object, ...], Cost | None] = {}
     counted, num_missing = dict(results), 0
     for id in lacking:
         key = _same_mask(trainings[id])
         try:
             if key not in costs:
-                costs[key] = trainer.costing.cost(trainer.mask(trainings[id]))
+                costs[key] = trainer.cost(trainer.mask(trainings[id]))
         except Missing:
             num_missing += 1
             continue

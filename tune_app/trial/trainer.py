@@ -12,6 +12,7 @@ import torch
 from lt_core import prune, rewind, seeds
 from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Rewinding
+from lt_core.cost import Cost
 from lt_core.costing import Costing
 from lt_core.data import DataSet
 from lt_core.erk import erk_random
@@ -79,9 +80,19 @@ class Trainer:
 
     @cached_property
     def costing(self) -> Costing:
-        """What networks cost under masks."""
+        """What networks cost under masks. Raises whatever the network does."""
         network = rewind.to_initialization(self.model, self.data, seed=0)
-        return Costing(network, self.data.image_shape)
+        shape = self.data.image_shape
+        is_structured = self.prune.strategy == "filter_l1"
+        return Costing(network, shape, channel_groups(network, shape) if is_structured else None)
+
+    def cost(self, mask: Mask) -> Cost | None:
+        """What the network costs under a mask; None where that cannot be counted, which is no
+        reason to lose a training."""
+        try:
+            return self.costing.cost(mask)
+        except Exception:  # a network of the user's does anything
+            return None
 
     def mask(self, training: Training) -> Mask:
         """The mask that a training is under.

@@ -248,7 +248,7 @@ class Worker:
             test_accuracy=evaluation.test_accuracy,
             train_loss=evaluation.train_loss,
             lpr=evaluation.lpr,
-            cost=self.trainer.costing.cost(mask),
+            cost=self.trainer.cost(mask),
             distance=evaluation.movement.distance,
             sign_changes=evaluation.movement.sign_changes,
             precision=evaluation.precision,

@@ -204,6 +204,12 @@ def test_a_configuration_that_failed_for_some_seeds_is_said_and_not_the_best(swe
     )
 
 
+def test_a_configuration_that_lacks_seeds_is_named(sweep_of):
+    sweep = sweep_of()
+    *_, last = said(sweep, lacks(results_of(sweep, CLEAR), 0.1, 0.5, seeds=(1, 2)))
+    assert last == "Not compared, 1 of 4: found at LR 0.1 and trained at LR 0.5 (1 of 3 seeds)."
+
+
 def test_no_ticket_is_no_answer(sweep_of):
     sweep = sweep_of()
     dense = [r for r in results_of(sweep, CLEAR) if r.round == 0]

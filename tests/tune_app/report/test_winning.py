@@ -46,7 +46,7 @@ def test_a_winning_ticket_is_as_good_as_the_dense_network_and_better_than_reinit
         "+0.0 (-0.2 to +0.2)",
         "+45.0 (+44.6 to +45.4)",
         "+5.0 (+4.6 to +5.4)",
-        "yes, as far as it is not shown to be worse",
+        "yes, as far as it is not shown to be worse than dense",
     ]
     assert decoupled[1] == "LR 0.1 → LR 0.5"
 
@@ -67,7 +67,7 @@ def test_verdicts(tmp_path, dense, ticket, reinit, verdict):
 def test_without_reinit_half_of_it_is_said(tmp_path):
     rows = verdicts(tmp_path, 0.95, 0.95, 0.9, baselines="[global_random]")
     assert {tuple(row[2:]) for row in rows} == {
-        ("+0.0 (-0.2 to +0.2)", "not worse than dense; no reinit to compare")
+        ("+0.0 (-0.2 to +0.2)", "not shown to be worse than dense; no reinit to compare")
     }
 
 

@@ -11,6 +11,7 @@ from tune_app.run.identity import Identified
 from tune_app.run.older_results import with_costs
 from tune_app.store.store import Store
 from tune_app.sweep.load import load_sweep
+from tune_app.trial import trainer
 from tune_app.trial.worker import Setting, Worker
 
 PATH = Path("tiny.yaml")
@@ -73,4 +74,17 @@ def test_a_mask_that_is_gone_is_said(sweep, plan, store):
     assert note == (
         f"counted what {30 - len(without)} networks of an earlier version cost; of {len(without)} "
         "more the mask is not stored"
+    )
+
+
+def test_a_network_whose_costs_cannot_be_counted_is_said(sweep, plan, store, monkeypatch):
+    def refuse(*_):
+        raise TypeError("no images of zeros")
+
+    forget_costs(store, plan)
+    monkeypatch.setattr(trainer, "Costing", refuse)
+    early = results(store, plan)
+    assert with_costs(Identified(sweep), plan.trainings, early, store, PATH) == (
+        early,
+        ["what the networks cost cannot be counted: TypeError: no images of zeros"],
     )

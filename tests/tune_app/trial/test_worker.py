@@ -25,6 +25,7 @@ from tune_app.store.store import Store
 from tune_app.sweep.load import load_sweep
 from tune_app.sweep.prune import Prune
 from tune_app.sweep.sweep import Sweep
+from tune_app.trial import trainer
 from tune_app.trial.worker import Setting, Worker
 
 
@@ -79,6 +80,19 @@ def test_what_a_network_costs_is_counted_under_its_own_mask(worker, plan):
     assert [result.cost.alive for result in rounds] == [19_464, 9_732, 4_866]
     assert all(result.distance > 0 for result in rounds)
     assert all(0 <= result.sign_changes < 0.5 for result in rounds)
+
+
+def test_a_cost_that_cannot_be_counted_loses_no_training(worker, plan, monkeypatch):
+    def refuse(*_):
+        raise TypeError("no images of zeros")
+
+    monkeypatch.setattr(trainer, "Costing", refuse)
+    training = plan.evaluations[0]
+    if training.ticket is not None:
+        list(worker.find(plan.chain_of_ticket[training.ticket], needed={training.ticket}))
+    [report] = worker.evaluate(training)
+    assert report.result.cost is None
+    assert worker.setting.store.result(training.id, bytes) == report.result.to_line()
 
 
 def test_a_chain_goes_on_to_the_same_bits(worker, plan):

@@ -19,6 +19,7 @@ from tune_app.results.curves import Means, Point, Results, Statistic, best, cell
 from tune_app.results.result import CurveKey
 from tune_app.results.words import short, varied_fields
 from tune_app.sweep.sweep import Sweep
+from tune_app.words import plural
 
 _SAME = 0.02
 """Relative difference up to which two costs are one."""
@@ -40,11 +41,12 @@ def fig_costs(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     every = [point for curve in curves.values() for point in curve]
     if not every:
         raise NotDrawn("there are no results of pruned networks yet")
-    if any(mean_left(point.results, "macs") is None for point in every):
-        raise NotDrawn("what its networks cost was not counted")
+    lacking = sum(mean_left(point.results, "macs") is None for point in every)
+    if lacking:
+        raise NotDrawn(f"at {lacking} of {plural(len(every), 'point')} costs are not counted")
     axes_of = [axis for axis in AXES if axis == "weights" or _tells_apart(every, axis)]
     if axes_of == ["weights"]:
-        raise NotDrawn("masks of one sparsity cost the same")
+        raise NotDrawn("tickets of one sparsity cost the same")
 
     looks = recipe_looks(sweep.find_recipes)
     figure, [(panels, corner)] = new_page([len(axes_of)])
