@@ -86,24 +86,26 @@ def _percent(statistic: Statistic | None) -> str:
 
 
 def equal_rows(sweep: Sweep, means: Means) -> Rows:
-    """The best coupled and the best decoupled configuration, a line for each evaluated round."""
+    """The best coupled and the best decoupled configuration, a line for each evaluated round and
+    for each of `eval.at_macs`."""
     varied = varied_fields(sweep)
     head = ["multiply-adds left", "best coupled", "test", "best decoupled", "test"]
     rows = [[*head, "decoupled less coupled, 95% interval"]]
-    for round in sweep.eval_rounds[1:]:
-        equal = at_equal_macs(sweep, means, round)
-        if equal is not None:
-            find, eval_ = equal.decoupled
-            rows.append(
-                [
-                    f"{100 * equal.macs_left:.2f}%",
-                    short(equal.coupled[0], varied),
-                    equal.coupled_test.percent(),
-                    f"{short(find, varied, 'find')} → {short(eval_, varied, 'eval')}",
-                    equal.decoupled_test.percent(),
-                    equal.difference.points(),
-                ]
-            )
+    rounds = sweep.eval_rounds[1:]
+    at = [at_equal_macs(sweep, means, round) for round in rounds]
+    at += [at_equal_macs(sweep, means, rounds[-1], macs) for macs in sweep.eval.at_macs if rounds]
+    for equal in sorted(filter(None, at), key=lambda equal: -equal.macs_left):
+        find, eval_ = equal.decoupled
+        rows.append(
+            [
+                f"{100 * equal.macs_left:.2f}%",
+                short(equal.coupled[0], varied),
+                equal.coupled_test.percent(),
+                f"{short(find, varied, 'find')} → {short(eval_, varied, 'eval')}",
+                equal.decoupled_test.percent(),
+                equal.difference.points(),
+            ]
+        )
     return rows
 
 

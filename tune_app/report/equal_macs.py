@@ -40,15 +40,22 @@ class AtEqualMacs:
     """Decoupled less coupled, on test."""
 
 
-def at_equal_macs(sweep: Sweep, means: Means, round: int) -> AtEqualMacs | None:
-    """Compare at the most multiply-adds that any mask of a round leaves.
+def at_equal_macs(
+    sweep: Sweep, means: Means, round: int, macs_left: float | None = None
+) -> AtEqualMacs | None:
+    """Compare where masks leave the same multiply-adds.
 
-    There every configuration has a mask that leaves no more, at this round, and one that leaves no
-    less, at this or an earlier evaluated round.
+    Args:
+        sweep: a grid.
+        means: of its results.
+        round: the last one to look at.
+        macs_left: the fraction of the multiply-adds; if not given, the most that any mask of
+            `round` leaves. There every configuration has a mask that leaves no more, at this round,
+            and one that leaves no less, at this or an earlier evaluated round.
 
     Returns:
         None where results have no costs, there is no earlier round, or no coupled or no decoupled
-        configuration.
+        configuration that has masks on both sides.
     """
     pairs = [*itertools.product(sweep.find_recipes, sweep.eval_recipes)]
     curves = {pair: _by_seed(sweep, means, pair, round) for pair in pairs}
@@ -56,7 +63,7 @@ def at_equal_macs(sweep: Sweep, means: Means, round: int) -> AtEqualMacs | None:
     counted = [macs for macs in reached if macs is not None]
     if not counted or len(counted) < len(reached):
         return None
-    target = max(counted)
+    target = macs_left or max(counted)
     at_target: dict[_Pair, tuple[_Accuracies, _Accuracies]] = {}
     for pair, by_seed in curves.items():
         found = {seed: _interpolated(curve, target) for seed, curve in by_seed.items()}

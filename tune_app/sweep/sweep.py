@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from lt_core.config import Config, DataSetName, ModelName, Recipe, Rewinding, RuleErrors
 from tune_app.sweep.durations import Interval
-from tune_app.sweep.prune import Prune, Sparsities
+from tune_app.sweep.prune import Fraction, Prune, Sparsities
 from tune_app.sweep.resources import Resources, unpriced
 from tune_app.sweep.search import MAX_TRAININGS, Search
 from tune_app.sweep.seeds import SeedRace, Seeds
@@ -78,6 +78,9 @@ class Eval(Stage):
 
     at_sparsity: Sparsities | None = None
     """Sparsities of the tickets to evaluate, by the nearest rounds; all rounds if not given."""
+
+    at_macs: Distinct[Fraction] = ()
+    """Fractions of the multiply-adds at which the report compares too, between evaluated rounds."""
 
     rewind_from: Literal["find", "eval"] = "find"
     """The H of the dense network whose weights at `rewind.to` a ticket starts from. Initialization

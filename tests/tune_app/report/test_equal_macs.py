@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 from synthetic_run import COST, SWEEP, synthetic_results
 
+from tune_app.report.costs import equal_rows
 from tune_app.report.equal_macs import at_equal_macs
 from tune_app.results.curves import mean_curves
 from tune_app.sweep.load import load_sweep
@@ -71,6 +72,28 @@ def test_the_choice_is_made_at_equal_compute(sweep):
     equal = at_equal_macs(sweep, mean_curves(better), 4)
     assert [recipe.lr for recipe in equal.decoupled] == [0.1, 0.5]
     assert equal.decoupled_test.mean == pytest.approx(0.41)
+
+
+def test_at_a_fraction_that_is_asked_for(sweep):
+    """At 14.1% of the multiply-adds masks of LR 0.1 are a quarter of the way from 10 to 40%, in the
+    logarithm, and those of LR 0.5 three quarters of that from 5 to 20%."""
+    macs_left = 0.1 * 4**0.25
+    equal = at_equal_macs(sweep, mean_curves(results(sweep)), 4, macs_left)
+    assert equal.macs_left == macs_left
+    assert equal.coupled_test.mean == pytest.approx(0.90 + 0.25 * 0.06 + 0.01)
+    assert equal.decoupled_test.mean == pytest.approx(0.70 + 0.75 * 0.25 + 0.01)
+    assert at_equal_macs(sweep, mean_curves(results(sweep)), 4, 0.01) is None
+    # Only masks of LR 0.1 leave as much.
+    most = at_equal_macs(sweep, mean_curves(results(sweep)), 4, 0.3)
+    assert {recipe.lr for recipe in (most.decoupled[0], most.coupled[0])} == {0.1}
+
+
+def test_the_table_has_a_line_for_each_fraction_that_is_asked_for(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(SWEEP.replace("eval:\n", "eval:\n  at_macs: [0.15, 0.3]\n"))
+    sweep = load_sweep(path)
+    rows = equal_rows(sweep, mean_curves(results(sweep)))
+    assert [row[0] for row in rows[1:]] == ["40.00%", "30.00%", "15.00%", "10.00%"]
 
 
 def test_nothing_is_extrapolated(sweep):
