@@ -2,8 +2,8 @@
 
 import torch
 
-from lt_core.live_paths import LivePaths
-from lt_core.mask import Mask, alive_by_layer
+from lt_core.live_paths import LivePaths, both
+from lt_core.mask import Mask, alive_by_layer, num_alive
 from lt_core.prune import preserve_lpr
 
 _MAX_PASSES = 50
@@ -31,7 +31,7 @@ def preserve_lpr_live(mask: Mask, paths: LivePaths, generator: torch.Generator) 
         through = paths.through(shuffled)
         if wanted is None or through is None:
             raise ValueError("which of its weights are on a live path cannot be told")
-        live = sum(int((shuffled[name] & layer).sum()) for name, layer in through.items())
+        live = num_alive(both(shuffled, through))
         # Half of them, since others come to life with those that are moved.
         num_moved = _move(shuffled, through, -(-(wanted - live) // 2), generator)
         if num_moved == 0:

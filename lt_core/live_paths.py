@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from lt_core.mask import Mask, prunable_weights
+from lt_core.mask import Mask, num_alive, prunable_weights
 
 _LEFT_OUT = {
     *("batch_norm", "instance_norm", "layer_norm", "group_norm", "rms_norm", "local_response_norm"),
@@ -97,7 +97,12 @@ class LivePaths:
         found = self.through(mask)
         if found is None:
             return None
-        return sum(int((layer & mask[name]).sum()) for name, layer in found.items())
+        return num_alive(both(mask, found))
+
+
+def both(mask: Mask, other: Mask) -> Mask:
+    """What is in two masks of the same layers."""
+    return {name: layer & other[name] for name, layer in mask.items()}
 
 
 def _joins_all(on_path: Tensor) -> bool:

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
-from lt_core.config import Recipe
+from tune_app.plan.part import Pair
 from tune_app.report.equal_macs import AtEqualMacs, at_equal_macs
 from tune_app.results.curves import (
     Cell,
@@ -17,11 +17,9 @@ from tune_app.results.curves import (
     percent_pruned,
 )
 from tune_app.results.paired import Paired
+from tune_app.results.racing import pairs_of
 from tune_app.results.words import short, varied_fields
 from tune_app.sweep.sweep import Sweep
-
-Pair = tuple[Recipe, Recipe]
-"""H_find and H_eval."""
 
 _MAX_NAMED = 3
 
@@ -128,8 +126,9 @@ def _without(sweep: Sweep, found: Sequence[Cell], failed: Mapping[Pair, str]) ->
     num_seeds = {(cell.find, cell.eval): cell.point.test.n for cell in found}
     # Of a race, fewer seeds are not lacking: the report has a section on it.
     wanted = 1 if sweep.race is not None else max(num_seeds.values())
-    pairs = itertools.product(sweep.find_recipes, sweep.eval_recipes)
-    lacking = [pair for pair in pairs if num_seeds.get(pair, 0) < wanted or pair in failed]
+    lacking = [
+        pair for pair in pairs_of(sweep) if num_seeds.get(pair, 0) < wanted or pair in failed
+    ]
     if not lacking:
         return ""
 

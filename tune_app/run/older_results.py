@@ -47,17 +47,17 @@ def with_costs(
     ticket = partial(stored_ticket, store)
     trainer = Trainer(sweep.model, sweep.prune, sweep.rewind, data, store, ticket, "cpu")
     try:
-        _ = trainer.costing
+        costing = trainer.costing
     except Exception as error:  # a network of the user's does anything
         why = " ".join(f"{type(error).__name__}: {error}".split())
         return results, [f"what the networks cost cannot be counted: {why}"]
-    costs: dict[tuple[object, ...], Cost | None] = {}
+    costs: dict[tuple[object, ...], Cost] = {}
     counted, num_missing = dict(results), 0
     for id in lacking:
         key = _same_mask(trainings[id])
         try:
             if key not in costs:
-                costs[key] = trainer.cost(trainer.mask(trainings[id]))
+                costs[key] = costing.cost(trainer.mask(trainings[id]))
         except Missing:
             num_missing += 1
             continue
