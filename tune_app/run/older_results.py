@@ -40,7 +40,7 @@ def with_costs(
         return results, []
     # Here: it takes torch, which only early results need where nothing is to be trained.
     from lt_core.cost import Cost
-    from tune_app.trial.trainer import Trainer, stored_ticket
+    from tune_app.trial.trainer import Trainer, stored_ticket, uncountable
 
     sweep = identified.sweep
     data = identified.data[0] if identified.data else load_data(sweep, path)
@@ -49,8 +49,7 @@ def with_costs(
     try:
         costing = trainer.costing
     except Exception as error:  # a network of the user's does anything
-        why = " ".join(f"{type(error).__name__}: {error}".split())
-        return results, [f"what the networks cost cannot be counted: {why}"]
+        return results, [uncountable(error)]
     costs: dict[tuple[object, ...], Cost] = {}
     counted, num_missing = dict(results), 0
     for id in lacking:

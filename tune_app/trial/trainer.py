@@ -86,13 +86,20 @@ class Trainer:
         is_structured = self.prune.strategy == "filter_l1"
         return Costing(network, shape, channel_groups(network, shape) if is_structured else None)
 
+    @cached_property
+    def counts_costs(self) -> bool:
+        """Whether what networks cost can be counted; that it cannot is said, once."""
+        try:
+            _ = self.costing
+        except Exception as error:  # a network of the user's does anything
+            self.store.notes.append(uncountable(error))
+            return False
+        return True
+
     def cost(self, mask: Mask) -> Cost | None:
         """What the network costs under a mask; None where that cannot be counted, which is no
         reason to lose a training."""
-        try:
-            return self.costing.cost(mask)
-        except Exception:  # a network of the user's does anything
-            return None
+        return self.costing.cost(mask) if self.counts_costs else None
 
     def mask(self, training: Training) -> Mask:
         """The mask that a training is under.
@@ -174,6 +181,12 @@ class Trainer:
         if training.weights is None:
             return Start()
         return rewind.after_pruning(self.rewind, self.weights(training))
+
+
+def uncountable(error: Exception) -> str:
+    """A sentence on costs that are not known, for the user."""
+    why = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"what the networks cost cannot be counted: {why}"
 
 
 def stored_ticket(store: Store, id: str) -> PackedMask:

@@ -92,6 +92,9 @@ def test_a_cost_that_cannot_be_counted_loses_no_training(worker, plan, monkeypat
         list(worker.find(plan.chain_of_ticket[training.ticket], needed={training.ticket}))
     [report] = worker.evaluate(training)
     assert report.result.cost is None
+    assert worker.setting.store.notes == [
+        "what the networks cost cannot be counted: TypeError: no images of zeros"
+    ]
     assert worker.setting.store.result(training.id, bytes) == report.result.to_line()
 
 
