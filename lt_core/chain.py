@@ -1,7 +1,8 @@
 """Find lottery tickets: train, prune, rewind, again."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
+from typing import ParamSpec
 
 from torch import nn
 
@@ -9,11 +10,12 @@ from lt_core import prune, rewind
 from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Recipe, Rewinding
 from lt_core.data import DataSet
-from lt_core.evaluation import Evaluation, evaluate
+from lt_core.evaluation import Evaluation, evaluating
 from lt_core.mask import Mask, alive_by_layer, dense, prunable_weights, sparsity
 from lt_core.rewind import Start, State
 from lt_core.structured.channels import channel_groups
 from lt_core.structured.filters import filter_l1
+from lt_core.training_loop import silently
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Round:
     next_start: Start
 
 
-def find(
+def finding(
     model: ModelName,
     data: DataSet,
     recipe: Recipe,
@@ -48,7 +50,7 @@ def find(
     weights: State | None = None,
     checkpoints: Mapping[int, Checkpoints] | None = None,
     device: str = "cpu",
-) -> Iterator[Round]:
+) -> Generator[Round | None, None, None]:
     """Iterative pruning with rewinding, round by round.
 
     Frankle & Carbin 2019 (arXiv:1803.03635), section 2, strategy 1 of appendix B.
@@ -74,6 +76,9 @@ def find(
         checkpoints: storage for the state of each round's training, by round.
         device: where to train, as torch writes it.
 
+    Yields:
+        Each round; None wherever another training may have its turn.
+
     Raises:
         Diverged: when a round's training diverges.
         ValueError: for a later `start` without its mask or the weights it requires; for `filter_l1`
@@ -89,16 +94,19 @@ def find(
 
     begin = rewind.after_pruning(rewinding, weights) if start > 0 else Start()
     for number in range(start, rounds + 1):
-        evaluation = evaluate(
-            model,
-            data,
-            mask,
-            recipe,
-            seed=seed,
-            start=begin,
-            pruning=pruning if is_structured else Pruning(),
-            checkpoints=None if checkpoints is None else checkpoints[number],
-            device=device,
+        evaluation = yield from silently(
+            evaluating(
+                model,
+                data,
+                mask,
+                recipe,
+                seed=seed,
+                start=begin,
+                pruning=pruning if is_structured else Pruning(),
+                checkpoints=None if checkpoints is None else checkpoints[number],
+                device=device,
+                watched=False,
+            )
         )
         if is_structured and number == 1:
             yield Round(number, mask, evaluation, mask, begin)
@@ -113,6 +121,20 @@ def find(
         begin = rewind.after_pruning(rewinding, weights)
         yield Round(number, mask, evaluation, next_mask, begin)
         mask = next_mask
+
+
+P = ParamSpec("P")
+
+
+def _rounds_of(found: Callable[P, Iterator[Round | None]]) -> Callable[P, Iterator[Round]]:
+    def rounds(*given: P.args, **named: P.kwargs) -> Iterator[Round]:
+        """As `finding`, but all of its time for this one."""
+        return (round for round in found(*given, **named) if round is not None)
+
+    return rounds
+
+
+find = _rounds_of(finding)
 
 
 def _check_arguments(

@@ -105,7 +105,7 @@ class Config(BaseModel):
     )
 
 
-Precision = Literal["fp32", "bf16", "auto"]
+Precision = Literal["fp32", "tf32", "bf16", "auto"]
 
 
 class Recipe(Config):
@@ -140,9 +140,10 @@ class Recipe(Config):
     gamma: float = Field(default=0.1, gt=0, le=1)
 
     precision: Precision = "fp32"
-    """Precision of forward and backward passes; `auto` is bf16 where the processor is built for it,
-    so that results of different machines differ by more than rounding. Accuracies are measured in
-    fp32."""
+    """Precision of forward and backward passes. `tf32` is fp32 with products of 10 bits on GPUs
+    from Ampere on, and plain fp32 on others and on CPUs. `auto` is bf16 where the processor is
+    built for it. With both, results of different machines differ by more than rounding; each result
+    records what it was trained in. Accuracies are measured in fp32."""
 
     if TYPE_CHECKING:  # the fields' types do not say that durations are read from text
 

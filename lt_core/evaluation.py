@@ -20,7 +20,7 @@ from lt_core.rewind import Start
 from lt_core.structured.channels import channel_groups
 from lt_core.structured.filters import with_dependents
 from lt_core.structured.shrinking import shrink
-from lt_core.training_loop import accuracy, drained, training
+from lt_core.training_loop import Trained, accuracy, drained, training
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,12 @@ class Evaluation:
     movement: Movement
     """From the weights that the training started from to those that it ended with."""
 
-    precision: Literal["fp32", "bf16"]
+    precision: Literal["fp32", "tf32", "bf16"]
     """Precision of the training."""
+
+    not_deterministic: frozenset[str]
+    """The operations that torch has no deterministic kernel of on this device: where there are any,
+    the same training may have other bits next time."""
 
     val_accuracy: float
     test_accuracy: float
@@ -104,10 +108,11 @@ def evaluating(
     checkpoints: Checkpoints | None = None,
     device: str = "cpu",
     watched: bool = True,
-) -> Generator[Progress, None, Evaluation]:
+) -> Generator[Progress | None, None, Evaluation]:
     """Train a network under `mask` at `recipe` (H_eval) and measure it, epoch by epoch.
 
-    The bits are the same, watched or not. Closing the generator ends the training early.
+    The bits are the same, watched or not, alone or with others in between. Closing the generator
+    ends the training early.
 
     Args:
         model: name of the network.
@@ -121,10 +126,11 @@ def evaluating(
         checkpoints: storage for its state, to continue after a kill.
         device: where to train, as torch writes it.
         watched: whether to measure between epochs, which takes a pass over the validation images
-            each time; else nothing is yielded.
+            each time.
 
     Yields:
-        Progress after each epoch but the last; epochs before a loaded checkpoint are left out.
+        Progress after each epoch but the last, if watched; epochs before a loaded checkpoint are
+        left out. None wherever another training may have its turn.
 
     Raises:
         Diverged: when a loss or a weight is not finite.
@@ -153,17 +159,17 @@ def evaluating(
         at_last_rate=start.at_last_rate,
         checkpoints=checkpoints,
     )
-    if watched:
-        train_loss = yield from _watched(epochs, network, Batches(data, data.validation, device))
-    else:
-        train_loss = drained(epochs)
+    trained = yield from _watched(
+        epochs, network, Batches(data, data.validation, device) if watched else None
+    )
     return Evaluation(
         model=network,
         sparsity=sparsity(mask),
         lpr=layerwise_pruning_ratios(mask),
-        train_loss=train_loss,
+        train_loss=trained.loss,
         movement=_movement(started, network, trained_mask),
         precision=precision.chosen(recipe.precision, device),
+        not_deterministic=trained.not_deterministic,
         val_accuracy=accuracy(network, Batches(data, data.validation, device)),
         test_accuracy=accuracy(network, Batches(data, data.test, device)),
         seconds=time.perf_counter() - began,
@@ -177,12 +183,12 @@ def _movement(started: Mapping[str, Tensor], network: nn.Module, mask: Mask) -> 
 
 
 def _watched(
-    epochs: Generator[int, None, float], network: nn.Module, validation: Batches
-) -> Generator[Progress, None, float]:
+    epochs: Generator[int, None, Trained], network: nn.Module, validation: Batches | None
+) -> Generator[Progress | None, None, Trained]:
     while True:
         try:
             epoch = next(epochs)
         except StopIteration as end:
-            train_loss: float = end.value
-            return train_loss
-        yield Progress(epoch, accuracy(network, validation))
+            trained: Trained = end.value
+            return trained
+        yield None if validation is None else Progress(epoch, accuracy(network, validation))

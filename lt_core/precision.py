@@ -7,11 +7,15 @@ import torch
 from lt_core.config import Precision
 
 
-def chosen(precision: Precision, device: str) -> Literal["fp32", "bf16"]:
-    """The precision on a device: `auto` is bf16 where its processor is built for it."""
+def chosen(precision: Precision, device: str) -> Literal["fp32", "tf32", "bf16"]:
+    """The precision on a device: `auto` is bf16 where its processor is built for it, and `tf32` is
+    fp32 where it knows no TF32."""
+    is_cuda = torch.device(device).type == "cuda"
+    if precision == "tf32" and not (is_cuda and torch.cuda.get_device_capability(device) >= (8, 0)):
+        return "fp32"
     if precision != "auto":
         return precision
-    if torch.device(device).type == "cuda":
+    if is_cuda:
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()

@@ -22,7 +22,7 @@ from lt_core.mask import Mask, dense, num_weights
 from lt_core.memory_format import to_device
 from lt_core.own_network import equal
 from lt_core.rewind import State
-from lt_core.training_loop import loss, masked_sgd
+from lt_core.step import loss, masked_sgd
 
 NUM_IMAGES = 16
 

@@ -9,20 +9,24 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Crop and mirror each image at random, independently of the others.
+def draw(count: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+    """Random arguments of `crop_and_mirror`, independent from image to image.
 
     Args:
-        images: [B, C, H, W]; padded by H // 8 and W // 8.
-        generator: on the CPU, so that the draws are the same on every device.
+        count: number of images.
+        height: of the images; they are padded by an eighth of it on both sides.
+        width: likewise.
+        generator: on the CPU, so that the draws are the same for every device.
+
+    Returns:
+        int64 [3, count]: top, left, and 1 for an image that is mirrored.
     """
-    count, _, height, width = images.shape
-    draws = [
-        torch.randint(most + 1, (count,), generator=generator)
-        for most in (2 * (height // 8), 2 * (width // 8), 1)
-    ]
-    top, left, mirrored = torch.stack(draws).to(images.device)
-    return crop_and_mirror(images, top, left, mirrored.bool())
+    return torch.stack(
+        [
+            torch.randint(most + 1, (count,), generator=generator)
+            for most in (2 * (height // 8), 2 * (width // 8), 1)
+        ]
+    )
 
 
 def crop_and_mirror(images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lt_core import seeds
 from lt_core.data import DataSet, Split
-from lt_core.data.augmentation import augment
+from lt_core.data.augmentation import crop_and_mirror, draw
 
 
 class Batches:
@@ -19,8 +19,7 @@ class Batches:
     """
 
     def __init__(self, data: DataSet, split: Split, device: str) -> None:
-        self.images = _tensor(split.images).to(device)
-        self.labels = _tensor(split.labels).to(device)
+        self.images, self.labels = _on(device, split)
         self.augments = data.augment
         self.mean, self.std = (torch.from_numpy(value).to(device) for value in data.mean_and_std)
 
@@ -30,16 +29,43 @@ class Batches:
     def __getitem__(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
         return self._normalized(self.images[index]), self.labels[index]
 
-    def for_training(self, index: Tensor, seed: int, step: int) -> tuple[Tensor, Tensor]:
-        """The batch at `index`, augmented if the data set is, with draws for this seed and step."""
+    def draws(self, seed: int, steps: range, batch_size: int) -> Tensor | None:
+        """What the batches of these steps are augmented by; None where the data set is not.
+
+        Returns:
+            int64 [steps, 3, batch_size] on the CPU; row by row `draws` of `for_training`.
+        """
         if not self.augments:
+            return None
+        height, width = self.images.shape[2:]
+        return torch.stack(
+            [
+                draw(batch_size, height, width, seeds.generator(seed, "augmentation", step))
+                for step in steps
+            ]
+        )
+
+    def for_training(self, index: Tensor, draws: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The batch at `index`, cropped and mirrored by `draws`, int64 [3, B], if there are any."""
+        if draws is None:
             return self[index]
-        images = augment(self.images[index], seeds.generator(seed, "augmentation", step))
+        top, left, mirrored = draws
+        images = crop_and_mirror(self.images[index], top, left, mirrored.bool())
         return self._normalized(images), self.labels[index]
 
     def _normalized(self, images: Tensor) -> Tensor:
         images = images.to(torch.float32, memory_format=torch.channels_last)
         return images.sub_(self.mean).div_(self.std)
+
+
+def _on(device: str, split: Split) -> tuple[Tensor, Tensor]:
+    """Images and labels of a split on a device: sent once, and there for as long as the split."""
+    if torch.device(device).type == "cpu":
+        return _tensor(split.images), _tensor(split.labels)
+    sent: dict[str, tuple[Tensor, Tensor]] = vars(split).setdefault("_sent", {})
+    if device not in sent:
+        sent[device] = _tensor(split.images).to(device), _tensor(split.labels).to(device)
+    return sent[device]
 
 
 def _tensor(array: NDArray[np.uint8] | NDArray[np.int64]) -> Tensor:

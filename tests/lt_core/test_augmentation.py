@@ -3,7 +3,7 @@ import torch
 
 from lt_core import data
 from lt_core.config import Recipe
-from lt_core.data.augmentation import augment, crop_and_mirror
+from lt_core.data.augmentation import crop_and_mirror, draw
 from lt_core.data.batches import Batches
 from lt_core.evaluation import evaluate
 from lt_core.mask import dense
@@ -20,6 +20,12 @@ def pictures(count: int = 1, channels: int = 2, height: int = 16, width: int = 2
 def crop(image: torch.Tensor, top: int, left: int, mirrored: bool = False) -> torch.Tensor:
     values = (torch.tensor([value]) for value in (top, left, mirrored))
     return crop_and_mirror(image, *values)
+
+
+def augment(images: torch.Tensor) -> torch.Tensor:
+    count, _, height, width = images.shape
+    top, left, mirrored = draw(count, height, width, generator(0, "augmentation"))
+    return crop_and_mirror(images, top, left, mirrored.bool())
 
 
 def test_the_crop_in_the_middle_is_the_image_itself():
@@ -68,7 +74,7 @@ def test_each_image_of_a_batch_is_cropped_by_its_own_numbers():
 def test_every_offset_and_both_sides_are_drawn_equally_often():
     """Of the same image 7,000 times; there are 5 x 7 x 2 = 70 crops of it."""
     image = pictures()
-    crops = augment(image.expand(7000, -1, -1, -1), generator(0, "augmentation"))
+    crops = augment(image.expand(7000, -1, -1, -1))
     seen = crops.flatten(1).unique(dim=0, return_counts=True)[1]
     assert len(seen) == 70
     assert seen.min() > 60 and seen.max() < 140  # 100 each, with a standard deviation of 10
@@ -77,19 +83,24 @@ def test_every_offset_and_both_sides_are_drawn_equally_often():
 def test_32_pixels_are_moved_by_up_to_4_and_64_by_up_to_8():
     for size, most in [(32, 4), (64, 8), (8, 1)]:
         image = torch.ones(1, 1, size, size, dtype=torch.uint8).expand(500, -1, -1, -1)
-        crops = augment(image, generator(0, "augmentation"))
+        crops = augment(image)
         blank_rows = (crops[:, 0, :, size // 2] == 0).sum(1)
         assert int(blank_rows.max()) == most
 
 
 def test_images_under_8_pixels_are_only_mirrored():
     image = pictures(height=7, width=7)
-    crops = augment(image.expand(100, -1, -1, -1), generator(0, "augmentation"))
+    crops = augment(image.expand(100, -1, -1, -1))
     assert {torch.equal(crop, image[0]) for crop in crops} == {True, False}
     assert all(torch.equal(crop, image[0]) or torch.equal(crop, image[0].flip(2)) for crop in crops)
 
 
 # ---- in batches
+
+
+def batch(of: Batches, index: torch.Tensor, seed: int, step: int):
+    draws = of.draws(seed, range(step, step + 1), len(index))
+    return of.for_training(index, None if draws is None else draws[0])
 
 
 @pytest.fixture(scope="module")
@@ -105,18 +116,21 @@ def augmented(plain):
 
 def test_the_same_seed_and_step_give_the_same_bits_and_others_other_ones(augmented):
     batches, index = Batches(augmented, augmented.train, "cpu"), torch.arange(64)
-    first, labels = batches.for_training(index, seed=3, step=7)
+    first, labels = batch(batches, index, seed=3, step=7)
     torch.manual_seed(1)
-    assert torch.equal(batches.for_training(index, seed=3, step=7)[0], first)
+    assert torch.equal(batch(batches, index, seed=3, step=7)[0], first)
     assert torch.equal(labels, batches.labels[:64])
     for seed, step in [(3, 8), (4, 7)]:
-        assert not torch.equal(batches.for_training(index, seed, step)[0], first)
+        assert not torch.equal(batch(batches, index, seed, step)[0], first)
+    assert torch.equal(batches.draws(3, range(5, 9), 64)[2], batches.draws(3, range(7, 8), 64)[0])
 
 
 def test_training_images_are_cropped_before_they_are_normalized(augmented):
     batches, index = Batches(augmented, augmented.train, "cpu"), torch.tensor([5, 0, 5])
-    images, _ = batches.for_training(index, seed=0, step=0)
-    pixels = augment(batches.images[index], generator(0, "augmentation", 0))
+    images, _ = batch(batches, index, seed=0, step=0)
+    _, height, width = augmented.image_shape
+    top, left, mirrored = draw(3, height, width, generator(0, "augmentation", 0))
+    pixels = crop_and_mirror(batches.images[index], top, left, mirrored.bool())
     mean, std = (torch.from_numpy(value) for value in augmented.mean_and_std)
     assert torch.allclose(images, (pixels.float() - mean) / std)
     assert images.is_contiguous(memory_format=torch.channels_last)
@@ -125,10 +139,10 @@ def test_training_images_are_cropped_before_they_are_normalized(augmented):
 def test_only_training_images_are_augmented_and_only_where_the_data_set_says_so(plain, augmented):
     index = torch.arange(64)
     whole, _ = Batches(plain, plain.train, "cpu")[index]
-    assert torch.equal(Batches(plain, plain.train, "cpu").for_training(index, 0, 0)[0], whole)
+    assert torch.equal(batch(Batches(plain, plain.train, "cpu"), index, 0, 0)[0], whole)
     batches = Batches(augmented, augmented.train, "cpu")
     assert torch.equal(batches[index][0], whole)
-    assert not torch.equal(batches.for_training(index, 0, 0)[0], whole)
+    assert not torch.equal(batch(batches, index, 0, 0)[0], whole)
 
 
 def test_a_training_is_augmented_the_same_way_each_time(plain, augmented):
@@ -145,11 +159,11 @@ def test_a_training_is_augmented_the_same_way_each_time(plain, augmented):
 def test_every_step_of_a_training_has_a_draw_of_its_own(augmented, monkeypatch):
     drawn = []
 
-    def recorded(images, generator):
+    def recorded(count, height, width, generator):
         drawn.append(generator.initial_seed())
-        return augment(images, generator)
+        return draw(count, height, width, generator)
 
-    monkeypatch.setattr("lt_core.data.batches.augment", recorded)
+    monkeypatch.setattr("lt_core.data.batches.draw", recorded)
     mask = dense(to_initialization("small_resnet", augmented, seed=5))
     recipe = Recipe(lr=0.05, batch_size=200, duration="2ep")  # of two steps each
     evaluate("small_resnet", augmented, mask, recipe, seed=5)

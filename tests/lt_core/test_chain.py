@@ -8,7 +8,7 @@ import torch
 from lt_core import models, rewind
 from lt_core.chain import Round, find, prune_trained
 from lt_core.config import Pruning, Recipe, Rewinding
-from lt_core.evaluation import Evaluation, evaluate
+from lt_core.evaluation import Evaluation, evaluate, evaluating
 from lt_core.lpr import layerwise_pruning_ratios
 from lt_core.mask import alive_by_layer, flatten, num_alive, pack, prunable_weights, unpack
 from lt_core.models.cifar_resnet import CifarResNet
@@ -153,9 +153,9 @@ def test_a_round_is_handed_out_before_the_next_one_trains(digits, monkeypatch):
 
     def counted(*args, **settings):
         trained.append(args)
-        return evaluate(*args, **settings)
+        return evaluating(*args, **settings)
 
-    monkeypatch.setattr("lt_core.chain.evaluate", counted)
+    monkeypatch.setattr("lt_core.chain.evaluating", counted)
     rounds = find("small_resnet", digits, RECIPE, PRUNING, rounds=3, seed=0)
     assert (next(rounds).number, len(trained)) == (0, 1)
     assert (next(rounds).number, len(trained)) == (1, 2)
@@ -323,7 +323,7 @@ def test_a_round_without_filters_is_the_evaluation_of_its_ticket(digits, shrink,
 
 
 def test_filter_l1_in_several_rounds_is_refused_before_anything_trains(digits, monkeypatch):
-    monkeypatch.setattr("lt_core.chain.evaluate", None)
+    monkeypatch.setattr("lt_core.chain.evaluating", None)
     message = "filter_l1 prunes the dense network once: rounds must be at most 1, got 2"
     with pytest.raises(ValueError, match=message):
         chain(digits, pruning=WHOLE_FILTERS, rounds=2)

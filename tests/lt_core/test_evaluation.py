@@ -13,7 +13,7 @@ from lt_core.mask import dense, prunable_weights, sparsity
 from lt_core.steps import Steps
 from lt_core.structured.channels import channel_groups
 from lt_core.structured.filters import filter_l1
-from lt_core.training_loop import Diverged
+from lt_core.training_loop import Diverged, Trained
 
 RECIPE = Recipe(lr=0.1, batch_size=64, duration="2it", weight_decay=5e-4)
 
@@ -73,7 +73,7 @@ def test_it_starts_from_the_initialization_of_its_seed(digits, mask, monkeypatch
     def no_training(model, mask, images, recipe, *, seed, begin, at_last_rate, checkpoints):
         starts.append((digest(model), len(images), recipe, seed, begin.count, at_last_rate))
         yield from ()
-        return 0.0
+        return Trained(0.0, ())
 
     monkeypatch.setattr("lt_core.evaluation.training", no_training)
     evaluate("small_resnet", digits, mask, RECIPE, seed=3)

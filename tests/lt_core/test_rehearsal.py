@@ -10,7 +10,7 @@ from lt_core.evaluation import evaluate
 from lt_core.mask import dense, never_pruned, num_weights, prunable_weights
 from lt_core.rehearsal import rehearse
 from lt_core.rewind import to_initialization
-from lt_core.training_loop import masked_sgd
+from lt_core.step import masked_sgd
 
 RECIPE = Recipe(lr=0.05, batch_size=50, duration="10ep")
 

@@ -44,7 +44,7 @@ def rates(monkeypatch):
     step = torch.optim.SGD.step
 
     def recorded(self, *args, **settings):
-        taken.append(self.param_groups[0]["lr"])
+        taken.append(float(self.param_groups[0]["lr"]))
         return step(self, *args, **settings)
 
     monkeypatch.setattr(torch.optim.SGD, "step", recorded)

@@ -12,8 +12,9 @@ from lt_core.config import Recipe
 from lt_core.data import DataSet, Split
 from lt_core.data.batches import Batches
 from lt_core.mask import dense, prunable_weights
+from lt_core.step import masked_sgd
 from lt_core.steps import Steps
-from lt_core.training_loop import Diverged, accuracy, masked_sgd, misfits, train, training
+from lt_core.training_loop import Diverged, accuracy, misfits, train, training
 
 
 def recipe(**changes) -> Recipe:
@@ -217,7 +218,7 @@ def test_the_loss_is_the_mean_of_the_last_epoch(digits):
 
 def test_the_learning_rate_of_every_step(images, after_each_step):
     rates = []
-    after_each_step(lambda optimizer: rates.append(optimizer.param_groups[0]["lr"]))
+    after_each_step(lambda optimizer: rates.append(float(optimizer.param_groups[0]["lr"])))
     model = network()
     train(
         model,
@@ -363,7 +364,7 @@ def test_watched_it_trains_to_the_same_bits(digits, images):
         try:
             epochs.append(next(generator))
         except StopIteration as end:
-            assert end.value == loss
+            assert end.value.loss == loss
             break
         accuracy(model, Batches(digits, digits.validation, "cpu"))
         torch.manual_seed(epochs[-1])

@@ -1,0 +1,158 @@
+"""One step of a training: batch, loss, gradients, SGD under a mask."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lt_core.config import Precision, Recipe
+from lt_core.data.batches import Batches
+from lt_core.mask import Mask
+from lt_core.precision import autocast
+
+
+class Step:
+    """The next step of a training, each time it is called.
+
+    All that it reads the host has sent before the epoch, and what it finds stays on the device: a
+    GPU need not wait for the host, and the step can be captured as a CUDA graph.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.SGD,
+        images: Batches,
+        recipe: Recipe,
+        per_epoch: int,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            model: in training mode whenever a step is taken; on the device of `images`.
+            optimizer: of `masked_sgd`; its learning rate is set here.
+            images: to train on.
+            recipe: for its batch size and precision.
+            per_epoch: number of steps of an epoch.
+        """
+        self.model = model
+        self.optimizer = optimizer
+        self.images = images
+        self.recipe = recipe
+        self.device = images.labels.device
+        # The fused SGD reads a rate as a double on a CPU and as a float on a GPU.
+        of_rates = torch.float64 if self.device.type == "cpu" else torch.float32
+        self._rate = torch.zeros((), dtype=of_rates, device=self.device)
+        optimizer.param_groups[0]["lr"] = self._rate
+        self._numbers = torch.arange(per_epoch, device=self.device)
+        self._next = torch.zeros(1, dtype=torch.int64, device=self.device)
+        self._rates = torch.empty(per_epoch, dtype=of_rates, device=self.device)
+        self._order = self._numbers.new_empty(per_epoch, recipe.batch_size)
+        self._draws = (
+            self._numbers.new_empty(per_epoch, 3, recipe.batch_size) if images.augments else None
+        )
+        self._losses: Tensor | None = None
+
+    def begin_epoch(self, order: Tensor, draws: Tensor | None, rates: list[float]) -> None:
+        """Send what the next steps are to read.
+
+        Args:
+            order: positions of their images, int64 [S, B], on the CPU.
+            draws: of `Batches.draws`.
+            rates: their learning rates.
+        """
+        count = len(rates)
+        self._order[:count] = order
+        self._rates[:count] = torch.tensor(rates, dtype=self._rates.dtype)
+        if self._draws is not None:
+            assert draws is not None  # both are as the data set says
+            self._draws[:count] = draws
+        self._next.zero_()
+
+    def __call__(self) -> None:
+        at = self._next
+        self._rate.copy_(self._rates.index_select(0, at)[0])
+        draws = None if self._draws is None else self._draws.index_select(0, at)[0]
+        inputs, labels = self.images.for_training(self._order.index_select(0, at)[0], draws)
+        step_loss = loss(self.model, inputs, labels, self.recipe.precision)
+        step_loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self._keep(step_loss.detach())
+        at += 1
+
+    def _keep(self, step_loss: Tensor) -> None:
+        if self._losses is None:
+            self._losses = step_loss.new_zeros(len(self._numbers))
+        # Not by index: the deterministic kernel of that sorts.
+        is_this = self._numbers == self._next
+        torch.where(is_this, step_loss, self._losses, out=self._losses)
+
+    def losses(self, count: int) -> Tensor:
+        """The losses of the first steps of the epoch, on the CPU: this waits for the device."""
+        assert self._losses is not None  # a step was taken
+        return self._losses[:count].cpu()
+
+
+def loss(model: nn.Module, inputs: Tensor, labels: Tensor, precision: Precision) -> Tensor:
+    """Cross-entropy of a batch; from the logits on in fp32 at least, whatever the precision."""
+    with autocast(precision, inputs.device.type):
+        logits = model(inputs)
+    if not isinstance(logits, Tensor):
+        raise ValueError(
+            "in training the network must return its logits alone, as a tensor [batch, classes], "
+            f"returns {type(logits).__name__}"
+        )
+    at_least_fp32 = torch.promote_types(logits.dtype, torch.float32)
+    return F.cross_entropy(logits.to(at_least_fp32), labels)
+
+
+def masked_sgd(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.optim.SGD:
+    """SGD for `model` under `mask`: pruned weights are exactly 0 from now on.
+
+    A weight that is 0 and gets no gradient has no momentum and nothing to decay, so masking the
+    weights once and the gradients before every step is enough.
+
+    Args:
+        model: changed in place.
+        mask: of layers' weights, by the layer's name; of other parameters by their own.
+        recipe: for its learning rate, momentum and weight decay.
+    """
+    # A weight that is shared is there under each of its names.
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    names = [f"{name}.weight" if f"{name}.weight" in parameters else name for name in mask]
+    masked: list[Tensor] = [parameters[name] for name in names]
+    alive = [_like(weight, layer) for weight, layer in zip(masked, mask.values(), strict=True)]
+    with torch.no_grad():
+        torch._foreach_mul_(masked, alive)
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+    def mask_gradients(*_: object) -> None:
+        pairs = [(w.grad, a) for w, a in zip(masked, alive, strict=True) if w.grad is not None]
+        if any(w.grad is None for w in trained):  # as where stochastic depth leaves out layers
+            _begin_momentum(optimizer)
+        if pairs:
+            torch._foreach_mul_([gradient for gradient, _ in pairs], [a for _, a in pairs])
+
+    optimizer.register_step_pre_hook(mask_gradients)
+    return optimizer
+
+
+def _begin_momentum(optimizer: torch.optim.SGD) -> None:
+    """Set momentum that has not begun to 0: the fused SGD takes all of it or none (torch 2.14)."""
+    if optimizer.defaults["momentum"]:
+        for parameter in optimizer.param_groups[0]["params"]:
+            if optimizer.state[parameter].get("momentum_buffer") is None:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
+def _like(weight: Tensor, alive: Tensor) -> Tensor:
+    """A mask as numbers, where and as `weight` lies in memory."""
+    return torch.empty_like(weight, requires_grad=False).copy_(alive)
