@@ -11,7 +11,7 @@ from lt_core import data
 from lt_core.data import DataSet
 from lt_core.evaluation import Evaluation
 from lt_core.mask import Mask
-from lt_core.training_loop import Diverged
+from lt_core.training_loop import Diverged, drained
 from tune_app.credentials import hide_credentials
 from tune_app.export.choice import Choice
 from tune_app.plan.plan import Plan
@@ -62,7 +62,7 @@ def train_again(choice: Choice, store: Store) -> Trained:
         ticket = partial(stored_ticket, store)
         trainer = Trainer(sweep.model, sweep.prune, sweep.rewind, images, store, ticket, device)
         mask = trainer.mask(training)
-        return Trained(images, mask, trainer.train(training, mask))
+        return Trained(images, mask, drained(trainer.training(training, mask)))
     except Missing as missing:
         raise RunError(hide_credentials(_how_to_mend(choice, store, missing))) from None
     except (Diverged, ValueError) as error:

@@ -1,11 +1,13 @@
 """From an agenda to results: starts Ray, runs trials, and tells listeners what happens."""
 
+import math
 import time
 from dataclasses import dataclass
 
 import ray
 
 from lt_core.data import DataSet
+from tune_app.plan.trainings import Chain
 from tune_app.run.agenda import Agenda
 from tune_app.run.console import duration
 from tune_app.run.events import Listeners
@@ -16,6 +18,7 @@ from tune_app.run.tuner import Trials, holds_evaluations
 from tune_app.store.claims import Claims
 from tune_app.store.store import Store, StoreError
 from tune_app.sweep.sweep import Sweep
+from tune_app.trial.report import Work
 from tune_app.trial.ticket_store import start_holder
 from tune_app.trial.worker import Setting
 from tune_app.words import plural
@@ -82,12 +85,14 @@ class Driver:
     def _run(self, trials: Trials, tickets: frozenset[str] | None) -> None:
         search, max_concurrent = self.sweep.search, None
         if search is not None:
-            max_concurrent = search.max_concurrent or num_slots(self.sweep.eval_resources)
+            resources = self.sweep.eval_resources
+            max_concurrent = search.max_concurrent or num_slots(resources) * resources.pack
         queue = TrialQueue(
             self.agenda,
             self.sweep.max_failures,
             max_concurrent,
             holds_evaluations(self.sweep),
+            self._pack,
         )
         while tickets is not None:
             queue.found(tickets)
@@ -97,6 +102,14 @@ class Driver:
             if queue.stopped_by:
                 raise StoreError(queue.stopped_by)
             tickets = self.agenda.wait()
+
+    def _pack(self, first: Work, waiting: int) -> int:
+        """How many to hand out as one trial: as many as leave something for every other."""
+        is_chain = isinstance(first, Chain)
+        resources = self.sweep.find_resources if is_chain else self.sweep.eval_resources
+        if resources.pack == 1:
+            return 1
+        return min(resources.pack, math.ceil(waiting / num_slots(resources)))
 
     def _say_what_it_took(self, wall: float, num_cores: int | None) -> None:
         record, of_cores = self.record, ""

@@ -82,7 +82,7 @@ class EarlyStopping(StartAll):
         report: Report = result["report"]
         if report.standing is None:
             return TrialScheduler.CONTINUE
-        work = trial.config["order"].work
+        work = trial.config["orders"][0].work  # what is compared is alone in its trial
         if work not in self.stopped and self._stops(work, report.standing):
             self.stopped.add(work)
         return TrialScheduler.STOP if work in self.stopped else TrialScheduler.CONTINUE

@@ -5,6 +5,7 @@ longest and everything waits for them, and an evaluation as soon as its mask exi
 chain that takes the layerwise pruning ratios of another.
 """
 
+import math
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Collection
 from typing import Any
@@ -16,7 +17,7 @@ from tune_app.plan.left import ToDo
 from tune_app.plan.trainings import Chain, Training
 from tune_app.run.agenda import Agenda
 from tune_app.store.store import StoreError
-from tune_app.trial.report import Report, Work
+from tune_app.trial.report import Order, Report, Work
 
 MAX_UNSTARTED_CHAINS = 8
 """Half of what Tune lets wait for room (ray_settings.py), so that evaluations can wait too."""
@@ -34,6 +35,7 @@ class TrialQueue(Searcher):
         max_failures: int,
         max_concurrent: int | None = None,
         holds_evaluations: Callable[[], bool] | None = None,
+        pack: Callable[[Work, int], int] = lambda first, waiting: 1,
     ) -> None:
         """Prepare.
 
@@ -42,17 +44,20 @@ class TrialQueue(Searcher):
             max_failures: how often a trial that crashed, or whose worker or node died, is handed
                 out again; less often where it crashes with the same error twice. Tune's own
                 setting does not count where a worker dies before it has taken up the trial.
-            max_concurrent: trials that run at a time; None: as many as find room.
+            max_concurrent: chains and evaluations that run at a time; None: as many as find room.
             holds_evaluations: where an evaluation is given other resources than a chain: whether,
                 while chains wait for room, evaluations are not to take it. Small ones would, again
                 and again. None where all trials are given the same and so start in the order in
                 which they are handed out.
+            pack: given the first of a trial and how many of its kind wait: how many to hand out
+                together. What a scheduler compares, and what failed before, is handed out alone.
         """
         super().__init__()
         self.agenda = agenda
         self.max_failures = max_failures
         self.max_concurrent = max_concurrent
         self.holds_evaluations = holds_evaluations
+        self.pack = pack
         self.needed: set[str | None] = set()
         self.tickets: set[str] = set()
         """The ids of those that exist, as `found` tells."""
@@ -61,7 +66,15 @@ class TrialQueue(Searcher):
         self.waiting_chains: list[Chain] = []
         self.ready: deque[Training] = deque()
         self.waiting: dict[str, list[Training]] = defaultdict(list)
-        self.running: dict[str, Work] = {}
+        self.running: dict[str, list[Work]] = {}
+        """By trial, in the order in which they were handed out."""
+
+        self.ended: dict[str, set[int]] = defaultdict(set)
+        """Of running trials, the numbers of what has ended."""
+
+        self.failed: dict[str, set[Work]] = {}
+        """Of trials that crashed, what had not ended."""
+
         self.num_failures: Counter[Work] = Counter()
         self.errors: dict[Work, str] = {}
         """What each trial that crashed did so with, the last time."""
@@ -93,14 +106,19 @@ class TrialQueue(Searcher):
         self, trial_id: str
     ) -> dict[str, Any] | str | None:
         """The next trial's config; None to be asked again later; FINISHED when nothing can come."""
-        if self.max_concurrent is not None and len(self.running) >= self.max_concurrent:
+        if self._room() <= 0:
             return None
         if self.num_handed_out < MAX_TRIALS and not self.stopped_by:
             self._ask()
             for queue in (self.chains, self.ready):
                 if queue and not self.stopped_by and not self._is_held(queue):
-                    return self._hand_out(trial_id, queue.popleft())
+                    return self._hand_out(trial_id, queue)
         return None if self.running else Searcher.FINISHED
+
+    def _room(self) -> float:
+        """How many more may run."""
+        running = sum(map(len, self.running.values()))
+        return math.inf if self.max_concurrent is None else self.max_concurrent - running
 
     def _ask(self) -> None:
         try:
@@ -112,15 +130,28 @@ class TrialQueue(Searcher):
         except StoreError as error:  # Tune would end with a traceback
             self.stopped_by = str(error)
 
-    def _hand_out(self, trial_id: str, work: Work) -> dict[str, Any]:
-        self.running[trial_id] = work
-        self.num_handed_out += 1
-        tickets: tuple[str, ...] = ()
-        if isinstance(work, Chain):
+    def _hand_out(self, trial_id: str, queue: deque[Any]) -> dict[str, Any]:
+        most = min(self.pack(queue[0], len(queue)), self._room())
+        orders = [self._order(queue.popleft())]
+        if isinstance(orders[0].work, Chain):
             self.unstarted.add(trial_id)
-            tickets = work.tickets
+        while queue and len(orders) < most and self._may_be_packed(orders[0]):
+            if not self._may_be_packed(order := self._order(queue[0])):
+                break
+            orders.append(order)
+            queue.popleft()
+        self.running[trial_id] = [order.work for order in orders]
+        self.num_handed_out += 1
+        return {"orders": tuple(orders)}
+
+    def _order(self, work: Work) -> Order:
+        tickets = work.tickets if isinstance(work, Chain) else ()
         needed = frozenset(ticket for ticket in tickets if ticket in self.needed)
-        return {"order": self.agenda.order(work, needed)}
+        return self.agenda.order(work, needed)
+
+    def _may_be_packed(self, order: Order) -> bool:
+        # A trial that failed may have been brought down by any of its orders.
+        return not order.is_compared and not self.num_failures[order.work]
 
     def _is_held(self, queue: deque[Any]) -> bool:
         if self.holds_evaluations is None:
@@ -134,7 +165,13 @@ class TrialQueue(Searcher):
         self.unstarted.discard(trial_id)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        report: Report = result["report"]
+        self._hear(trial_id, result["report"])
+
+    def _hear(self, trial_id: str, report: Report) -> None:
+        if report.done:
+            self.ended[trial_id].add(report.of)
+        if report.failure is not None and report.failure.kind == "store":
+            self.stopped_by = report.failure.reason  # the others would train, and fail as it did
         self.found(report.tickets)
 
     def found(self, tickets: Collection[str]) -> None:
@@ -154,19 +191,25 @@ class TrialQueue(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         self.unstarted.discard(trial_id)
-        work = self.running.pop(trial_id, None)
         report: Report | None = None if result is None else result.get("report")
-        if report is not None and report.failure is not None and report.failure.kind == "store":
-            self.stopped_by = report.failure.reason  # the others would train, and fail as it did
-        if error and work is not None:
-            self.num_failures[work] += 1
+        if report is not None and trial_id in self.running:
+            self._hear(trial_id, report)
+        works = self.running.pop(trial_id, [])
+        ended = self.ended.pop(trial_id, set())
+        if error:
+            self.failed[trial_id] = {work for i, work in enumerate(works) if i not in ended}
+            self.num_failures.update(self.failed[trial_id])
+
+    def unfinished(self, trial_id: str) -> set[Work]:
+        """What a trial that failed had not ended; told once."""
+        return self.failed.pop(trial_id, set())
 
     def try_again(self, work: Work, error: str | None) -> bool:
         """Hand out a trial that failed once more, and whether that is so.
 
         Args:
-            work: of a trial whose failure Tune has told of (`on_trial_complete`); before it asks
-                for another, its callbacks are to come here.
+            work: unfinished in a trial whose failure Tune has told of (`on_trial_complete`); before
+                it asks for another, its callbacks are to come here.
             error: what it crashed with, in a line; None where its worker or node was lost.
         """
         is_alike = error is not None and self.errors.get(work) == error

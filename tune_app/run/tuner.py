@@ -86,7 +86,7 @@ class Trials:
         keys = {name: os.environ[name] for name in KEYS if name in os.environ}
         trainable = tune.with_resources(
             tune.with_parameters(TicketTrial, setting=self.setting, data=self.data, keys=keys),
-            lambda config: find if isinstance(config["order"].work, Chain) else eval_,
+            lambda config: find if isinstance(config["orders"][0].work, Chain) else eval_,
         )
         trainable.__name__ = trainable.__qualname__ = TicketTrial.__name__  # in Ray's tools and ps
         return tune.Tuner(
@@ -116,7 +116,7 @@ def _request(resources: Resources) -> tune.PlacementGroupFactory:
 def holds_evaluations(sweep: Sweep) -> Callable[[], bool] | None:
     """`TrialQueue`'s argument for the resources of a sweep."""
     find, eval_ = sweep.find_resources, sweep.eval_resources
-    if find == eval_:
+    if (find.cpu, find.gpu) == (eval_.cpu, eval_.gpu):
         return None
     if find.gpu and not eval_.gpu:
         # They are only in the way where they have taken all cores of a node with a GPU.
@@ -134,6 +134,8 @@ class _Callback(tune.Callback):
     def __init__(self, queue: TrialQueue, tell: Listener) -> None:
         self.queue = queue
         self.tell = tell
+        self.said: set[str] = set()
+        """The notes of trials, since each worker tells the same of the network."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks, to restore runs in a way that is not used here
@@ -142,7 +144,8 @@ class _Callback(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         self.queue.started(trial.trial_id)
-        self.tell(Started(trial.config["order"].work))
+        for order in trial.config["orders"]:
+            self.tell(Started(order.work))
 
     def on_trial_result(
         self,
@@ -157,28 +160,35 @@ class _Callback(tune.Callback):
             self.tell(Finished(report.result, report.masks_from_disk))
         if report.failure is not None:
             failure = report.failure
-            work = trial.config["order"].work
+            work = trial.config["orders"][report.of].work
             self.tell(Failed(work, failure.kind, failure.reason, failure.training))
         for note in report.notes:
-            self.tell(Said(note))
+            if note not in self.said:
+                self.said.add(note)
+                self.tell(Said(note))
 
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
-        work = trial.config["order"].work
         report: Report | None = (trial.last_result or {}).get("report")
+        works = [order.work for order in trial.config["orders"]]
         if report is not None and report.standing is not None:
-            self.tell(Stopped(work, report.standing.time, report.standing.val_accuracy))
-        self.tell(Ended(work))
+            self.tell(Stopped(works[0], report.standing.time, report.standing.val_accuracy))
+        for work in works:
+            self.tell(Ended(work))
 
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         # Not trial.get_error(), which looks where the file comes to lie later.
-        work, traceback = trial.config["order"].work, Path(trial.error_file).read_text()
+        traceback = Path(trial.error_file).read_text()
         reason = in_a_line(traceback)
-        if self.queue.try_again(work, None if is_loss(traceback) else reason):
-            self.tell(Retried(work, reason))
-        else:
-            self.tell(Failed(work, "crashed", reason, traceback=traceback))
-        self.tell(Ended(work))
+        unfinished = self.queue.unfinished(trial.trial_id)
+        for order in trial.config["orders"]:
+            work = order.work
+            if work in unfinished:
+                if self.queue.try_again(work, None if is_loss(traceback) else reason):
+                    self.tell(Retried(work, reason))
+                else:
+                    self.tell(Failed(work, "crashed", reason, traceback=traceback))
+            self.tell(Ended(work))

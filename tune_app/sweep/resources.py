@@ -10,13 +10,17 @@ from tune_app.sweep.yaml_source import Loc
 
 
 class Resources(Config):
-    """Cores and GPUs of one trial."""
+    """Cores and GPUs of one trial, and how much one does."""
 
     cpu: int = Field(default=1, ge=1)
     """Cores, and so threads, of a training."""
 
     gpu: float = Field(default=0.0, ge=0)
-    """GPUs; 0.25 packs four trials on one."""
+    """GPUs; 0.25 puts four trials on one."""
+
+    pack: int = Field(default=1, ge=1)
+    """Chains, or evaluations, that one trial does by turns where as many wait: for trainings of a
+    second or less, a trial of whose own costs as much as a few optimization steps."""
 
     price_per_hour: float | None = Field(default=None, gt=0)
     """Price of these cores and GPUs, in any currency: a dry run then says what the sweep costs."""

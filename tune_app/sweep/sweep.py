@@ -205,7 +205,8 @@ class Sweep(Config):
         if self.find.lpr_from and self.prune.strategy != "global_magnitude":
             text = f"goes with `prune.strategy: global_magnitude`, not with {self.prune.strategy}"
             problems.append((("find", "lpr_from"), text))
-        problems += [*self._unit_problems(), *self._search_problems(), *self._race_problems()]
+        problems += [*self._unit_problems(), *self._precision_problems()]
+        problems += [*self._search_problems(), *self._race_problems()]
         known = list(map(point_in_words, itertools.islice(points(self.find), 10)))
         if num_points(self.find) > len(known):
             known.append("...")
@@ -224,6 +225,20 @@ class Sweep(Config):
             if met.setdefault(in_epochs(recipe, self.dataset), recipe) != recipe:
                 text = f"some iterations are whole epochs of {self.dataset}: give both in epochs"
                 yield ("train",), text
+                break
+
+    def _precision_problems(self) -> Iterator[tuple[Loc, str]]:
+        stages = (
+            ("find", self.find_recipes, self.find_resources),
+            ("eval", self.eval_recipes, self.eval_resources),
+        )
+        for stage, recipes, resources in stages:
+            if not resources.gpu and any(recipe.precision == "tf32" for recipe in recipes):
+                text = (
+                    f"tf32 is a precision of GPUs, and trials of `{stage}` have none: write fp32, "
+                    "or give them one by `resources_per_trial: {gpu: 1}`"
+                )
+                yield ("train", "precision"), text
                 break
 
     def _rewinding_problems(self) -> Iterator[tuple[Loc, str]]:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from lt_core.data import DataSet
 from lt_core.import_path import told
 from tune_app.plan.trainings import Chain
 from tune_app.store.store import StoreError
+from tune_app.trial.pack import Pack
 from tune_app.trial.printed import Printed
 from tune_app.trial.report import Order, Report
 from tune_app.trial.ticket_store import TicketStore
@@ -21,7 +22,7 @@ from tune_app.trial.worker import Setting, Worker
 
 
 class TicketTrial(tune.Trainable):
-    """A chain, reporting after each round, or one evaluation; its config has the `order`.
+    """Chains, reporting after each round, or evaluations; its config has the `orders`.
 
     One class for both, since Tune reuses an actor for any trial of equal resources: a fresh one
     costs more than a short training.
@@ -49,21 +50,21 @@ class TicketTrial(tune.Trainable):
         self.tickets = TicketStore(setting.store)
         self.printed = Printed()
         self.from_disk = 0  # of the masks that came from disk, those told of with a result
-        self._take(config["order"])
+        self._take(config["orders"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._leave()
-        self._take(new_config["order"])
+        self._take(new_config["orders"])
         return True
 
-    def _take(self, order: Order) -> None:
-        """Take an order; nothing is begun, since Tune may give its trial another actor."""
-        self.order = order
+    def _take(self, orders: Sequence[Order]) -> None:
+        """Take orders; nothing is begun, since Tune may give their trial another actor."""
+        self.orders = orders
         self.printed.clear()
-        self.reports: Generator[Report, None, None] | None = None
+        self.pack: Pack | None = None
         self.is_halfway = False
 
-    def _begin(self, order: Order) -> Generator[Report, None, None]:
+    def _begin(self, order: Order) -> Generator[Report | None, None, None]:
         # What Ray assigned, not what torch can see: Ray leaves all GPUs visible to CPU trials.
         device = "cuda" if ray.get_gpu_ids() else "cpu"
         worker = Worker(self.setting, self.data, self.tickets, device)
@@ -72,11 +73,11 @@ class TicketTrial(tune.Trainable):
         return worker.evaluate(order.work, order.watched)
 
     def step(self) -> dict[str, Any]:
-        if self.reports is None:
-            self.reports = self._begin(self.order)
+        if self.pack is None:
+            self.pack = Pack(map(self._begin, self.orders))
         self.is_halfway = False  # nor is what fails: it is tried again, from its checkpoint
         try:
-            report = next(self.reports, Report(done=True))
+            report = self.pack.next()
         except Exception as error:
             # Below the traceback: what a user's own code printed, and in the last line where in it.
             error.add_note(self.printed.text())
@@ -89,19 +90,19 @@ class TicketTrial(tune.Trainable):
             report = replace(report, masks_from_disk=from_disk)
         notes, self.setting.store.notes = self.setting.store.notes, []
         # As one object: Tune keeps statistics of each number that it sees, 100 kB a trial.
-        return {"report": replace(report, notes=tuple(notes)), "done": report.done}
+        return {"report": replace(report, notes=tuple(notes)), "done": self.pack.is_done}
 
     def cleanup(self) -> None:
         self._leave()
 
     def _leave(self) -> None:
         """Give up what was stopped: nothing goes on with it."""
-        if self.reports is not None:
-            self.reports.close()
+        if self.pack is not None:
+            self.pack.close()
         if self.is_halfway:
             # A checkpoint that stays does no harm.
             with contextlib.suppress(StoreError):
-                for id in self.order.work.ids:
+                for id in self.orders[0].work.ids:
                     self.setting.store.drop_checkpoint(id)
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:

@@ -34,6 +34,11 @@ class Order:
     watched: bool = False
     """Evaluations only: whether progress is reported between epochs."""
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether a scheduler may stop it, by what it reports on the way."""
+        return self.watched or bool(self.probes)
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -58,10 +63,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One step of a trial.
+    """One step of an order.
 
-    A trial that ends by itself ends with a report without `standing`; one that a scheduler stopped,
-    with the report that it was stopped for.
+    An order that ends by itself ends with a report without `standing`; one that a scheduler
+    stopped, with the report that it was stopped for.
     """
 
     result: Result | None = None
@@ -79,3 +84,7 @@ class Report:
     """Masks for `result` that the object store did not have."""
 
     done: bool = False
+    """Whether it is the last of its order."""
+
+    of: int = 0
+    """Which of its trial's orders it is of."""

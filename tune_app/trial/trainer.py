@@ -4,7 +4,6 @@ the bit for a trial and for an export; it knows nothing of Ray."""
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from lt_core.cost import Cost
 from lt_core.costing import Costing
 from lt_core.data import DataSet
 from lt_core.erk import erk_random
-from lt_core.evaluation import Evaluation, Progress, evaluate, evaluating
+from lt_core.evaluation import Evaluation, Progress, evaluating
 from lt_core.live_masks import preserve_lpr_live
 from lt_core.mask import Mask, dense, num_alive, unpack
 from lt_core.packed_mask import PackedMask
@@ -44,33 +43,31 @@ class Trainer:
 
     device: str
 
-    def train(
-        self, training: Training, mask: Mask, checkpoints: Checkpoints | None = None
-    ) -> Evaluation:
-        """Train a network under `mask`, that of `training`.
+    def training(
+        self,
+        training: Training,
+        mask: Mask,
+        checkpoints: Checkpoints | None = None,
+        watched: bool = False,
+    ) -> Generator[Progress | None, None, Evaluation]:
+        """Train a network under `mask`, that of `training`, as `lt_core.evaluation.evaluating`.
 
         Raises:
             Diverged: when a loss or a weight is not finite.
             Missing: when the weights that it starts from are not stored.
         """
-        return evaluate(mask=mask, checkpoints=checkpoints, **self._setting(training))
-
-    def watch(
-        self, training: Training, mask: Mask, checkpoints: Checkpoints | None = None
-    ) -> Generator[Progress, None, Evaluation]:
-        """As `train`, and tell between epochs how good the network is."""
-        return evaluating(mask=mask, checkpoints=checkpoints, **self._setting(training))
-
-    def _setting(self, training: Training) -> dict[str, Any]:
-        return {
-            "model": self.model,
-            "data": self.data,
-            "recipe": training.eval,
-            "seed": training.seed,
-            "start": self._start(training),
-            "pruning": self.prune if training.round > 0 else Pruning(),
-            "device": self.device,
-        }
+        return evaluating(
+            self.model,
+            self.data,
+            mask,
+            training.eval,
+            seed=training.seed,
+            start=self._start(training),
+            pruning=self.prune if training.round > 0 else Pruning(),
+            checkpoints=checkpoints,
+            device=self.device,
+            watched=watched,
+        )
 
     @cached_property
     def everything(self) -> Mask:

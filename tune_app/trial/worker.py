@@ -25,7 +25,7 @@ from functools import cached_property
 from typing import Protocol
 
 from lt_core import rewind
-from lt_core.chain import Round, find, prune_trained
+from lt_core.chain import Round, finding, prune_trained
 from lt_core.config import ModelName, Rewinding
 from lt_core.data import DataSet
 from lt_core.evaluation import Evaluation
@@ -87,8 +87,11 @@ class Worker:
             self.device,
         )
 
-    def find(self, chain: Chain, needed: Collection[str]) -> Iterator[Report]:
-        """Train the rounds of a chain that are left; those before are only reported."""
+    def find(self, chain: Chain, needed: Collection[str]) -> Generator[Report | None, None, None]:
+        """Train the rounds of a chain that are left; those before are only reported.
+
+        This and the others yield None wherever another order of the trial may have its turn.
+        """
         store, training = self.setting.store, chain.trainings[0]
         try:
             stored = store.stored(among=(*chain.ids, *chain.tickets, *chain.weights))
@@ -101,16 +104,18 @@ class Worker:
                 yield Report(results[training.id], tickets)
             if left and left[0].round == 0:
                 training, left = left[0], left[1:]
-                yield self._find_in_dense(chain, results.get(training.id))
+                yield (yield from self._find_in_dense(chain, results.get(training.id)))
             rounds = self._rounds(chain, left)
             for training in left:
-                yield self._find_in_round(chain, training, next(rounds))
+                while (round := next(rounds)) is None:
+                    yield None
+                yield self._find_in_round(chain, training, round)
         except tuple(FAILURES) as error:
             yield self._failure(training, error)
 
     def find_probed(
         self, chain: Chain, needed: Collection[str], probes: Mapping[int, Training]
-    ) -> Generator[Report, None, None]:
+    ) -> Generator[Report | None, None, None]:
         """As `find`, but tell between its rounds how good its tickets are.
 
         How well a chain's own rounds do under H_find does not tell how good its masks are, so that
@@ -125,6 +130,8 @@ class Worker:
         probed = {probe.ticket for probe in probes.values() if probe.ticket is not None}
         for report in self.find(chain, probed.union(needed)):
             yield report
+            if report is None:
+                continue
             for round, probe in sorted(probes.items()):
                 if probe.id in chain.ids:
                     is_due = report.result is not None and report.result.id == probe.id
@@ -132,19 +139,23 @@ class Worker:
                     is_due = probe.ticket in report.tickets
                 if not is_due:
                     continue
-                [last] = self.evaluate(probe)
+                evaluation = self.evaluate(probe)
+                while (last := next(evaluation)) is None:
+                    yield None
                 if last.result is None:
                     yield last
                     return
                 yield Report(last.result, standing=Standing(round, last.result.val_accuracy))
 
-    def _find_in_dense(self, chain: Chain, result: Result | None) -> Report:
+    def _find_in_dense(
+        self, chain: Chain, result: Result | None
+    ) -> Generator[Report | None, None, Report]:
         """The tickets of the dense network, which is not trained again for another pruning."""
         store, training = self.setting.store, chain.trainings[0]
         mask = self.trainer.mask(training)
         weights = None if result is None else store.weights(training.id)
         if weights is None:
-            evaluation = self._train(training, mask)
+            evaluation = yield from self._training(training, mask)
             network = evaluation.model
             store.put_weights(training.id, arrays(rewind.state(network)))
         else:
@@ -159,11 +170,11 @@ class Worker:
             result = self._keep(training, mask, evaluation)
         return Report(result, chain.found[0])
 
-    def _rounds(self, chain: Chain, left: Sequence[Training]) -> Iterator[Round]:
+    def _rounds(self, chain: Chain, left: Sequence[Training]) -> Iterator[Round | None]:
         """The later rounds of a chain, as they are trained."""
         if left:
             weights = left[0].weights
-            yield from find(
+            yield from finding(
                 self.setting.model,
                 self.data,
                 chain.find,
@@ -198,7 +209,9 @@ class Worker:
             for round, ticket in enumerate(chain.lpr_tickets, start=1)
         }
 
-    def evaluate(self, training: Training, watched: bool = False) -> Generator[Report, None, None]:
+    def evaluate(
+        self, training: Training, watched: bool = False
+    ) -> Generator[Report | None, None, None]:
         """Train under one mask, unless it was done since it was planned.
 
         Where it is `watched`, also report between its epochs.
@@ -207,27 +220,26 @@ class Worker:
             result = self.setting.store.result(training.id, parser({training.id: training}))
             if result is None:
                 mask = self.trainer.mask(training)
-                if watched:
-                    evaluation = yield from self._watched(training, mask)
-                else:
-                    evaluation = self._train(training, mask)
+                evaluation = yield from self._training(training, mask, watched)
                 result = self._keep(training, mask, evaluation)
             yield Report(result, done=True)
         except tuple(FAILURES) as error:
             yield self._failure(training, error)
 
-    def _watched(self, training: Training, mask: Mask) -> Generator[Report, None, Evaluation]:
-        epochs = self.trainer.watch(training, mask, self._checkpoints(training))
+    def _training(
+        self, training: Training, mask: Mask, watched: bool = False
+    ) -> Generator[Report | None, None, Evaluation]:
+        epochs = self.trainer.training(training, mask, self._checkpoints(training), watched)
         while True:
             try:
                 done = next(epochs)
             except StopIteration as end:
                 evaluation: Evaluation = end.value
                 return evaluation
-            yield Report(standing=Standing(done.epoch, done.val_accuracy))
-
-    def _train(self, training: Training, mask: Mask) -> Evaluation:
-        return self.trainer.train(training, mask, self._checkpoints(training))
+            if done is None:
+                yield None
+            else:
+                yield Report(standing=Standing(done.epoch, done.val_accuracy))
 
     def _checkpoints(self, training: Training) -> StoredCheckpoints:
         every = parse(self.setting.checkpoint_every)
@@ -235,6 +247,11 @@ class Worker:
 
     def _keep(self, training: Training, mask: Mask, evaluation: Evaluation) -> Result:
         """Store a finished training."""
+        for operation in sorted(evaluation.not_deterministic):
+            self.setting.store.notes.append(
+                f"torch has no deterministic kernel of {operation} on this GPU: a training may "
+                "have other bits when it is repeated"
+            )
         result = Result(
             id=training.id,
             kind=training.kind,

@@ -23,6 +23,7 @@ from tune_app.run.stopping import EarlyStopping, StoppingRules
 from tune_app.store.store import Store
 from tune_app.sweep.load import load_sweep
 from tune_app.sweep.sweep import Sweep
+from tune_app.trial.pack import Pack
 from tune_app.trial.ray_trial import TicketTrial
 from tune_app.trial.report import Order, Report, Standing
 from tune_app.trial.ticket_store import start_holder
@@ -102,7 +103,7 @@ def run(
     """What each trial reports; the last of its reports is the one it ends with."""
     start_holder(store.place)
     images = ray.put(data.load(sweep.dataset))
-    search = InOrder([{"order": order} for order in orders])
+    search = InOrder([{"orders": (order,)} for order in orders])
     tune.Tuner(
         tune.with_resources(
             tune.with_parameters(
@@ -169,7 +170,7 @@ def test_hopeless_evaluations_are_stopped_and_the_rest_is_as_unwatched(
 
     alone = undisturbed(sweep, store)
     trained = [dense[lr] for lr in (*MEDIOCRE, *GOOD)]
-    expected = [next(alone.evaluate(training)).result for training in trained]
+    expected = [next(filter(None, alone.evaluate(training))).result for training in trained]
     lines = store.results(store.stored().results, bytes)
     assert computed(map(Result.from_line, lines.values())) == computed(expected)
     assert checkpoints(store) == []
@@ -215,7 +216,7 @@ def test_a_chain_whose_tickets_are_bad_is_stopped(tiny, store, tmp_path, one_cor
     assert store.ticket(hopeless.tickets[1]) and store.ticket(hopeless.tickets[2]) is None
 
     alone = undisturbed(sweep, store)
-    expected = [report.result for report in alone.find(good, ())]
+    expected = [report.result for report in alone.find(good, ()) if report is not None]
     lines = store.results(good.ids, bytes)
     assert computed(map(Result.from_line, lines.values())) == computed(expected)
     assert checkpoints(store) == []
@@ -232,7 +233,7 @@ def test_what_crashes_keeps_its_checkpoint_to_go_on_from(store):
         trial.setting = SimpleNamespace(store=store)
         trial.tickets, trial.from_disk = SimpleNamespace(num_from_disk=0), 0
         trial.printed = SimpleNamespace(text=lambda: "the trial printed nothing")
-        trial.order, trial.reports = Order(SimpleNamespace(ids=("a1",))), reports()
+        trial.orders, trial.pack = (Order(SimpleNamespace(ids=("a1",))),), Pack([reports()])
         assert trial.step()["report"].standing.time == 1
         return trial
 
@@ -255,7 +256,7 @@ def plan(tiny) -> Plan:
 
 def told(scheduler: EarlyStopping, work: Chain | Training, time: int, accuracy: float) -> bool:
     """Whether a trial is stopped at such a report."""
-    trial = SimpleNamespace(config={"order": Order(work)})
+    trial = SimpleNamespace(config={"orders": (Order(work),)})
     result = {"report": Report(standing=Standing(time, accuracy)), "done": False}
     decision = scheduler.on_trial_result(None, trial, result)
     assert decision in (TrialScheduler.CONTINUE, TrialScheduler.STOP)

@@ -43,7 +43,7 @@ def take(search: TrialQueue, *, prefix: str = "t") -> list:
     """All that is handed out until the search says wait or finished; that answer last."""
     answers = []
     while isinstance(answer := search.suggest(f"{prefix}{len(answers)}"), dict):
-        answers.append(answer["order"].work)
+        answers += [order.work for order in answer["orders"]]
     return [*answers, answer]
 
 
@@ -89,10 +89,10 @@ def test_it_ends_when_all_chains_have_ended(tiny):
 def end(search: TrialQueue, *, error: bool = False, told: str | None = None) -> list[bool]:
     """Every trial that runs ends; of each that fails, with `told`, whether it is tried again."""
     again = []
-    for trial_id, work in list(search.running.items()):
+    for trial_id, works in list(search.running.items()):
         search.on_trial_complete(trial_id, error=error)
         if error:
-            again.append(search.try_again(work, told))
+            again += [search.try_again(work, told) for work in works]
     return again
 
 
@@ -242,17 +242,17 @@ def test_chains_that_wait_leave_evaluations_a_part_of_what_may_wait(tmp_path):
     _, to_do = planned(path)
     assert len(to_do.chains) == 12
     search = queue_of(to_do, (), max_failures=1, holds_evaluations=lambda: False)
-    handed_out = [search.suggest(f"t{number}")["order"].work for number in range(16)]
+    handed_out = [search.suggest(f"t{number}")["orders"][0].work for number in range(16)]
     assert [isinstance(work, Chain) for work in handed_out] == [True] * 8 + [False] * 8
     search.started("t0")
-    assert search.suggest("next")["order"].work == to_do.chains[8]
+    assert search.suggest("next")["orders"][0].work == to_do.chains[8]
 
 
 def test_a_chain_is_told_which_of_its_tickets_are_needed(tiny):
     plan, to_do = planned(tiny)
     search = queue_of(to_do, (), max_failures=1)
     config = search.suggest("t0")
-    assert config["order"].needed == frozenset(plan.chains[0].tickets[:2])  # rounds 1 and 2
+    assert config["orders"][0].needed == frozenset(plan.chains[0].tickets[:2])  # rounds 1 and 2
 
 
 def test_a_tuner_has_its_number_of_trials_and_the_next_goes_on(tiny, monkeypatch):
@@ -290,3 +290,94 @@ def test_an_agenda_whose_store_refuses_stops_it(tiny):
     search.agenda.next = refuse
     assert search.suggest("t0") == Searcher.FINISHED
     assert search.stopped_by == "/gone: not there"
+
+
+# ---- packs
+
+
+def packs(search: TrialQueue, prefix: str = "t") -> list[list]:
+    """The trials that are handed out until the search says wait."""
+    trials = []
+    while isinstance(answer := search.suggest(f"{prefix}{len(trials)}"), dict):
+        trials.append([order.work for order in answer["orders"]])
+    return trials
+
+
+def by(number: int):
+    return lambda first, waiting: number
+
+
+def test_a_trial_is_given_several_of_a_kind(tiny):
+    plan, to_do = planned(tiny)
+    search = queue_of(to_do, (), max_failures=1, pack=by(3))
+    trials = packs(search)
+    assert [len(works) for works in trials] == [3, 1, 3, 3, 2]
+    assert [work for works in trials[:2] for work in works] == list(plan.chains)
+    assert {work.kind for works in trials[2:] for work in works} == {"global_random"}
+
+
+def test_how_many_is_asked_with_how_many_wait(tiny):
+    _, to_do = planned(tiny)
+    asked = []
+    search = queue_of(
+        to_do, (), max_failures=1, pack=lambda first, waiting: asked.append(waiting) or 2
+    )
+    packs(search)
+    assert asked == [4, 2, 8, 6, 4, 2]
+
+
+def test_of_a_trial_that_fails_only_what_had_not_ended_is_tried_again_and_each_alone(tiny):
+    _, to_do = planned(tiny)
+    search = queue_of(to_do, (), max_failures=1, pack=by(4))
+    [chains, first, second] = packs(search)
+    search.on_trial_result("t1", {"report": Report(done=True, of=2)})
+    search.on_trial_complete("t1", error=True)
+    unfinished = search.unfinished("t1")
+    assert unfinished == {first[0], first[1], first[3]}
+    assert search.unfinished("t1") == set()
+    assert all(search.try_again(work, None) for work in unfinished)
+    again = packs(search, "u")
+    assert sorted(map(len, again)) == [1, 1, 1]
+    assert {work for works in again for work in works} == unfinished
+    for number in range(3):
+        search.on_trial_complete(f"u{number}", error=True)
+    assert not any(search.try_again(work, None) for work in unfinished)
+    assert len(chains) == len(second) == 4
+
+
+def test_what_is_new_is_packed_beside_what_failed_and_not_with_it(tiny):
+    plan, to_do = planned(tiny)
+    search = queue_of(to_do, (), max_failures=1, pack=by(3))
+    [_, last, *_] = packs(search)
+    search.on_trial_complete("t1", error=True)
+    assert search.unfinished("t1") == set(last)
+    search.try_again(last[0], None)
+    search.chains.extend(plan.chains[:2])
+    search.chains.rotate(1)
+    assert packs(search, "u") == [[plan.chains[1]], [last[0]], [plan.chains[0]]]
+
+
+def test_what_a_scheduler_compares_is_alone(tiny):
+    _, to_do = planned(tiny)
+    search = queue_of(to_do, (), max_failures=1, pack=by(8))
+    search.agenda.order = lambda work, needed: Order(work, watched=True)
+    assert [len(works) for works in packs(search)] == [1] * 12
+
+
+def test_no_more_run_at_a_time_than_may_however_they_are_packed(tiny):
+    _, to_do = planned(tiny)
+    search = queue_of(to_do, (), max_failures=1, max_concurrent=3, pack=by(2))
+    assert [len(works) for works in packs(search)] == [2, 1]
+    search.on_trial_complete("t1", {"report": Report(done=True)})
+    assert [len(works) for works in packs(search, "u")] == [1]
+
+
+def test_a_store_that_refuses_one_of_a_pack_stops_what_comes(tiny):
+    _, to_do = planned(tiny)
+    search = queue_of(to_do, (), max_failures=1, pack=by(4))
+    search.suggest("t0")
+    full = Failure("a1", "StoreError: full", "store")
+    search.on_trial_result("t0", {"report": Report(failure=full, done=True, of=1)})
+    assert search.suggest("t1") is None
+    search.on_trial_complete("t0", {"report": Report(done=True, of=0)})
+    assert search.suggest("t1") == Searcher.FINISHED

@@ -14,7 +14,7 @@ from lt_core.chain import find
 from lt_core.config import Rewinding
 from lt_core.costing import Costing
 from lt_core.erk import erk_counts
-from lt_core.evaluation import evaluate
+from lt_core.evaluation import evaluating
 from lt_core.mask import alive_by_layer, dense, num_alive, pack, sparsity, unpack
 from lt_core.steps import Steps
 from tune_app.plan.plan import make_plan
@@ -310,9 +310,9 @@ def calls(monkeypatch):
 
     def recorded(*arguments, **keywords):
         taken.append(keywords)
-        return evaluate(*arguments, **keywords)
+        return evaluating(*arguments, **keywords)
 
-    monkeypatch.setattr("tune_app.trial.trainer.evaluate", recorded)
+    monkeypatch.setattr("tune_app.trial.trainer.evaluating", recorded)
     return taken
 
 
@@ -516,7 +516,7 @@ def test_watched_it_tells_of_each_epoch_and_comes_to_the_same_result(worker, tin
     assert [report.standing.time for report in told] == [1, 2]
     assert not any(report.done or report.result for report in told)
     assert told[0].standing.val_accuracy != told[1].standing.val_accuracy
-    [unwatched] = in_a_store_of_its_own(worker, "unwatched").evaluate(training)
+    [unwatched] = filter(None, in_a_store_of_its_own(worker, "unwatched").evaluate(training))
     assert computed([last.result]) == computed([unwatched.result])
     assert list(worker.evaluate(training, watched=True)) == [last]  # it was done
 
@@ -529,7 +529,7 @@ def test_watched_it_goes_on_from_its_checkpoint(worker, tiny):
     killed.close()
     again, last = worker.evaluate(training, watched=True)
     assert (first.standing.time, again.standing.time) == (1, 2)
-    [unwatched] = in_a_store_of_its_own(worker, "unwatched").evaluate(training)
+    [unwatched] = filter(None, in_a_store_of_its_own(worker, "unwatched").evaluate(training))
     assert computed([last.result]) == computed([unwatched.result])
 
 
