@@ -134,7 +134,7 @@ def masked_sgd(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.optim.SGD:
 
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
-    def mask_gradients(*_: object) -> None:
+    def mask_gradients(optimizer: torch.optim.SGD, *_: object) -> None:  # which it keeps no hold of
         pairs = [(w.grad, a) for w, a in zip(masked, alive, strict=True) if w.grad is not None]
         if any(w.grad is None for w in trained):  # as where stochastic depth leaves out layers
             _begin_momentum(optimizer)

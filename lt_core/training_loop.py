@@ -1,5 +1,6 @@
 """The training loop: SGD under a mask."""
 
+import contextlib
 from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from lt_core.config import Recipe
 from lt_core.data.batches import Batches
 from lt_core.kernels import deterministic
 from lt_core.mask import Mask
+from lt_core.replay import Replay, on_own_stream
 from lt_core.schedule import learning_rate
 from lt_core.step import Step, masked_sgd
 from lt_core.steps import Steps
@@ -35,6 +37,9 @@ class Trained:
 
     not_deterministic: frozenset[str]
     """The operations of the network that torch has no deterministic kernel of on this device."""
+
+    not_captured: str
+    """Why a GPU's steps were taken one by one; empty where they were replayed, and on a CPU."""
 
 
 def misfits(recipe: Recipe, num_images: int, begin: Steps = Steps(0, "ep")) -> list[str]:
@@ -119,12 +124,13 @@ def training(
     begin: Steps = Steps(0, "ep"),
     at_last_rate: bool = False,
     checkpoints: Checkpoints | None = None,
-) -> Generator[int, None, Trained]:
+) -> Generator[int | None, None, Trained]:
     """Train `model` in place; what `mask` prunes is exactly 0 from the start and after every step.
 
     Between two epochs the caller may use `model`, put it in evaluation mode, and draw from torch's
     generators: the training neither depends on it nor moves them. Closing the generator ends the
-    training early.
+    training early. On a GPU steps are replayed from a CUDA graph, to the bits of steps taken one by
+    one, and trainings that are advanced in turn overlap.
 
     Args:
         model: on the device of `images`.
@@ -138,7 +144,7 @@ def training(
 
     Yields:
         Number of finished epochs of the schedule, after each epoch but the last; epochs before
-        `begin` or a loaded checkpoint are left out.
+        `begin` or a loaded checkpoint are left out. None within an epoch, while a GPU is at it.
 
     Raises:
         Diverged: when a loss or a weight is not finite.
@@ -146,6 +152,20 @@ def training(
     """
     if problems := misfits(recipe, len(images), begin):
         raise ValueError("; ".join(problems))
+    steps = _training(model, mask, images, recipe, seed, begin, at_last_rate, checkpoints)
+    return (yield from on_own_stream(steps, images.labels.device))
+
+
+def _training(
+    model: nn.Module,
+    mask: Mask,
+    images: Batches,
+    recipe: Recipe,
+    seed: int,
+    begin: Steps,
+    at_last_rate: bool,
+    checkpoints: Checkpoints | None,
+) -> Generator[int | None, None, Trained]:
     device = images.labels.device
     per_epoch = len(images) // recipe.batch_size
     rates = _rates(recipe, per_epoch, at_last_rate)
@@ -160,35 +180,36 @@ def training(
     step = Step(model, optimizer, images, recipe, per_epoch)
     order = seeds.generator(seed, "data order")
     lacking: set[str] = set()
-    for first in range(0, num_steps, per_epoch):
-        positions = torch.randperm(len(images), generator=order)
-        steps = range(max(first, first_step), min(first + per_epoch, num_steps))
-        if not steps:
-            continue
-        batches = positions[: per_epoch * recipe.batch_size].view(per_epoch, recipe.batch_size)
-        step.begin_epoch(
-            batches[steps.start - first : steps.stop - first],
-            images.draws(seed, steps, recipe.batch_size),
-            rates[steps.start : steps.stop],
-        )
-        model.train()
-        # Not around the yield, where the caller would draw from the seeded generators.
-        with (
-            seeds.seeded(device, seed, "dropout", first),
-            deterministic(device, recipe.precision) as lacking_here,
-        ):
-            for _ in steps:
-                step()
-        lacking |= lacking_here
-        losses = step.losses(len(steps))
-        _check_finite(losses, steps, rates, per_epoch)
-        if steps.stop < num_steps:
-            if checkpoints is not None and checkpoints.is_due():
-                checkpoints.save(checkpoint.take(model, optimizer, steps.stop))
-            yield steps.stop // per_epoch
+    with contextlib.closing(Replay(step)) as replay:
+        for first in range(0, num_steps, per_epoch):
+            positions = torch.randperm(len(images), generator=order)
+            steps = range(max(first, first_step), min(first + per_epoch, num_steps))
+            if not steps:
+                continue
+            batches = positions[: per_epoch * recipe.batch_size].view(per_epoch, recipe.batch_size)
+            step.begin_epoch(
+                batches[steps.start - first : steps.stop - first],
+                images.draws(seed, steps, recipe.batch_size),
+                rates[steps.start : steps.stop],
+            )
+            model.train()
+            # Not around a yield, where the caller would draw from the seeded generators.
+            with (
+                seeds.seeded(device, seed, "dropout", first),
+                deterministic(device, recipe.precision) as lacking_here,
+            ):
+                num_left = replay.begin_epoch(len(steps))
+            lacking |= lacking_here
+            yield from replay.replay(num_left)
+            losses = step.losses(len(steps))
+            _check_finite(losses, steps, rates, per_epoch)
+            if steps.stop < num_steps:
+                if checkpoints is not None and checkpoints.is_due():
+                    checkpoints.save(checkpoint.take(model, optimizer, steps.stop))
+                yield steps.stop // per_epoch
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
         raise Diverged(f"weights are not finite after the last of {num_steps} steps")
-    return Trained(float(losses.mean()), frozenset(lacking))
+    return Trained(float(losses.mean()), frozenset(lacking), replay.why_not)
 
 
 def _rates(recipe: Recipe, per_epoch: int, at_last_rate: bool) -> list[float]:

@@ -1,11 +1,13 @@
-"""Training on a GPU: the same bits each time. Skipped where there is none.
+"""Training on a GPU: the same bits, however its steps are taken. Skipped where there is none.
 
 They need no more than the engine does, so that they also run where only torch is installed:
 
     python -m pytest --noconftest -o addopts= tests/gpu
 """
 
+import gc
 import hashlib
+import random
 import subprocess
 import sys
 from collections.abc import Generator, Sequence
@@ -16,7 +18,7 @@ import pytest
 import torch
 from torch import nn
 
-from lt_core import models, prune, rewind, seeds
+from lt_core import models, prune, replay, rewind, seeds
 from lt_core.chain import prune_trained
 from lt_core.checkpoint import Checkpoint
 from lt_core.config import Pruning, Recipe
@@ -62,6 +64,16 @@ class WithDropout(nn.Module):
 
     def changed(self, x):
         return nn.functional.dropout(x, 0.5, self.training)
+
+
+class DrawingOnTheHost(WithDropout):
+    def changed(self, x):
+        return x * random.random() if self.training else x
+
+
+class WaitingForTheDevice(WithDropout):
+    def changed(self, x):
+        return x * 2 if float(x.detach().sum()) > 0 else x
 
 
 class WithoutDeterministicKernel(WithDropout):
@@ -110,6 +122,16 @@ def in_turn(evaluations: Sequence[Generator[object, None, Evaluation]]) -> list[
     return [ended[i] for i in range(len(evaluations))]
 
 
+@pytest.fixture
+def one_by_one(monkeypatch):
+    """Steps are not captured."""
+
+    def set_it():
+        monkeypatch.setattr(replay, "WARM_UP", 10**9)
+
+    return set_it
+
+
 # ---- the same bits
 
 
@@ -124,6 +146,15 @@ def test_twice_and_in_another_process(data, precision):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == first, done.stderr
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("model", ["resnet20", "vgg16", own(WithDropout)])
+def test_replayed_and_one_by_one(data, model, precision, one_by_one):
+    replayed = trained(data, model, precision=precision)
+    assert replayed.not_captured == ""
+    one_by_one()
+    assert digest(trained(data, model, precision=precision)) == digest(replayed)
 
 
 @pytest.mark.parametrize("model", ["resnet20", own(WithDropout)])
@@ -216,9 +247,16 @@ def test_what_is_pruned_stays_0(data):
     assert (weights[~mask] == 0).all() and (weights[mask] != 0).all()
 
 
-def test_divergence_names_the_step(data):
-    with pytest.raises(Diverged, match="loss is nan at step 2 of 50"):
-        trained(data, lr=1e30)
+def test_divergence_names_the_step(data, one_by_one):
+    def reason() -> str:
+        with pytest.raises(Diverged) as error:
+            trained(data, lr=1e30)
+        return str(error.value)
+
+    replayed = reason()
+    assert "loss is" in replayed
+    one_by_one()
+    assert reason() == replayed
 
 
 # ---- precision
@@ -249,10 +287,27 @@ def test_what_it_trained_in_is_recorded(data, precision):
     assert trained(data, precision=precision, **few).precision == precision
 
 
+# ---- what a GPU cannot do, and says
+
+
 def test_what_has_no_deterministic_kernel_is_told_and_trained_all_the_same(data):
     evaluation = trained(data, own(WithoutDeterministicKernel))
     assert evaluation.not_deterministic == {"adaptive_avg_pool2d_backward_cuda"}
     assert trained(data).not_deterministic == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        (DrawingOnTheHost, "it draws random numbers on the host, which a replay would not repeat"),
+        (WaitingForTheDevice, "operation not permitted when stream is capturing"),
+    ],
+)
+def test_what_cannot_be_captured_is_told_and_trained_one_by_one(data, network, says, one_by_one):
+    first = trained(data, own(network))
+    assert says in first.not_captured
+    one_by_one()
+    assert digest(trained(data, own(network))) == digest(first)
 
 
 # ---- the device is left as it was
@@ -270,6 +325,7 @@ def test_nothing_is_left_behind(data):
         return torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
 
     trained(data)
+    gc.collect()  # torch keeps the first optimizer of a process in a cycle
     first = left()
     assert [left() for _ in range(3)] == [first] * 3
 

@@ -73,7 +73,7 @@ def test_it_starts_from_the_initialization_of_its_seed(digits, mask, monkeypatch
     def no_training(model, mask, images, recipe, *, seed, begin, at_last_rate, checkpoints):
         starts.append((digest(model), len(images), recipe, seed, begin.count, at_last_rate))
         yield from ()
-        return Trained(0.0, ())
+        return Trained(0.0, frozenset(), "")
 
     monkeypatch.setattr("lt_core.evaluation.training", no_training)
     evaluate("small_resnet", digits, mask, RECIPE, seed=3)

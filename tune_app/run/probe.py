@@ -76,7 +76,7 @@ def _measured(sweep: Sweep, pace: Pace, data: DataSet) -> tuple[float, float, in
     try:
         train = _training(sweep, pace, data, device)
         (first, network), steps = _timed(device, train, 1), 2
-        if first < 10 * ENOUGH_S:  # which also loaded what the others find
+        if pace.gpu or first < 10 * ENOUGH_S:  # which also loaded what the others find
             first, _ = _timed(device, train, 1)
         while (last := _timed(device, train, steps)[0]) < ENOUGH_S:
             steps *= 2

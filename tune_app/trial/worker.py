@@ -252,6 +252,11 @@ class Worker:
                 f"torch has no deterministic kernel of {operation} on this GPU: a training may "
                 "have other bits when it is repeated"
             )
+        if evaluation.not_captured:
+            self.setting.store.notes.append(
+                "the GPU takes the steps of this network one by one, which is slower: they cannot "
+                f"be captured as a CUDA graph ({evaluation.not_captured})"
+            )
         result = Result(
             id=training.id,
             kind=training.kind,
