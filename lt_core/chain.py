@@ -13,6 +13,7 @@ from lt_core.data import DataSet
 from lt_core.evaluation import Evaluation, evaluating
 from lt_core.mask import Mask, alive_by_layer, dense, prunable_weights, sparsity
 from lt_core.rewind import Start, State
+from lt_core.scores import scored, to_score
 from lt_core.structured.channels import channel_groups
 from lt_core.structured.filters import filter_l1
 from lt_core.training_loop import silently
@@ -113,7 +114,12 @@ def finding(
             return
         next_mask = mask
         if num_alive is None:
-            next_mask = prune_trained(evaluation.model, data, mask, pruning)
+            started = begin.weights or rewind.state(
+                rewind.to_initialization(model, data, seed=seed)
+            )
+            next_mask = prune_trained(
+                evaluation.model, data, mask, pruning, started=started, seed=seed
+            )
         elif number + 1 in num_alive:
             next_mask = prune_trained(evaluation.model, data, mask, pruning, num_alive[number + 1])
         if weights_go_on:
@@ -162,6 +168,9 @@ def prune_trained(
     mask: Mask,
     pruning: Pruning,
     num_alive: Mapping[str, int] | None = None,
+    *,
+    started: State | None = None,
+    seed: int = 0,
 ) -> Mask:
     """The mask of a trained network after one more pruning.
 
@@ -171,6 +180,8 @@ def prune_trained(
         mask: mask before the pruning.
         pruning: what to remove.
         num_alive: for LPR-constrained pruning, number of weights to leave in each layer.
+        started: for scores, what the training started from; None where there was none.
+        seed: for scores, of their draws.
 
     Raises:
         ValueError: when a weight is not finite, or `pruning` does not fit the network.
@@ -178,6 +189,8 @@ def prune_trained(
     weights = prunable_weights(network)
     if num_alive is not None:
         return prune.layerwise_magnitude(weights, mask, num_alive)
+    if pruning.is_scored:
+        return _prune_by_score(network, data, mask, pruning, started, seed)
     match pruning.strategy:
         case "global_magnitude":
             return prune.global_magnitude(weights, mask, pruning.fraction)
@@ -190,3 +203,23 @@ def prune_trained(
                 raise ValueError("filter_l1 prunes the dense network once, this one is pruned")
             groups = channel_groups(network, data.image_shape)
             return filter_l1(network, groups, pruning.fraction, pruning.skip)
+        case _:
+            raise AssertionError  # a score, as above
+
+
+def _prune_by_score(
+    network: nn.Module,
+    data: DataSet,
+    mask: Mask,
+    pruning: Pruning,
+    started: State | None,
+    seed: int,
+) -> Mask:
+    state = rewind.state(network) if started is None else started
+    before = {name: state[f"{name}.weight"] for name in mask}
+    found = scored(pruning.strategy, to_score(network, data, mask, before, seed))
+    if pruning.is_layerwise:
+        left = prune.num_left(alive_by_layer(mask), pruning.fraction, pruning.layer_fractions)
+        return prune.highest_in_layers(found, mask, left)
+    alive = sum(alive_by_layer(mask).values())
+    return prune.highest(found, mask, alive - prune.num_pruned(alive, pruning.fraction))

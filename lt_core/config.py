@@ -75,6 +75,18 @@ def _known_or_import_path(value: str, known: Sequence[str], example: str) -> str
     return value
 
 
+BY_MAGNITUDE = ("global_magnitude", "layerwise_magnitude", "filter_l1")
+SCORES = ("random", "magnitude_increase", "taylor")
+
+
+def strategy_name(value: str) -> str:
+    """`value`, if it is a strategy of pruning or an import path; ValueError if not."""
+    return _known_or_import_path(value, (*BY_MAGNITUDE, *SCORES), "my_package.scores:score")
+
+
+Strategy = Annotated[str, AfterValidator(strategy_name)]
+"""One of `BY_MAGNITUDE`, one of `SCORES`, or the import path of the user's own score."""
+
 ModelName = Annotated[str, AfterValidator(model_name)]
 """One of `MODELS`, or the import path of the user's own."""
 
@@ -201,16 +213,21 @@ def _later(a: Steps, b: Steps) -> bool:
 class Pruning(Config):
     """What is removed after each round."""
 
-    strategy: Literal["global_magnitude", "layerwise_magnitude", "filter_l1"] = "global_magnitude"
+    strategy: Strategy = "global_magnitude"
     """`global_magnitude`: the smallest weights of all layers together; `layerwise_magnitude`: the
     smallest weights of each layer; `filter_l1`: whole filters, those of smallest L1 norm in each
-    layer."""
+    layer. Or the weights of the lowest score: `random`, `magnitude_increase`, `taylor`, or the
+    import path of a function, which is given an `lt_core.scores.ToScore`."""
+
+    scope: Literal["global", "layerwise"] = "global"
+    """Of scores: whether the lowest of all layers together go, or of each layer."""
 
     fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of the weights still alive that each round removes; of the filters for `filter_l1`."""
 
     layer_fractions: Mapping[str, Annotated[float, Field(ge=0, lt=1)]] = {}
-    """For `layerwise_magnitude`: layers that lose another share than `fraction`."""
+    """For `layerwise_magnitude` and `scope: layerwise`: layers that lose another share than
+    `fraction`."""
 
     skip: tuple[str, ...] = ()
     """Layers that are never pruned. They are no part of the mask: sparsity counts only the other
@@ -220,12 +237,25 @@ class Pruning(Config):
     """For `filter_l1`: train the network without the removed filters, or, slower and with the same
     result up to rounding, the whole network under a mask."""
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether a score says what goes, other than a magnitude."""
+        return self.strategy not in BY_MAGNITUDE
+
+    @property
+    def is_layerwise(self) -> bool:
+        """Whether each layer loses a given share of its weights."""
+        return self.strategy == "layerwise_magnitude" or self.scope == "layerwise"
+
     @model_validator(mode="after")
     def _go_together(self) -> Self:
         problems: list[Problem] = []
-        if self.layer_fractions and self.strategy != "layerwise_magnitude":
-            text = f"goes with `strategy: layerwise_magnitude`, not with {self.strategy}"
-            problems.append((("layer_fractions",), text))
+        if self.layer_fractions and not self.is_layerwise:
+            text = "goes with `strategy: layerwise_magnitude`, or a score and `scope: layerwise`"
+            problems.append((("layer_fractions",), f"{text}, not with {self.strategy}"))
+        if self.scope != "global" and not self.is_scored:
+            text = f"goes with a score such as taylor, not with `strategy: {self.strategy}`"
+            problems.append((("scope",), text))
         if not self.shrink and self.strategy != "filter_l1":
             text = f"goes with `strategy: filter_l1`, not with {self.strategy}"
             problems.append((("shrink",), text))

@@ -1,9 +1,11 @@
 """The user's own network or data set, by import path: `my_package.nets:make_net`."""
 
+import hashlib
 import os
 import pkgutil
 import sys
 import traceback
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,22 @@ def call(path: str, **arguments: Any) -> Any:
         ValueError: when there is no such function, or it fails; `sys.exit` is a failure too, or it
             would end the program with the user's exit code.
     """
+    function = find(path)
+    try:
+        return function(**arguments)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        named = ", ".join(f"{name}={value}" for name, value in arguments.items())
+        raise ValueError(f"{path}({named}) fails: {told(error)}") from error
+
+
+def find(path: str) -> Callable[..., Any]:
+    """The function at an import path.
+
+    Raises:
+        ValueError: when there is none.
+    """
     module = path.partition(":")[0]
     try:
         function = pkgutil.resolve_name(path)
@@ -41,13 +59,22 @@ def call(path: str, **arguments: Any) -> Any:
         raise ValueError(f"{path}: importing {module} fails: {told(error)}") from error
     if not callable(function):
         raise ValueError(f"{path}: must be a function, is of type {type(function).__name__}")
-    try:
-        return function(**arguments)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        named = ", ".join(f"{name}={value}" for name, value in arguments.items())
-        raise ValueError(f"{path}({named}) fails: {told(error)}") from error
+    found: Callable[..., Any] = function
+    return found
+
+
+def source(modules: Iterable[str]) -> str:
+    """A hash of the user's own files among those of modules, and of own modules beside them."""
+    own = {name: file for name in modules if is_the_users(name) and (file := _file(name))}
+    folders = {Path(file).parent for file in own.values()}
+    beside = (name for name in tuple(sys.modules) if is_the_users(name))
+    files = {file for name in beside if (file := _file(name)) and Path(file).parent in folders}
+    content = b"".join(Path(file).read_bytes() for file in sorted({*files, *own.values()}))
+    return hashlib.sha256(content).hexdigest()[:20]
+
+
+def _file(module: str) -> str | None:
+    return getattr(sys.modules.get(module), "__file__", None)
 
 
 def told(error: BaseException) -> str:

@@ -4,10 +4,8 @@ import contextlib
 import dataclasses
 import hashlib
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,7 @@ from torch.nn import functional as F
 from lt_core import models, seeds
 from lt_core.config import ModelName
 from lt_core.data import Shape
-from lt_core.import_path import is_the_users, told
+from lt_core.import_path import source, told
 
 _TOLERANCE = 1e-3
 """Relative; processors and versions of torch differ by less, another activation by more."""
@@ -184,15 +182,7 @@ def _probed(
 
 
 def _source(path: ModelName, network: nn.Module) -> str:
-    """A hash of the user's own files: those of function and layers, and modules beside them."""
-    names = {path.partition(":")[0], *(type(layer).__module__ for layer in network.modules())}
-    own = {name: file for name in names if is_the_users(name) and (file := _file(name))}
-    folders = {Path(file).parent for file in own.values()}
-    beside = (name for name in tuple(sys.modules) if is_the_users(name))
-    files = {file for name in beside if (file := _file(name)) and Path(file).parent in folders}
-    content = b"".join(Path(file).read_bytes() for file in sorted({*files, *own.values()}))
-    return hashlib.sha256(content).hexdigest()[:20]
-
-
-def _file(module: str) -> str | None:
-    return getattr(sys.modules.get(module), "__file__", None)
+    """Of the function and of the layers."""
+    return source(
+        {path.partition(":")[0], *(type(layer).__module__ for layer in network.modules())}
+    )

@@ -74,6 +74,30 @@ def layerwise_magnitude(
     return pruned
 
 
+def highest(scores: Mapping[str, Tensor], mask: Mask, num_alive: int) -> Mask:
+    """The live weights of the highest scores, over all layers together.
+
+    Args:
+        scores: finite, by name; of at least the names of `mask`.
+        mask: weights to choose from.
+        num_alive: number of weights to leave. Ties as in `global_magnitude`.
+    """
+    flat = flatten({name: scores[name] for name in mask}).float()
+    return unflatten(_largest(flat, flatten(mask), num_alive), like=mask)
+
+
+def highest_in_layers(
+    scores: Mapping[str, Tensor], mask: Mask, num_alive: Mapping[str, int]
+) -> Mask:
+    """The live weights of the highest scores of each layer; `num_alive` as of
+    `layerwise_magnitude`."""
+    pruned = {}
+    for name, layer in mask.items():
+        score = scores[name].reshape(-1).float()
+        pruned[name] = _largest(score, layer.reshape(-1), num_alive[name]).view(layer.shape)
+    return pruned
+
+
 def num_left(
     alive: Mapping[str, int], fraction: float, layer_fractions: Mapping[str, float]
 ) -> dict[str, int]:

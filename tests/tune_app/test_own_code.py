@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_sweep import launch_apart, num_trained, read_results, run_here
+from tiny_sweep import TINY, launch_apart, num_trained, read_results, run_here
 
 from tune_app import launch
 from tune_app.export.__main__ import main as export_main
@@ -398,3 +398,61 @@ def test_a_fingerprint_of_what_its_name_tells_is_refused(tmp_path, key, value, p
     path = _written(tmp_path, "lenet_300_100", "digits")
     with pytest.raises(SpecError, match=f"`fingerprints.{key}`: {problem}"):
         load_sweep(path, [f"fingerprints.{key}={value}"])
+
+
+# ---- a score
+
+
+SCORE = """\
+def score(of):
+    return {name: weight.abs() * 2 for name, weight in of.weights.items()}
+"""
+
+
+@pytest.fixture
+def scored(tmp_path, monkeypatch):
+    """A sweep by a score of the user's, of a network and data that need none."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "own_scores.py").write_text(SCORE)
+    sweep = TINY.replace("fraction: 0.5", "strategy: own_scores:score, fraction: 0.5")
+    (tmp_path / "scored.yaml").write_text(sweep.replace("name: tiny", "name: scored"))
+    yield tmp_path
+    sys.modules.pop("own_scores", None)
+
+
+def test_a_score_of_one_s_own_prunes_and_is_known_by_its_file(scored, finished):
+    env = {"PYTHONPATH": str(scored)}
+    done = launch_apart("scored.yaml", **env)
+    assert done.returncode == 0, done.stderr
+    # Twice the magnitude is another name for what the tiny sweep is pruned by.
+    ours, theirs = (
+        sorted(
+            (r["kind"], r["round"], r["seed"], r["eval"]["lr"], r["test_accuracy"])
+            for r in read_results(runs, name)
+        )
+        for runs, name in ((scored / "runs", "scored"), (finished[1], "tiny"))
+    )
+    assert ours == theirs
+    assert to_do(dry_run("scored.yaml")) == 0
+    source = scored / "own_scores.py"
+    source.write_text(SCORE.replace("* 2", "* 3"))
+    sys.modules.pop("own_scores", None)
+    assert to_do(dry_run("scored.yaml")) == 44
+    source.write_text(SCORE)
+    sys.modules.pop("own_scores", None)
+    assert to_do(dry_run("scored.yaml")) == 0
+
+
+def test_a_score_that_fails_is_refused_before_ray_starts(scored):
+    source = scored / "own_scores.py"
+    source.write_text(SCORE.replace("of.weights", "of.wheights"))
+    refused = run_here(launch.main, "scored.yaml")
+    assert refused.returncode == 2
+    assert "`prune`: own_scores:score fails: AttributeError: " in refused.stderr
+    assert "(own_scores.py:2, in score)" in refused.stderr
+    source.unlink()
+    sys.modules.pop("own_scores", None)
+    refused = run_here(launch.main, "scored.yaml")
+    assert refused.returncode == 2
+    assert "`prune.strategy`: own_scores:score: cannot import own_scores" in refused.stderr

@@ -22,7 +22,9 @@ GRIDS = [path for path in sorted(SWEEPS.glob("*.yaml")) if load_sweep(path).sear
 # fig1 needs an H that is in both spaces, fig3 also one that is not.
 GRID = {"fig1", "fig2", "figA3", "fig3", "fig6"}
 FIGURES = {
+    "adamw": GRID,
     "bs_grid": GRID,
+    "criteria": GRID,
     "early_pruning": {"fig1", "fig2", "fig3", "fig6", "fig9"},
     "late_rewinding": GRID,
     "lpr_constrained": {"fig2", "fig6", "fig7"},

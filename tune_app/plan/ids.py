@@ -12,8 +12,9 @@ from typing import Any
 
 from lt_core.config import Config, Recipe
 from tune_app.plan.trainings import Training
+from tune_app.sweep.kinds import WITHOUT_TICKET, Kind
 from tune_app.sweep.spaces import in_epochs
-from tune_app.sweep.sweep import WITHOUT_TICKET, Kind, Sweep
+from tune_app.sweep.sweep import Sweep
 
 FORMAT = 1
 """Part of every id; to be raised when the same description comes to give another result."""

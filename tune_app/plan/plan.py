@@ -12,7 +12,8 @@ from functools import cached_property
 from lt_core.config import Recipe
 from tune_app.plan.ids import Ids
 from tune_app.plan.trainings import Chain, Training
-from tune_app.sweep.sweep import Kind, Sweep
+from tune_app.sweep.kinds import Kind
+from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
 
 

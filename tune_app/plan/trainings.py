@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from lt_core.config import Recipe
-from tune_app.sweep.sweep import Kind
+from tune_app.sweep.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)

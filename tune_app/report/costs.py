@@ -10,7 +10,8 @@ from tune_app.results.costs import AXES, mean_left
 from tune_app.results.curves import Means, Point, Results, Statistic, how_sparse
 from tune_app.results.result import CurveKey, Result
 from tune_app.results.words import KIND_NAMES, short, text, varied_fields
-from tune_app.sweep.sweep import WITHOUT_TICKET, Kind, Sweep
+from tune_app.sweep.kinds import WITHOUT_TICKET, Kind
+from tune_app.sweep.sweep import Sweep
 
 
 def cost_lines(sweep: Sweep, results: Results) -> list[str]:

@@ -12,7 +12,8 @@ from tune_app.results.curves import Cell, Means, Point, comparisons, percent_pru
 from tune_app.results.paired import Paired
 from tune_app.results.result import CurveKey
 from tune_app.results.words import KIND_NAMES, short, varied_fields
-from tune_app.sweep.sweep import WITHOUT_TICKET, Kind, Sweep
+from tune_app.sweep.kinds import WITHOUT_TICKET, Kind
+from tune_app.sweep.sweep import Sweep
 
 
 def winning_rows(sweep: Sweep, means: Means, dense: Mapping[Recipe, Point]) -> Rows:

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterable, Iterator
 
 from tune_app.results.words import KIND_NAMES, text
+from tune_app.sweep.kinds import AT_INITIALIZATION, WITHOUT_TICKET
 from tune_app.sweep.prune import Prune
-from tune_app.sweep.sweep import WITHOUT_TICKET, Sweep
+from tune_app.sweep.sweep import Sweep
 
 _BY = {
     "global_magnitude": "by magnitude over all layers together",
@@ -27,12 +28,19 @@ def method(sweep: Sweep, baselines: Collection[str] = ()) -> list[str]:
 def _pruning(prune: Prune) -> Iterator[str]:
     if prune.one_shot is not None or prune.strategy != "global_magnitude":
         times = "iteratively" if prune.one_shot is None else "one-shot"
-        yield f"Pruned {times}, {_BY[prune.strategy]}."
+        yield f"Pruned {times}, {_by(prune)}."
     if prune.layer_fractions:
         shares = [f"{layer} {text(share)}" for layer, share in prune.layer_fractions.items()]
         yield f"Pruned at a fraction of their own: {_few(shares)}."
     if prune.skip:
         yield f"Never pruned and not counted: {_few(prune.skip)}."
+
+
+def _by(prune: Prune) -> str:
+    if not prune.is_scored:
+        return _BY[prune.strategy]
+    where = "layer by layer" if prune.is_layerwise else "over all layers together"
+    return f"by the score {prune.strategy} {where}"
 
 
 def _few(layers: Iterable[str]) -> str:
@@ -53,6 +61,10 @@ def _rewinding(sweep: Sweep) -> Iterator[str]:
 def _baselines(sweep: Sweep, baselines: Collection[str]) -> Iterator[str]:
     if sweep.prune.strategy == "filter_l1" and "global_random" in baselines:
         yield "Global random removes random filters, the same share of each layer."
+    if AT_INITIALIZATION.intersection(baselines):
+        shown = AT_INITIALIZATION.intersection(baselines)
+        names = ", ".join(name for kind, name in KIND_NAMES.items() if kind in shown)
+        yield f"Found in the network as initialized, without training: {names}."
     if "preserve_lpr_live" in baselines:
         yield (
             "Preserve LPR, live, moves random weights that are on no path from input to output "

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lt_core.config import Recipe
-from tune_app.sweep.sweep import Kind, Sweep
+from tune_app.sweep.kinds import Kind
+from tune_app.sweep.sweep import Sweep
 
 KIND_NAMES: Mapping[Kind, str] = {
     "lottery": "lottery",
@@ -12,6 +13,9 @@ KIND_NAMES: Mapping[Kind, str] = {
     "preserve_lpr": "preserve LPR",
     "preserve_lpr_live": "preserve LPR, live",
     "reinit": "random reinit",
+    "snip": "SNIP",
+    "grasp": "GraSP",
+    "synflow": "SynFlow",
     "erk": "ERK random",
     "global_random": "global random",
 }

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tune_app.run.about import data_in_words, pruned_in_words, shared_in_words
 from tune_app.store.store import Store
-from tune_app.sweep.sweep import Fingerprints, Sweep
+from tune_app.sweep.fingerprints import Fingerprints
+from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def identify(sweep: Sweep, store: Store, path: Path, *, is_needed: bool = True) 
         SpecError: when they cannot be loaded, are others each time they are, or are others than
             the sweep says.
     """
-    if not sweep.has_own_data and not sweep.has_own_network:
+    if not (sweep.has_own_data or sweep.has_own_network or sweep.has_own_score):
         return Identified(sweep)
     try:
         return _identified(sweep, store, path)
@@ -108,9 +109,10 @@ def _identified(sweep: Sweep, store: Store, path: Path) -> Identified:
             shape = loaded[0].shape if loaded else _published_shape(sweep)
             parts["model"] = part = _of_network(sweep, shape, known)
             _check_given("model", given.model, part, sweep.model)
+        score = _of_score(sweep.prune.strategy) if sweep.has_own_score else None
     except ValueError as error:
         raise SpecError([f"{path}: {error}"]) from error
-    found = Fingerprints(**{key: part.fingerprint for key, part in parts.items()})
+    found = Fingerprints(**{key: part.fingerprint for key, part in parts.items()}, score=score)
     return Identified(
         sweep.model_copy(update={"fingerprints": found}),
         loaded,
@@ -121,6 +123,17 @@ def _identified(sweep: Sweep, store: Store, path: Path) -> Identified:
 
 
 _WORDS = {"dataset": "data", "model": "pruned"}
+
+
+def _of_score(path: str) -> str:
+    """A fingerprint of the user's own files that a score is written in."""
+    from lt_core import import_path
+
+    try:
+        import_path.find(path)
+    except ValueError as error:
+        raise ValueError(f"`prune.strategy`: {error}") from error
+    return import_path.source([path.partition(":")[0]])
 
 
 def _published_shape(sweep: Sweep) -> "Shape":

@@ -1,7 +1,6 @@
 """A sweep file, as a type."""
 
 import itertools
-import re
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Literal, Self
@@ -10,6 +9,8 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from lt_core.config import Config, DataSetName, ModelName, Recipe, Rewinding, RuleErrors
 from tune_app.sweep.durations import Interval
+from tune_app.sweep.fingerprints import Fingerprints
+from tune_app.sweep.kinds import OF_WEIGHTS, Baseline
 from tune_app.sweep.prune import Fraction, Prune, Sparsities
 from tune_app.sweep.resources import Resources, unpriced
 from tune_app.sweep.search import MAX_TRAININGS, Search
@@ -32,37 +33,6 @@ from tune_app.sweep.spaces import (
 from tune_app.sweep.yaml_source import Loc
 
 MAX_SEARCH_NAME = 95
-
-Baseline = Literal["global_random", "erk", "preserve_lpr", "preserve_lpr_live", "reinit"]
-Kind = Literal["lottery", "lpr_constrained", Baseline]
-
-WITHOUT_TICKET: frozenset[Kind] = frozenset({"global_random", "erk"})
-"""Kinds whose masks depend on the sparsity and the seed alone."""
-
-_OF_WEIGHTS: frozenset[Kind] = frozenset({"erk", "preserve_lpr", "preserve_lpr_live"})
-"""Kinds whose masks are none of whole filters."""
-
-
-def _fingerprint(value: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{20}", value):
-        raise ValueError(
-            f"must be 20 hexadecimal digits, as the sweep.yaml of a run has them, got {value!r}"
-        )
-    return value
-
-
-Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
-
-
-class Fingerprints(Config):
-    """What a user's own data set and network are by content, since no name tells.
-
-    A launch works them out, and they are part of every id. Where a sweep file has them, as the
-    sweep.yaml of a run does, nothing else is trained on.
-    """
-
-    dataset: Fingerprint | None = None
-    model: Fingerprint | None = None
 
 
 class Find(Stage):
@@ -192,6 +162,11 @@ class Sweep(Config):
         """Likewise of the network."""
         return ":" in self.model
 
+    @property
+    def has_own_score(self) -> bool:
+        """Whether weights are pruned by a score of the user's."""
+        return ":" in self.prune.strategy
+
     @model_validator(mode="after")
     def _go_together(self) -> Self:
         problems = [*self._rewinding_problems(), *unpriced(self.resources)]
@@ -202,6 +177,9 @@ class Sweep(Config):
         if given.model and not self.has_own_network:
             text = f"goes with an import path; {self.model} is known by its name"
             problems.append((("fingerprints", "model"), text))
+        if given.score and not self.has_own_score:
+            text = f"goes with an import path; {self.prune.strategy} is known by its name"
+            problems.append((("fingerprints", "score"), text))
         if self.find.lpr_from and self.prune.strategy != "global_magnitude":
             text = f"goes with `prune.strategy: global_magnitude`, not with {self.prune.strategy}"
             problems.append((("find", "lpr_from"), text))
@@ -255,7 +233,7 @@ class Sweep(Config):
                     f"{baseline} has no trained weights to go on from; use `rewind.method: weights`"
                 )
                 yield ("baselines", i), text
-            elif self.prune.strategy == "filter_l1" and baseline in _OF_WEIGHTS:
+            elif self.prune.strategy == "filter_l1" and baseline in OF_WEIGHTS:
                 text = "of whole filters use global_random, which preserves the LPR too"
                 yield ("baselines", i), text
         if method != "weights" and self.eval.rewind_from == "eval":

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from lt_core import prune, rewind, seeds
+from lt_core.at_initialization import WITH_IMAGES, synflow
 from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Rewinding
 from lt_core.cost import Cost
@@ -20,10 +21,12 @@ from lt_core.live_masks import preserve_lpr_live
 from lt_core.mask import Mask, dense, num_alive, unpack
 from lt_core.packed_mask import PackedMask
 from lt_core.rewind import Start, State
+from lt_core.scores import draw_images
 from lt_core.structured.channels import channel_groups
 from lt_core.structured.filters import filter_l1, random_filters
 from tune_app.plan.trainings import Training
 from tune_app.store.store import Missing, Store
+from tune_app.sweep.kinds import AT_INITIALIZATION
 from tune_app.sweep.prune import Prune
 
 
@@ -123,6 +126,8 @@ class Trainer:
         everything = self.everything
         if training.round == 0:
             return everything
+        if training.kind in AT_INITIALIZATION:
+            return self._found_at_initialization(training, self._num_alive(fractions))
         generator = seeds.generator(training.seed, training.kind, num_prunings)
         if training.kind == "erk":
             return erk_random(everything, self._num_alive(fractions), generator)
@@ -134,10 +139,16 @@ class Trainer:
             return random_filters(groups, as_many, generator)
         return prune.global_random(everything, self._num_alive(fractions), generator)
 
+    def _found_at_initialization(self, training: Training, num_left: int) -> Mask:
+        network = rewind.to_initialization(self.model, self.data, seed=training.seed)
+        if training.kind == "synflow":
+            return synflow(network, self.everything, num_left, self.data.image_shape)
+        images, labels = draw_images(self.data, training.seed)
+        return WITH_IMAGES[training.kind](network, self.everything, num_left, images, labels)
+
     def _num_alive(self, fractions: Sequence[float]) -> int:
         """Number of weights that prunings of these shares leave, but for `filter_l1`."""
-        is_layerwise = self.prune.strategy == "layerwise_magnitude"
-        by_layer = self.prune.layer_fractions if is_layerwise else None
+        by_layer = self.prune.layer_fractions if self.prune.is_layerwise else None
         return prune.num_alive_after(fractions, self.everything, by_layer)
 
     def _misfit(self, mask: Mask, fractions: Sequence[float]) -> str:

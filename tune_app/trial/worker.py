@@ -22,7 +22,7 @@ import time
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 from lt_core import rewind
 from lt_core.chain import Round, finding, prune_trained
@@ -162,9 +162,13 @@ class Worker:
             network = rewind.to_initialization(self.setting.model, self.data, seed=chain.seed)
             network.load_state_dict(tensors(weights))
         num_alive = self._num_alive(chain)
+        initial = rewind.to_initialization(self.setting.model, self.data, seed=chain.seed)
+        of_scores: dict[str, Any] = {"started": rewind.state(initial), "seed": chain.seed}
         for round, ticket in enumerate(chain.found[0], start=1):
             pruning = self.setting.prune.of_round(round)
-            found = prune_trained(network, self.data, mask, pruning, num_alive.get(round))
+            found = prune_trained(
+                network, self.data, mask, pruning, num_alive.get(round), **of_scores
+            )
             self.tickets.put(ticket, pack(found))
         if weights is None:
             result = self._keep(training, mask, evaluation)
@@ -254,8 +258,8 @@ class Worker:
             )
         if evaluation.not_captured:
             self.setting.store.notes.append(
-                "the GPU takes the steps of this network one by one, which is slower: they cannot "
-                f"be captured as a CUDA graph ({evaluation.not_captured})"
+                "the GPU takes the steps of these trainings one by one, which is slower: they are "
+                f"not captured as a CUDA graph ({evaluation.not_captured})"
             )
         result = Result(
             id=training.id,

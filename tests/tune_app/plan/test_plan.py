@@ -90,6 +90,30 @@ def test_random_masks_need_no_ticket_where_the_sparsity_gives_them():
     assert {t.kind for t in plan.evaluations if t.ticket is None} == {"global_random", "erk"}
 
 
+def test_masks_found_at_initialization_need_no_ticket_and_no_chain():
+    kinds = ["snip", "grasp", "synflow"]
+    plan = make_plan(small(baselines=kinds))
+    found = [t for t in plan.evaluations if t.kind != "lottery"]
+    assert {kind: sum(t.kind == kind for t in found) for kind in kinds} == dict.fromkeys(kinds, 12)
+    assert all(t.ticket is None and t.find is None for t in found)
+    assert len({t.id for t in found}) == 36
+    without = make_plan(small(baselines=[]))
+    assert plan.chains == without.chains
+
+
+def test_another_score_finds_other_tickets_and_shares_what_none_is_for():
+    by_magnitude, by_score = (
+        make_plan(small(prune={"rounds": 3, "strategy": strategy}, baselines=["reinit"]))
+        for strategy in ("global_magnitude", "taylor")
+    )
+    tickets = [{t for chain in p.chains for t in chain.tickets} for p in (by_magnitude, by_score)]
+    assert tickets[0].isdisjoint(tickets[1])
+    shared = by_magnitude.trainings.keys() & by_score.trainings.keys()
+    assert {by_score.trainings[id].round for id in shared} == {0}
+    layerwise = make_plan(small(prune={"rounds": 3, "strategy": "taylor", "scope": "layerwise"}))
+    assert tickets[1].isdisjoint(t for chain in layerwise.chains for t in chain.tickets)
+
+
 def test_counts_of_the_shipped_grid():
     plan = make_plan(load_sweep(GRID))
     assert counts(plan) == {

@@ -244,7 +244,7 @@ MISTAKES = [
         "preserve_lpr]",
         "preserve_lrp]",
         "`baselines.1` must be one of global_random, erk, preserve_lpr, "
-        'preserve_lpr_live, reinit, got "preserve_lrp"; '
+        'preserve_lpr_live, reinit, snip, grasp, synflow, got "preserve_lrp"; '
         "did you mean preserve_lpr?",
     ),
     (
@@ -453,8 +453,8 @@ MISTAKES = [
         21,
         "rounds: 11",
         "rounds: 11\n  layer_fractions: {fc: 0.1}",
-        "`prune.layer_fractions`: goes with `strategy: layerwise_magnitude`, "
-        "not with global_magnitude",
+        "`prune.layer_fractions`: goes with `strategy: layerwise_magnitude`, or a score and "
+        "`scope: layerwise`, not with global_magnitude",
     ),
     (
         22,

@@ -169,6 +169,7 @@ def test_a_curve_is_a_run(uri, sweep, tmp_path):
         "model": "small_resnet",
         "dataset": "digits",
         "prune.strategy": "global_magnitude",
+        "prune.scope": "global",
         "prune.fraction": "0.5",
         "prune.layer_fractions": "",
         "prune.skip": "",

@@ -14,7 +14,7 @@ from lt_core.chain import find
 from lt_core.config import Rewinding
 from lt_core.costing import Costing
 from lt_core.erk import erk_counts
-from lt_core.evaluation import evaluating
+from lt_core.evaluation import evaluate, evaluating
 from lt_core.mask import alive_by_layer, dense, num_alive, pack, sparsity, unpack
 from lt_core.steps import Steps
 from tune_app.plan.plan import make_plan
@@ -454,6 +454,42 @@ def test_masks_of_other_controls_keep_what_they_promise(worker, tiny):
     assert live["preserve_lpr_live"] >= worker.trainer.costing.paths.num_live(ticket)
     # Another draw than that of the baseline without.
     assert not torch.equal(masks["preserve_lpr"]["fc"], masks["preserve_lpr_live"]["fc"])
+
+
+@pytest.mark.parametrize("kind", ["snip", "grasp", "synflow"])
+def test_masks_found_at_initialization_are_the_seed_s(worker, tiny, kind):
+    plan, worker = changed(worker, tiny, baselines=[kind])
+    masks = {
+        (t.seed, t.round, t.eval.lr): worker.trainer.mask(t)
+        for t in plan.evaluations
+        if t.kind == kind
+    }
+    assert {r: num_alive(mask) for (_, r, _), mask in masks.items()} == {1: 9_732, 2: 4_866}
+    assert all(torch.equal(m, masks[0, 2, 0.2][n]) for n, m in masks[0, 2, 0.05].items())
+    assert any(not torch.equal(m, masks[1, 2, 0.05][n]) for n, m in masks[0, 2, 0.05].items())
+
+
+@pytest.mark.parametrize("one_shot", [False, True])
+def test_a_chain_prunes_by_a_score(worker, tiny, one_shot):
+    by = {"one_shot": [0.5, 0.75]} if one_shot else {"fraction": 0.5, "rounds": 2}
+    plan, worker = changed(worker, tiny, prune={"strategy": "magnitude_increase", **by})
+    chain = plan.chains[0]
+    list(worker.find(chain, needed=chain.tickets))
+    initial = rewind.to_initialization("small_resnet", worker.data, seed=chain.seed)
+    masks = [unpack(worker.tickets.get(ticket)) for ticket in chain.tickets[:2]]
+    assert [num_alive(mask) for mask in masks] == [9_732, 4_866]
+    dense_ = worker.trainer.everything
+    network = evaluate("small_resnet", worker.data, dense_, chain.find, seed=chain.seed).model
+    grown = {
+        name: (
+            network.get_parameter(f"{name}.weight").abs()
+            - initial.get_parameter(f"{name}.weight").abs()
+        ).detach()
+        for name in dense_
+    }
+    kept = torch.cat([grown[name][masks[0][name]] for name in dense_])
+    gone = torch.cat([grown[name][~masks[0][name]] for name in dense_])
+    assert gone.max() <= kept.min()
 
 
 def test_an_evaluation_is_done_once(worker, plan):

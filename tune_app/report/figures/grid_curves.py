@@ -16,7 +16,8 @@ from tune_app.report.figures.scales import scale_accuracy_over_sparsity
 from tune_app.results.curves import Means, Results, Statistic
 from tune_app.results.result import CurveKey
 from tune_app.results.words import KIND_NAMES, short, varied_fields
-from tune_app.sweep.sweep import WITHOUT_TICKET, Kind, Sweep
+from tune_app.sweep.kinds import WITHOUT_TICKET, Kind
+from tune_app.sweep.sweep import Sweep
 
 
 def fig1(sweep: Sweep, results: Results, commit: str | None) -> Figure:

@@ -5,7 +5,7 @@ from typing import Any
 
 from lt_core.config import Recipe
 from tune_app.report.figures.panels import GREY
-from tune_app.sweep.sweep import Kind
+from tune_app.sweep.kinds import Kind
 
 # Okabe and Ito's colours without the yellow, which print loses. Seven colours and eight markers
 # make 56 looks that differ in at least one of the two.
@@ -20,6 +20,9 @@ KIND_LOOKS: dict[Kind, dict[str, Any]] = {
     "preserve_lpr_live": {"color": COLOURS[3], "marker": "v"},
     "erk": {"color": COLOURS[4], "marker": "P"},
     "reinit": {"color": COLOURS[2], "marker": "D"},
+    "snip": {"color": COLOURS[5], "marker": "X"},
+    "grasp": {"color": COLOURS[6], "marker": "<"},
+    "synflow": {"color": COLOURS[5], "marker": "D", "linestyle": "--"},
 }
 
 

@@ -24,7 +24,8 @@ from tune_app.report.figures.scales import scale_accuracy_over_sparsity, scale_p
 from tune_app.results.curves import Results, Statistic, lpr_pairs, percent_pruned
 from tune_app.results.result import CurveKey
 from tune_app.results.words import short, varied_fields
-from tune_app.sweep.sweep import Kind, Sweep
+from tune_app.sweep.kinds import Kind
+from tune_app.sweep.sweep import Sweep
 
 _MAX_LPR_PANELS = 4
 

@@ -1,0 +1,107 @@
+"""Masks of networks that were never trained: pruning at initialization."""
+
+import copy
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lt_core import prune
+from lt_core.mask import Mask, num_alive, prunable_weights
+
+GRASP_TEMPERATURE = 200.0
+"""That the logits are divided by, as in the authors' program."""
+
+SYNFLOW_STEPS = 100
+
+
+def snip(network: nn.Module, mask: Mask, num_left: int, images: Tensor, labels: Tensor) -> Mask:
+    """Keep the weights of the largest |gradient x weight|.
+
+    Lee et al. 2019 (arXiv:1810.02340), section 4.1, equations 4 to 6, for one batch.
+
+    Args:
+        network: as initialized, on the CPU; is not changed.
+        mask: weights to choose from; the others are 0 in what follows.
+        num_left: number of weights to leave.
+        images: float32 [B, C, H, W].
+        labels: int64 [B].
+    """
+    own, weights = _copy(network, mask)
+    loss = F.cross_entropy(own(images), labels)
+    gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
+    saliency = _times(weights, gradients)
+    return prune.highest({name: s.abs() for name, s in saliency.items()}, mask, num_left)
+
+
+def grasp(network: nn.Module, mask: Mask, num_left: int, images: Tensor, labels: Tensor) -> Mask:
+    """Keep the weights whose loss would lower the gradient's norm most, to first order.
+
+    Wang et al. 2020 (arXiv:2002.07376), section 4.1, equations 7 and 8: a weight w goes the sooner
+    the larger -w x (Hessian x gradient). Arguments as of `snip`.
+    """
+    own, weights = _copy(network, mask)
+    parameters = list(weights.values())
+    loss = F.cross_entropy(own(images) / GRASP_TEMPERATURE, labels)
+    gradients = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
+    flow = torch.stack([(g * g.detach()).sum() for g in gradients]).sum()
+    products = torch.autograd.grad(flow, parameters, materialize_grads=True)
+    return prune.highest(_times(weights, products), mask, num_left)
+
+
+def synflow(
+    network: nn.Module, mask: Mask, num_left: int, image_shape: tuple[int, int, int]
+) -> Mask:
+    """Keep the weights of the largest synaptic flow, in 100 prunings of one share.
+
+    Tanaka et al. 2020 (arXiv:2006.05467), algorithm 1: the flow of a weight w is
+    w x (gradient of the summed logits), of a network of the magnitudes of all parameters and for an
+    image of ones; no data are needed.
+
+    Args:
+        network: as initialized, on the CPU; is not changed.
+        mask: weights to choose from.
+        num_left: number of weights to leave.
+        image_shape: channels, height and width.
+    """
+    own = copy.deepcopy(network).double().eval()  # the flow of a deep network overflows a float
+    with torch.no_grad():
+        for tensor in own.state_dict().values():
+            tensor.abs_()
+    image = torch.ones(1, *image_shape, dtype=torch.float64)
+    most = num_alive(mask)
+    for step in range(1, SYNFLOW_STEPS + 1):
+        weights = _masked(own, mask)
+        flow = own(image).sum()
+        gradients = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
+        left = round(most * (num_left / most) ** (step / SYNFLOW_STEPS))
+        mask = prune.highest(_times(weights, gradients), mask, left)
+    return mask
+
+
+WITH_IMAGES: Mapping[str, Callable[[nn.Module, Mask, int, Tensor, Tensor], Mask]] = {
+    "snip": snip,
+    "grasp": grasp,
+}
+
+
+def _copy(network: nn.Module, mask: Mask) -> tuple[nn.Module, dict[str, Tensor]]:
+    """A copy in training mode, whose norms take the statistics of the batch, and its weights."""
+    own = copy.deepcopy(network).train()
+    return own, _masked(own, mask)
+
+
+def _masked(network: nn.Module, mask: Mask) -> dict[str, Tensor]:
+    """The weights of `mask`, those that it prunes set to 0."""
+    found = prunable_weights(network)
+    weights = {name: found[name] for name in mask}
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.mul_(mask[name])
+    return weights
+
+
+def _times(weights: Mapping[str, Tensor], by: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    named = zip(weights.items(), by, strict=True)
+    return {name: (weight * factor).detach() for (name, weight), factor in named}

@@ -1,0 +1,20 @@
+"""Kinds of masks: tickets, and the baselines that they are compared with."""
+
+from typing import Literal, get_args
+
+AtInitialization = Literal["snip", "grasp", "synflow"]
+Baseline = Literal[
+    "global_random", "erk", "preserve_lpr", "preserve_lpr_live", "reinit", AtInitialization
+]
+Kind = Literal["lottery", "lpr_constrained", Baseline]
+
+AT_INITIALIZATION: frozenset[Kind] = frozenset(get_args(AtInitialization))
+"""Kinds whose masks are found in the network as it is initialized, without any training."""
+
+WITHOUT_TICKET: frozenset[Kind] = frozenset({"global_random", "erk", *AT_INITIALIZATION})
+"""Kinds whose masks depend on the sparsity and the seed alone."""
+
+OF_WEIGHTS: frozenset[Kind] = frozenset(
+    {"erk", "preserve_lpr", "preserve_lpr_live", *AT_INITIALIZATION}
+)
+"""Kinds whose masks are none of whole filters."""
