@@ -3,9 +3,17 @@
 import difflib
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from lt_core.steps import Steps, StepsField
 
@@ -117,11 +125,17 @@ class Config(BaseModel):
     )
 
 
+Optimizer = Literal["sgd", "nesterov", "adamw"]
+Decay = Literal["milestones", "cosine", "linear"]
 Precision = Literal["fp32", "tf32", "bf16", "auto"]
+
+_ADDED = ("optimizer", "clip_norm", "label_smoothing", "ema")
+"""Fields of a recipe that are written only where they are not at their default: lines of results
+and sweep files from before they existed stay as they are."""
 
 
 class Recipe(Config):
-    """H: the hyperparameters of one training, SGD with momentum on cross-entropy."""
+    """H: the hyperparameters of one training on cross-entropy."""
 
     lr: float = Field(gt=0)
     """Learning rate after warmup and before the first milestone."""
@@ -129,10 +143,31 @@ class Recipe(Config):
     batch_size: int = Field(ge=1)
     """Images per optimizer step; the last, smaller batch of an epoch is left out."""
 
+    optimizer: Optimizer = "sgd"
+    """`sgd` is SGD with momentum. `nesterov` is the same with the gradient where the momentum leads
+    to (Sutskever et al. 2013, section 2, as torch computes it). `adamw` is Adam with decoupled
+    weight decay (Loshchilov & Hutter 2019, arXiv:1711.05101, algorithm 2; betas 0.9 and 0.999,
+    eps 1e-8)."""
+
     weight_decay: float = Field(default=0.0, ge=0)
-    """Multiple of each weight that is added to its gradient; biases and batch norm included."""
+    """Multiple of each weight that is added to its gradient; for `adamw` the share of each weight,
+    times the learning rate, that a step takes off. Biases and batch norm included."""
 
     momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Share of the momentum that a step keeps; of `sgd` and `nesterov` only."""
+
+    clip_norm: float | None = Field(default=None, gt=0)
+    """Largest norm of all gradients together, without weight decay and pruned weights; longer ones
+    are scaled down to it (Pascanu et al. 2013, arXiv:1211.5063, algorithm 1). null: any norm."""
+
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    """Share of each label that is spread evenly over all classes (Szegedy et al. 2016,
+    arXiv:1512.00567, section 7); in the training loss only."""
+
+    ema: float | None = Field(default=None, gt=0, lt=1)
+    """Share of the old value that a step keeps in the exponential moving average of the weights,
+    which then is the trained network (after Polyak & Juditsky 1992): what is validated, tested and
+    pruned. Batch norm statistics are the latest. null: the weights themselves."""
 
     duration: StepsField
     """Length of a training: `160ep` or `5000it`."""
@@ -143,8 +178,9 @@ class Recipe(Config):
     warmup: StepsField = Steps(0, "ep")
     """Time of the linear rise of the learning rate at the start; its first step is not 0."""
 
-    decay: Literal["milestones", "cosine"] = "milestones"
-    """How the learning rate falls after warmup: in steps, or along half a cosine to 0."""
+    decay: Decay = "milestones"
+    """How the learning rate falls after warmup: in steps, along half a cosine to 0, or along a line
+    to 0; with a warmup, the line is one cycle (Smith & Topin 2019, arXiv:1708.07120)."""
 
     milestones: tuple[StepsField, ...] = ()
     """The learning rate is multiplied by `gamma` at each."""
@@ -164,12 +200,16 @@ class Recipe(Config):
             *,
             lr: float,
             batch_size: int,
+            optimizer: Optimizer = ...,
             weight_decay: float = ...,
             momentum: float = ...,
+            clip_norm: float | None = ...,
+            label_smoothing: float = ...,
+            ema: float | None = ...,
             duration: Steps | str,
             stop: Steps | str | None = ...,
             warmup: Steps | str = ...,
-            decay: Literal["milestones", "cosine"] = ...,
+            decay: Decay = ...,
             milestones: tuple[Steps | str, ...] = ...,
             gamma: float = ...,
             precision: Precision = ...,
@@ -180,6 +220,14 @@ class Recipe(Config):
         """Length of a training: `stop`, or `duration` without it."""
         return self.duration if self.stop is None else self.stop
 
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        for name in _ADDED:
+            if getattr(self, name) == _default(name):
+                fields.pop(name, None)
+        return fields
+
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.duration.count == 0:
@@ -188,8 +236,15 @@ class Recipe(Config):
         if self.stop is not None and (self.stop.count == 0 or _later(self.stop, self.duration)):
             text = f"must be more than 0 and at most `duration` ({self.duration}), got {self.stop}"
             problems.append((("stop",), text))
-        if self.decay == "cosine" and self.milestones:
-            problems.append((("milestones",), "go with `decay: milestones`, not with cosine"))
+        if self.decay != "milestones" and self.milestones:
+            text = f"go with `decay: milestones`, not with {self.decay}"
+            problems.append((("milestones",), text))
+        if self.optimizer == "nesterov" and self.momentum == 0:
+            text = f"must be more than 0 with `optimizer: nesterov`, got {self.momentum:g}"
+            problems.append((("momentum",), text))
+        if self.optimizer == "adamw" and self.momentum != _default("momentum"):
+            text = f"goes with `optimizer: sgd` or nesterov, not with adamw, got {self.momentum:g}"
+            problems.append((("momentum",), text))
         if _later(self.warmup, self.duration):
             text = f"must end by `duration` ({self.duration}), got {self.warmup}"
             problems.append((("warmup",), text))
@@ -203,6 +258,10 @@ class Recipe(Config):
         if problems:
             raise RuleErrors(problems)
         return self
+
+
+def _default(field: str) -> Any:
+    return Recipe.model_fields[field].default
 
 
 def _later(a: Steps, b: Steps) -> bool:

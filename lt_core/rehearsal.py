@@ -13,16 +13,17 @@ from torch.overrides import TorchFunctionMode
 from lt_core import prune, rewind, seeds
 from lt_core.chain import prune_trained
 from lt_core.checkpoint import Checkpoint
-from lt_core.config import ModelName, Precision, Pruning, Recipe
+from lt_core.config import ModelName, Pruning, Recipe
 from lt_core.data import DataSet, Split
 from lt_core.data.batches import Batches
 from lt_core.evaluation import evaluate
 from lt_core.import_path import told
 from lt_core.mask import Mask, dense, num_weights
 from lt_core.memory_format import to_device
+from lt_core.optimizer import masked_optimizer
 from lt_core.own_network import equal
 from lt_core.rewind import State
-from lt_core.step import loss, masked_sgd
+from lt_core.step import loss
 
 NUM_IMAGES = 16
 
@@ -35,13 +36,13 @@ def rehearse(
     """Why a network cannot be trained and pruned, one sentence for each problem; empty if it can.
 
     Two steps are taken on a few images, as trainings take them: with loss, backward pass and
-    optimizer, under a mask, in each precision that is asked for, with a checkpoint between, and
-    once more from that.
+    optimizer, under a mask, in each way that is asked for, with a checkpoint between, and once more
+    from that.
 
     Args:
         model: name of the network.
         data: to be trained on.
-        recipes: to be trained at; their batch sizes and precisions count.
+        recipes: to be trained at; all counts but rates and durations.
         pruning: what is to be pruned.
 
     Raises:
@@ -73,23 +74,31 @@ def _problems(
         mask, of_mask = prune_trained(network, sample, everything, pruning), pruning
     if problems := _not_under_mask(network, half, sample):
         return problems
-    for asked in _precisions(recipes):
-        recipe = _recipe(len(sample.train), asked)
+    for recipe in _ways(recipes, len(sample.train)):
         if problems := _not_repeated(model, sample, mask, recipe, of_mask):
             return problems
     return []
 
 
-def _recipe(number: int, of_precision: Precision) -> Recipe:
+def _recipe(number: int) -> Recipe:
     """Two steps, each an epoch, that do not diverge."""
-    return Recipe(lr=1e-4, batch_size=number, duration="2ep", precision=of_precision)
+    return Recipe(lr=1e-4, batch_size=number, duration="2ep")
 
 
-def _precisions(recipes: Sequence[Recipe]) -> list[Precision]:
+def _ways(recipes: Sequence[Recipe], number: int) -> list[Recipe]:
+    """Two steps in each way that one of `recipes` is trained."""
+    names = ("optimizer", "clip_norm", "label_smoothing", "ema")
     asked = {recipe.precision for recipe in recipes}
     if "auto" in asked:  # what it is where the trials run is not known here
         asked = {"fp32", "bf16"}
-    return sorted(asked, reverse=True)
+    ways = [{name: getattr(recipe, name) for name in names} for recipe in recipes]
+    return list(
+        dict.fromkeys(
+            _recipe(number).model_copy(update=way | {"precision": precision})
+            for precision in sorted(asked, reverse=True)
+            for way in ways
+        )
+    )
 
 
 def _sample(data: DataSet, number: int) -> DataSet:
@@ -142,11 +151,11 @@ def _not_under_mask(network: nn.Module, mask: Mask, sample: DataSet) -> list[str
     images.requires_grad_()  # so that an activation is known by what it was worked out from
     try:
         used = _WeightsInUse(network, mask, images)
-        recipe = _recipe(len(sample.train), "fp32")
-        masked_sgd(network, mask, recipe)
+        recipe = _recipe(len(sample.train))
+        masked_optimizer(network, mask, recipe)
         for draw in range(NUM_DRAWS):  # of a network that leaves out layers at random
             with seeds.seeded(torch.device("cpu"), 0, "rehearsal", draw), used:
-                loss(network, images.clone(), labels, recipe.precision).backward()
+                loss(network, images.clone(), labels, recipe).backward()
             lacking = {name for name in mask if used.weights[name].grad is None}
             if not lacking:
                 break

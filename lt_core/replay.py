@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from lt_core.config import Recipe
 from lt_core.step import Step
 
 WARM_UP = 3
@@ -26,7 +27,7 @@ class Replay:
 
     def __init__(self, step: Step) -> None:
         self.step = step
-        self.why_not = ""
+        self.why_not = _untried(step.recipe) if step.device.type == "cuda" else ""
         """Why the steps of a GPU are not captured, in words; empty where they are or will be."""
 
         self._num_taken = 0
@@ -96,6 +97,18 @@ class Replay:
             self._graph.reset()
             self._graph = None
             torch.cuda.empty_cache()  # no other graph takes it
+
+
+def _untried(recipe: Recipe) -> str:
+    """Which kernels that `recipe` asks for no GPU has captured yet, in words; empty if none."""
+    others = {
+        f"`optimizer: {recipe.optimizer}`": recipe.optimizer != "sgd",
+        "`clip_norm`": recipe.clip_norm is not None,
+        "`label_smoothing`": recipe.label_smoothing > 0,
+        "`ema`": recipe.ema is not None,
+    }
+    untried = ", ".join(name for name, is_asked in others.items() if is_asked)
+    return f"not yet tried with {untried}" if untried else ""
 
 
 def _default_generator(step: Step) -> torch.Generator:

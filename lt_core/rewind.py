@@ -1,8 +1,9 @@
 """The start of a training: weights, and a step of its schedule.
 
-Momentum always starts at 0: the network is rewound, with its batch norm statistics, not the
-optimizer. The schedule continues from that step, so that a warmup that is over is not repeated, and
-so do the order of the images and their augmentation.
+Momentum and other moments always start at 0, a moving average of the weights anew: the network is
+rewound, with its batch norm statistics, not the optimizer. The schedule continues from that step,
+so that a warmup that is over is not repeated, and so do the order of the images and their
+augmentation.
 """
 
 from collections.abc import Mapping
@@ -82,6 +83,7 @@ def to_step(
     """
     network = to_initialization(name, data, seed=seed)
     network = to_device(network, device, data.image_shape)
-    until = recipe.model_copy(update={"stop": step})
+    # The weights that the training is at, not their average.
+    until = recipe.model_copy(update={"stop": step, "ema": None})
     train(network, dense(network), Batches(data, data.train, device), until, seed=seed)
     return state(network)

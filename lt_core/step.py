@@ -1,12 +1,11 @@
-"""One step of a training: batch, loss, gradients, SGD under a mask."""
+"""One step of a training: batch, loss, gradients, optimizer."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lt_core.config import Precision, Recipe
+from lt_core.config import Recipe
 from lt_core.data.batches import Batches
-from lt_core.mask import Mask
 from lt_core.precision import autocast
 
 
@@ -20,7 +19,7 @@ class Step:
     def __init__(
         self,
         model: nn.Module,
-        optimizer: torch.optim.SGD,
+        optimizer: torch.optim.Optimizer,
         images: Batches,
         recipe: Recipe,
         per_epoch: int,
@@ -29,9 +28,9 @@ class Step:
 
         Args:
             model: in training mode whenever a step is taken; on the device of `images`.
-            optimizer: of `masked_sgd`; its learning rate is set here.
+            optimizer: of `masked_optimizer`; its learning rate is set here.
             images: to train on.
-            recipe: for its batch size and precision.
+            recipe: for its batch size, precision and label smoothing.
             per_epoch: number of steps of an epoch.
         """
         self.model = model
@@ -39,7 +38,7 @@ class Step:
         self.images = images
         self.recipe = recipe
         self.device = images.labels.device
-        # The fused SGD reads a rate as a double on a CPU and as a float on a GPU.
+        # Fused optimizers read a rate as a double on a CPU and as a float on a GPU.
         of_rates = torch.float64 if self.device.type == "cpu" else torch.float32
         self._rate = torch.zeros((), dtype=of_rates, device=self.device)
         optimizer.param_groups[0]["lr"] = self._rate
@@ -73,7 +72,7 @@ class Step:
         self._rate.copy_(self._rates.index_select(0, at)[0])
         draws = None if self._draws is None else self._draws.index_select(0, at)[0]
         inputs, labels = self.images.for_training(self._order.index_select(0, at)[0], draws)
-        step_loss = loss(self.model, inputs, labels, self.recipe.precision)
+        step_loss = loss(self.model, inputs, labels, self.recipe)
         step_loss.backward()
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -93,9 +92,10 @@ class Step:
         return self._losses[:count].cpu()
 
 
-def loss(model: nn.Module, inputs: Tensor, labels: Tensor, precision: Precision) -> Tensor:
-    """Cross-entropy of a batch; from the logits on in fp32 at least, whatever the precision."""
-    with autocast(precision, inputs.device.type):
+def loss(model: nn.Module, inputs: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
+    """Cross-entropy of a batch, with the recipe's label smoothing; from the logits on in fp32 at
+    least, whatever its precision."""
+    with autocast(recipe.precision, inputs.device.type):
         logits = model(inputs)
     if not isinstance(logits, Tensor):
         raise ValueError(
@@ -103,56 +103,5 @@ def loss(model: nn.Module, inputs: Tensor, labels: Tensor, precision: Precision)
             f"returns {type(logits).__name__}"
         )
     at_least_fp32 = torch.promote_types(logits.dtype, torch.float32)
-    return F.cross_entropy(logits.to(at_least_fp32), labels)
-
-
-def masked_sgd(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.optim.SGD:
-    """SGD for `model` under `mask`: pruned weights are exactly 0 from now on.
-
-    A weight that is 0 and gets no gradient has no momentum and nothing to decay, so masking the
-    weights once and the gradients before every step is enough.
-
-    Args:
-        model: changed in place.
-        mask: of layers' weights, by the layer's name; of other parameters by their own.
-        recipe: for its learning rate, momentum and weight decay.
-    """
-    # A weight that is shared is there under each of its names.
-    parameters = dict(model.named_parameters(remove_duplicate=False))
-    names = [f"{name}.weight" if f"{name}.weight" in parameters else name for name in mask]
-    masked: list[Tensor] = [parameters[name] for name in names]
-    alive = [_like(weight, layer) for weight, layer in zip(masked, mask.values(), strict=True)]
-    with torch.no_grad():
-        torch._foreach_mul_(masked, alive)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
-
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-
-    def mask_gradients(optimizer: torch.optim.SGD, *_: object) -> None:  # which it keeps no hold of
-        pairs = [(w.grad, a) for w, a in zip(masked, alive, strict=True) if w.grad is not None]
-        if any(w.grad is None for w in trained):  # as where stochastic depth leaves out layers
-            _begin_momentum(optimizer)
-        if pairs:
-            torch._foreach_mul_([gradient for gradient, _ in pairs], [a for _, a in pairs])
-
-    optimizer.register_step_pre_hook(mask_gradients)
-    return optimizer
-
-
-def _begin_momentum(optimizer: torch.optim.SGD) -> None:
-    """Set momentum that has not begun to 0: the fused SGD takes all of it or none (torch 2.14)."""
-    if optimizer.defaults["momentum"]:
-        for parameter in optimizer.param_groups[0]["params"]:
-            if optimizer.state[parameter].get("momentum_buffer") is None:
-                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-
-
-def _like(weight: Tensor, alive: Tensor) -> Tensor:
-    """A mask as numbers, where and as `weight` lies in memory."""
-    return torch.empty_like(weight, requires_grad=False).copy_(alive)
+    smoothing = recipe.label_smoothing
+    return F.cross_entropy(logits.to(at_least_fp32), labels, label_smoothing=smoothing)

@@ -1,4 +1,4 @@
-"""The training loop: SGD under a mask."""
+"""The training loop: an optimizer under a mask."""
 
 import contextlib
 from collections.abc import Generator
@@ -14,9 +14,11 @@ from lt_core.config import Recipe
 from lt_core.data.batches import Batches
 from lt_core.kernels import deterministic
 from lt_core.mask import Mask
+from lt_core.moving_average import MovingAverage
+from lt_core.optimizer import masked_optimizer
 from lt_core.replay import Replay, on_own_stream
 from lt_core.schedule import learning_rate
-from lt_core.step import Step, masked_sgd
+from lt_core.step import Step
 from lt_core.steps import Steps
 
 EVALUATION_BATCH = 1000
@@ -127,8 +129,9 @@ def training(
 ) -> Generator[int | None, None, Trained]:
     """Train `model` in place; what `mask` prunes is exactly 0 from the start and after every step.
 
-    Between two epochs the caller may use `model`, put it in evaluation mode, and draw from torch's
-    generators: the training neither depends on it nor moves them. Closing the generator ends the
+    Between two epochs, and at the end, `model` has the average of the weights where the recipe says
+    `ema`. The caller may use it then, put it in evaluation mode, and draw from torch's generators:
+    the training neither depends on it nor moves them. Closing the generator ends the
     training early. On a GPU steps are replayed from a CUDA graph, to the bits of steps taken one by
     one, and trainings that are advanced in turn overlap.
 
@@ -170,11 +173,12 @@ def _training(
     per_epoch = len(images) // recipe.batch_size
     rates = _rates(recipe, per_epoch, at_last_rate)
     num_steps = len(rates)
-    optimizer = masked_sgd(model, mask, recipe)
+    optimizer = masked_optimizer(model, mask, recipe)
+    average = MovingAverage(model, optimizer, recipe.ema)
     first_step = begin.iterations(per_epoch)
     kept = None if checkpoints is None else checkpoints.load()
     if kept is not None:
-        checkpoint.restore(kept, model, optimizer)
+        checkpoint.restore(kept, model, optimizer, average)
         first_step = kept.step
 
     step = Step(model, optimizer, images, recipe, per_epoch)
@@ -205,8 +209,10 @@ def _training(
             _check_finite(losses, steps, rates, per_epoch)
             if steps.stop < num_steps:
                 if checkpoints is not None and checkpoints.is_due():
-                    checkpoints.save(checkpoint.take(model, optimizer, steps.stop))
-                yield steps.stop // per_epoch
+                    checkpoints.save(checkpoint.take(model, optimizer, average, steps.stop))
+                with average.in_network():
+                    yield steps.stop // per_epoch
+    average.exchange()
     if not all(bool(parameter.isfinite().all()) for parameter in model.parameters()):
         raise Diverged(f"weights are not finite after the last of {num_steps} steps")
     return Trained(float(losses.mean()), frozenset(lacking), replay.why_not)

@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -71,7 +72,19 @@ def digest(model: nn.Module) -> str:
 
 @pytest.mark.parametrize("begin", ["0ep", "20it"])
 @pytest.mark.parametrize("kill_at", [30, 45])
-@pytest.mark.parametrize("changes", [{}, {"momentum": 0.0}, {"precision": "bf16"}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"momentum": 0.0},
+        {"precision": "bf16"},
+        {"optimizer": "nesterov"},
+        {"optimizer": "adamw", "lr": 0.01},
+        {"ema": 0.9},
+        {"optimizer": "adamw", "lr": 0.01, "ema": 0.9, "clip_norm": 1.0, "label_smoothing": 0.1},
+    ],
+    ids=str,
+)
 def test_killed_after_an_epoch_it_goes_on_bit_for_bit(images, begin, kill_at, changes):
     recipe = RECIPE.model_copy(update=changes)
     undisturbed, loss = trained(images, recipe, begin=begin)
@@ -147,6 +160,38 @@ def test_only_what_is_due_is_kept(images, monkeypatch):
     monkeypatch.setattr(checkpoints, "is_due", lambda: next(due))
     trained(images, RECIPE, checkpoints)
     assert checkpoints.steps == [30]
+
+
+def test_a_file_of_sgd_has_what_it_always_had(images):
+    checkpoints = InMemory()
+    model, _ = trained(images, RECIPE, checkpoints)
+    kept = safetensors.torch.load(checkpoints.kept)
+    parameters = [name for name, _ in model.named_parameters()]
+    assert kept.keys() == {
+        "step",
+        *(f"network/{name}" for name in model.state_dict()),
+        *(f"momentum/{name}" for name in parameters),
+    }
+    assert kept["step"] == 45
+
+
+def test_moments_of_adamw_and_the_average_are_kept_under_names_of_their_own(images):
+    checkpoints = InMemory()
+    recipe = RECIPE.model_copy(update={"optimizer": "adamw", "lr": 0.01, "ema": 0.9})
+    model, _ = trained(images, recipe, checkpoints)
+    kept = safetensors.torch.load(checkpoints.kept)
+    parameters = [name for name, _ in model.named_parameters()]
+    assert kept.keys() == {
+        "step",
+        *(f"network/{name}" for name in model.state_dict()),
+        *(
+            f"adamw/{key}/{name}"
+            for key in ("exp_avg", "exp_avg_sq", "step")
+            for name in parameters
+        ),
+        *(f"average/{name}" for name in parameters),
+    }
+    assert {float(kept[f"adamw/step/{name}"]) for name in parameters} == {45.0}
 
 
 @pytest.mark.parametrize("cut", [0, 7, 100, -1])

@@ -54,6 +54,13 @@ def test_what_is_not_given():
         {"milestones": "8ep"},
         {"gamma": 0},
         {"gamma": 1.1},
+        {"optimizer": "adam"},
+        {"decay": "one_cycle"},
+        {"clip_norm": 0},
+        {"label_smoothing": -0.1},
+        {"label_smoothing": 1.0},
+        {"ema": 0.0},
+        {"ema": 1.0},
         {"learning_rate": 0.1},
     ],
     ids=str,
@@ -81,7 +88,14 @@ def test_out_of_bounds_of_another_type_or_unknown_is_refused(changes):
         {"stop": "9999it"},
         {"stop": "16ep"},
         {"decay": "cosine"},
+        {"decay": "linear"},
         {"milestones": ("9999it", "8ep")},
+        {"optimizer": "adamw"},
+        {"optimizer": "adamw", "momentum": 0.9},
+        {"optimizer": "nesterov", "momentum": 1e-9},
+        {"clip_norm": 1e-9},
+        {"label_smoothing": 0.999},
+        {"ema": 0.9999},
     ],
     ids=str,
 )
@@ -114,6 +128,23 @@ def test_cannot_be_changed():
         (
             {"decay": "cosine", "milestones": ("8ep",)},
             [(("milestones",), "go with `decay: milestones`, not with cosine")],
+        ),
+        (
+            {"decay": "linear", "milestones": ("8ep",)},
+            [(("milestones",), "go with `decay: milestones`, not with linear")],
+        ),
+        (
+            {"optimizer": "nesterov", "momentum": 0.0},
+            [(("momentum",), "must be more than 0 with `optimizer: nesterov`, got 0")],
+        ),
+        (
+            {"optimizer": "adamw", "momentum": 0.5},
+            [
+                (
+                    ("momentum",),
+                    "goes with `optimizer: sgd` or nesterov, not with adamw, got 0.5",
+                )
+            ],
         ),
         (
             {"warmup": "17ep"},
@@ -150,6 +181,22 @@ def test_a_recipe_from_its_own_parts_is_equal():
     assert original.milestones == (Steps(8, "ep"), Steps(13, "ep"))
     assert Recipe(**dict(original)) == original
     assert Recipe.model_validate_json(original.model_dump_json()) == original
+
+
+ADDED = {"optimizer": "adamw", "clip_norm": 1.0, "label_smoothing": 0.1, "ema": 0.99}
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_a_field_that_came_later_is_written_where_it_is_not_at_its_default(name):
+    before, changed = recipe(), recipe(**{name: ADDED[name]})
+    for mode in ("json", "python"):
+        written = changed.model_dump(mode=mode)
+        assert written == before.model_dump(mode=mode) | {name: ADDED[name]}
+    assert Recipe.model_validate_json(changed.model_dump_json()) == changed != before
+    given = recipe(**{name: Recipe.model_fields[name].default})
+    assert given == before
+    assert given.model_dump_json() == before.model_dump_json()
+    assert given.model_dump(exclude_defaults=True) == before.model_dump(exclude_defaults=True)
 
 
 def test_rule_errors_read_as_one_line():

@@ -8,9 +8,9 @@ from lt_core import prune, seeds
 from lt_core.config import Pruning, Recipe
 from lt_core.evaluation import evaluate
 from lt_core.mask import dense, never_pruned, num_weights, prunable_weights
+from lt_core.optimizer import masked_optimizer
 from lt_core.rehearsal import rehearse
 from lt_core.rewind import to_initialization
-from lt_core.step import masked_sgd
 
 RECIPE = Recipe(lr=0.05, batch_size=50, duration="10ep")
 
@@ -122,6 +122,15 @@ def test_each_precision_that_is_asked_for_is_tried(images):
     assert told("fp32_in_forward", images) == []
 
 
+def test_each_way_of_training_that_is_asked_for_is_tried(images):
+    smoothed = RECIPE.model_copy(update={"label_smoothing": 0.1})
+    assert told("class_ruled_out", images) == []
+    [problem] = rehearse("user_code:class_ruled_out", images, [RECIPE, smoothed], Pruning())
+    assert problem.startswith("a training in fp32 fails: Diverged: loss is inf at step 1 of 2")
+    adamw = smoothed.model_copy(update={"optimizer": "adamw", "clip_norm": 1.0, "ema": 0.9})
+    assert rehearse("user_code:plain", images, [RECIPE, adamw], Pruning()) == []
+
+
 def test_whole_filters_are_rehearsed_without_them(images):
     assert rehearse("small_resnet", images, [RECIPE], Pruning(strategy="filter_l1")) == []
 
@@ -158,7 +167,7 @@ def test_a_weight_that_layers_share_is_pruned_once(images):
         "7.bias": 4,
     }
     half = prune.global_random(everything, 3616, seeds.generator(0, "test"))
-    optimizer = masked_sgd(network, half, RECIPE)
+    optimizer = masked_optimizer(network, half, RECIPE)
     network(torch.ones(2, 3, 12, 12)).sum().backward()
     optimizer.step()
     assert network[5].weight is network[3].weight

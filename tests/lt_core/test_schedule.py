@@ -59,12 +59,25 @@ def test_cosine_starts_where_warmup_ends():
     assert got == pytest.approx([0.4, 0.8, 0.8, 0.68284271, 0.4, 0.11715729], rel=1e-7)
 
 
-def test_stopping_early_changes_no_rate():
-    assert rates(3, 2, duration="2ep", decay="cosine", stop="3it") == rates(
-        3, 2, duration="2ep", decay="cosine"
+def test_a_line_falls_from_the_full_rate_to_0_at_the_end_of_duration():
+    got = rates(5, 2, duration="5it", decay="linear")
+    assert got == pytest.approx([0.8, 0.64, 0.48, 0.32, 0.16], rel=1e-12)
+
+
+def test_a_line_after_a_warmup_is_one_cycle():
+    # Two steps up, four down: at 0 with the step that is none any more.
+    got = rates(6, 2, duration="3ep", warmup="1ep", decay="linear")
+    assert got == pytest.approx([0.4, 0.8, 0.8, 0.6, 0.4, 0.2], rel=1e-12)
+
+
+@pytest.mark.parametrize("decay", ["cosine", "linear"])
+def test_stopping_early_changes_no_rate(decay):
+    assert rates(3, 2, duration="2ep", decay=decay, stop="3it") == rates(
+        3, 2, duration="2ep", decay=decay
     )
 
 
-def test_cosine_with_warmup_to_the_end_only_rises():
-    got = rates(4, 2, duration="2ep", warmup="2ep", decay="cosine")
+@pytest.mark.parametrize("decay", ["cosine", "linear"])
+def test_a_decay_with_warmup_to_the_end_only_rises(decay):
+    got = rates(4, 2, duration="2ep", warmup="2ep", decay=decay)
     assert got == pytest.approx([0.2, 0.4, 0.6, 0.8], rel=1e-12)

@@ -12,7 +12,7 @@ from lt_core.config import Recipe
 from lt_core.data import DataSet, Split
 from lt_core.data.batches import Batches
 from lt_core.mask import dense, prunable_weights
-from lt_core.step import masked_sgd
+from lt_core.optimizer import masked_optimizer
 from lt_core.steps import Steps
 from lt_core.training_loop import Diverged, accuracy, misfits, train, training
 
@@ -632,7 +632,9 @@ def test_a_layer_that_a_step_leaves_out_stays_as_it_is_and_goes_on_with_its_mome
     mask = {"0": torch.tensor([[True, False]]), "1": torch.ones(1, 2, dtype=torch.bool)}
     for layer in model:
         nn.init.ones_(layer.weight)
-    optimizer = masked_sgd(model, mask, Recipe(lr=1.0, batch_size=1, momentum=0.5, duration="1it"))
+    optimizer = masked_optimizer(
+        model, mask, Recipe(lr=1.0, batch_size=1, momentum=0.5, duration="1it")
+    )
     weights = []
     for used in ([0], [0, 1], [1]):
         for layer in used:

@@ -10,7 +10,8 @@ from functools import cached_property
 
 from lt_core.config import Recipe
 from tune_app.results.result import CurveKey, Result
-from tune_app.sweep.sweep import Kind, Sweep
+from tune_app.sweep.kinds import Kind
+from tune_app.sweep.sweep import Sweep
 
 
 @dataclass(frozen=True)

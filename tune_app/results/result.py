@@ -12,7 +12,7 @@ from lt_core.cost import Cost
 from tune_app.json_line import as_line
 from tune_app.plan.trainings import Training
 from tune_app.store.store import Store
-from tune_app.sweep.sweep import Kind
+from tune_app.sweep.kinds import Kind
 
 
 def _shared(read: Any, info: ValidationInfo) -> Recipe | None:
@@ -125,7 +125,7 @@ def parser(trainings: Mapping[str, Training]) -> Callable[[bytes], Result]:
 
 
 def described(what: Training | Result) -> dict[str, Any]:
-    """How a line begins: what was trained, recipes with every field.
+    """How a line begins: what was trained, recipes as `Recipe` writes them.
 
     Equal recipes are one object.
     """

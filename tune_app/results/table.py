@@ -52,4 +52,6 @@ def _cost(result: Result) -> dict[str, Any]:
 def _fields(stage: str, recipe: Recipe | None) -> dict[str, Any]:
     if recipe is None:
         return {}
-    return {f"{stage}.{name}": value for name, value in recipe.model_dump(mode="json").items()}
+    # Written are not all fields that are at their default.
+    fields = dict(recipe) | recipe.model_dump(mode="json")
+    return {f"{stage}.{name}": value for name, value in fields.items()}

@@ -111,8 +111,12 @@ def _training(sweep: Sweep, pace: Pace, data: DataSet, device: str) -> Callable[
         recipe = Recipe(
             lr=1e-4,  # which diverges nowhere
             batch_size=pace.batch_size,
+            optimizer=sweep.train.optimizer,
             weight_decay=sweep.train.weight_decay,
             momentum=sweep.train.momentum,
+            clip_norm=sweep.train.clip_norm,
+            label_smoothing=sweep.train.label_smoothing,
+            ema=sweep.train.ema,
             duration=f"{steps}it",
             precision=pace.precision,
         )

@@ -152,8 +152,12 @@ def test_a_curve_is_a_run(uri, sweep, tmp_path):
     run = runs["lottery find lr 0.02 -> eval lr 0.5 seed 0"]
     recipe = {
         "batch_size": "64",
+        "optimizer": "sgd",
         "weight_decay": "0.005",
         "momentum": "0.9",
+        "clip_norm": "none",
+        "label_smoothing": "0",
+        "ema": "none",
         "duration": "16ep",
         "stop": "none",
         "warmup": "0ep",

@@ -1,0 +1,76 @@
+"""The optimizer of a training: SGD or AdamW under a mask, with clipped gradients."""
+
+import torch
+from torch import Tensor, nn
+
+from lt_core.config import Recipe
+from lt_core.mask import Mask
+
+
+def masked_optimizer(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer for `model` under `mask`: pruned weights are exactly 0 from now on.
+
+    A weight that is 0 and gets no gradient has no moments and nothing to decay, so masking the
+    weights once and the gradients before every step is enough. What is clipped is the norm of the
+    masked gradients.
+
+    Args:
+        model: changed in place.
+        mask: of layers' weights, by the layer's name; of other parameters by their own.
+        recipe: for its optimizer, learning rate, momentum, weight decay and `clip_norm`.
+    """
+    # A weight that is shared is there under each of its names.
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    names = [f"{name}.weight" if f"{name}.weight" in parameters else name for name in mask]
+    masked: list[Tensor] = [parameters[name] for name in names]
+    alive = [_like(weight, layer) for weight, layer in zip(masked, mask.values(), strict=True)]
+    with torch.no_grad():
+        torch._foreach_mul_(masked, alive)
+    optimizer = _optimizer(model, recipe)
+
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+    def mask_gradients(optimizer: torch.optim.Optimizer, *_: object) -> None:  # kept nowhere here
+        pairs = [(w.grad, a) for w, a in zip(masked, alive, strict=True) if w.grad is not None]
+        if any(w.grad is None for w in trained):  # as where stochastic depth leaves out layers
+            _begin_momentum(optimizer)
+        if pairs:
+            torch._foreach_mul_([gradient for gradient, _ in pairs], [a for _, a in pairs])
+        if recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(trained, recipe.clip_norm)
+
+    optimizer.register_step_pre_hook(mask_gradients)
+    return optimizer
+
+
+def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(
+            model.parameters(),
+            lr=recipe.lr,
+            betas=(0.9, 0.999),
+            eps=1e-8,
+            weight_decay=recipe.weight_decay,
+            fused=True,
+        )
+    return torch.optim.SGD(
+        model.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.optimizer == "nesterov",
+        fused=True,
+    )
+
+
+def _begin_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Set momentum that has not begun to 0: the fused SGD takes all of it or none (torch 2.14)."""
+    if optimizer.defaults.get("momentum"):  # AdamW begins that of each weight by itself
+        for parameter in optimizer.param_groups[0]["params"]:
+            if optimizer.state[parameter].get("momentum_buffer") is None:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
+def _like(weight: Tensor, alive: Tensor) -> Tensor:
+    """A mask as numbers, where and as `weight` lies in memory."""
+    return torch.empty_like(weight, requires_grad=False).copy_(alive)
