@@ -202,7 +202,8 @@ def prune_trained(
             if sparsity(mask) > 0:
                 raise ValueError("filter_l1 prunes the dense network once, this one is pruned")
             groups = channel_groups(network, data.image_shape)
-            return filter_l1(network, groups, pruning.fraction, pruning.skip)
+            shares = pruning.layer_fractions
+            return filter_l1(network, groups, pruning.fraction, pruning.skip, shares)
         case _:
             raise AssertionError  # a score, as above
 

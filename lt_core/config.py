@@ -285,8 +285,8 @@ class Pruning(Config):
     """Share of the weights still alive that each round removes; of the filters for `filter_l1`."""
 
     layer_fractions: Mapping[str, Annotated[float, Field(ge=0, lt=1)]] = {}
-    """For `layerwise_magnitude` and `scope: layerwise`: layers that lose another share than
-    `fraction`."""
+    """For `layerwise_magnitude`, `filter_l1` and `scope: layerwise`: layers that lose another share
+    than `fraction`; of `filter_l1` whatever the round."""
 
     skip: tuple[str, ...] = ()
     """Layers that are never pruned. They are no part of the mask: sparsity counts only the other
@@ -309,8 +309,11 @@ class Pruning(Config):
     @model_validator(mode="after")
     def _go_together(self) -> Self:
         problems: list[Problem] = []
-        if self.layer_fractions and not self.is_layerwise:
-            text = "goes with `strategy: layerwise_magnitude`, or a score and `scope: layerwise`"
+        if self.layer_fractions and not (self.is_layerwise or self.strategy == "filter_l1"):
+            text = (
+                "goes with `strategy: layerwise_magnitude` or filter_l1, or a score and "
+                "`scope: layerwise`"
+            )
             problems.append((("layer_fractions",), f"{text}, not with {self.strategy}"))
         if self.scope != "global" and not self.is_scored:
             text = f"goes with a score such as taylor, not with `strategy: {self.strategy}`"

@@ -12,9 +12,13 @@ from lt_core.structured.channels import Group
 
 
 def filter_l1(
-    network: nn.Module, groups: Sequence[Group], fraction: float, skip: Collection[str] = ()
+    network: nn.Module,
+    groups: Sequence[Group],
+    fraction: float,
+    skip: Collection[str] = (),
+    layer_fractions: Mapping[str, float] | None = None,
 ) -> Mask:
-    """Prune the channels whose filters have the smallest L1 norm, the same share of each group.
+    """Prune the channels whose filters have the smallest L1 norm, a share of each group.
 
     The norm of a channel is the sum of the magnitudes of its filter, over all layers that write
     it. With the filters, rows of a layer's weight, go the columns of the layers that read them,
@@ -26,14 +30,17 @@ def filter_l1(
         fraction: share of each group's channels to prune, in (0, 1).
         skip: layers that lose nothing and are not in the mask. A group that one of them writes or
             reads is not pruned: without its channels the layer would lose rows or columns.
+        layer_fractions: other shares than `fraction`, in [0, 1), by a layer that writes the
+            channels; layers that write the same ones lose one share.
 
     Returns:
-        A mask in which every other group has exactly `num_pruned(size, fraction)` channels fewer.
-        Of equal norms the channel of the lower index goes first.
+        A mask in which every other group has exactly `num_pruned(size, share)` channels fewer. Of
+        equal norms the channel of the lower index goes first.
 
     Raises:
         ValueError: when a weight is not finite, there is nothing to prune, a group would lose all
-            its channels, or `skip` names no layer.
+            its channels, `skip` names no layer, or `layer_fractions` none that can lose filters or
+            two shares of one group.
 
     Li et al. 2017 (arXiv:1608.08710), section 3.1.
     """
@@ -44,23 +51,43 @@ def filter_l1(
     prunable = [group for group in groups if _may_lose(group, everything)]
     if not prunable:
         raise ValueError("there is no filter to prune: every one is of the logits or of `skip`")
-    smallest = min(prunable, key=lambda group: group.size)
-    if num_pruned(smallest.size, fraction) == smallest.size:
-        if smallest.size == 1:
-            names = ", ".join(smallest.writers)
-            raise ValueError(f"{names} write one channel only; `prune.skip` leaves them out")
-        most = (smallest.size - 1) * 10_000 // smallest.size / 10_000
-        raise ValueError(
-            f"fraction {fraction} would prune all {smallest.size} channels that "
-            f"{', '.join(smallest.writers)} write; at most {most} leaves one"
-        )
+    shares = _shares(prunable, fraction, layer_fractions or {})
     alive = []
     for group in groups:
         by_writer = [weights[name].double().abs().flatten(1).sum(1) for name in group.writers]
         norms = functools.reduce(torch.add, by_writer)
         order = torch.sort(norms, stable=True).indices
-        alive.append(_all_but(order[: num_pruned(group.size, fraction)], group.size))
+        alive.append(_all_but(order[: shares.get(group, 0)], group.size))
     return _whole_filters(everything, groups, alive)
+
+
+def _shares(
+    prunable: Sequence[Group], fraction: float, layer_fractions: Mapping[str, float]
+) -> dict[Group, int]:
+    """The number of channels that each group loses."""
+    writers = [name for group in prunable for name in group.writers]
+    if unknown := [name for name in layer_fractions if name not in writers]:
+        raise ValueError(
+            f"no filters can be lost by {', '.join(unknown)}: those that can are "
+            f"{', '.join(writers)}"
+        )
+    lost = {}
+    for group in sorted(prunable, key=lambda group: group.size):
+        names = ", ".join(group.writers)
+        given = {layer_fractions[name] for name in group.writers if name in layer_fractions}
+        if len(given) > 1:
+            raise ValueError(f"{names} write the same channels: give them one share")
+        share = given.pop() if given else fraction
+        lost[group] = num_pruned(group.size, share) if share else 0
+        if lost[group] == group.size == 1:
+            raise ValueError(f"{names} write one channel only; `prune.skip` leaves them out")
+        if lost[group] == group.size:
+            most = (group.size - 1) * 10_000 // group.size / 10_000
+            raise ValueError(
+                f"fraction {share} would prune all {group.size} channels that {names} write; at "
+                f"most {most} leaves one"
+            )
+    return lost
 
 
 def random_filters(groups: Sequence[Group], mask: Mask, generator: torch.Generator) -> Mask:

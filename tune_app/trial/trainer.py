@@ -135,7 +135,8 @@ class Trainer:
             network = rewind.to_initialization(self.model, self.data, seed=training.seed)
             groups = channel_groups(network, self.data.image_shape)
             [fraction] = fractions  # whole filters are pruned once
-            as_many = filter_l1(network, groups, fraction, self.prune.skip)
+            shares = self.prune.layer_fractions
+            as_many = filter_l1(network, groups, fraction, self.prune.skip, shares)
             return random_filters(groups, as_many, generator)
         return prune.global_random(everything, self._num_alive(fractions), generator)
 

@@ -8,11 +8,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from lt_core import models, seeds
+from lt_core.costing import Costing
 from lt_core.lpr import layerwise_pruning_ratios
 from lt_core.mask import dense, flatten, num_alive
 from lt_core.prune import num_pruned
 from lt_core.structured.channels import channel_groups
 from lt_core.structured.filters import filter_l1, live_channels, random_filters, with_dependents
+from lt_core.structured.shrinking import shrink
 
 FUZZ = settings(max_examples=100, derandomize=True, deadline=None, database=None)
 
@@ -359,3 +361,59 @@ def test_nothing_dies_with_channels_that_live():
     everything = with_dependents(network, groups, mask)
     assert everything["blocks.2.bn2.weight"].all() and everything["blocks.2.shortcut.1.bias"].all()
     assert not everything["blocks.2.bn1.weight"].all()
+
+
+# ---- shares of single groups
+
+
+def test_a_layer_may_lose_another_share_of_its_filters_or_none():
+    network, groups = small_resnet()
+    shares = {"blocks.0.conv1": 0.25, "blocks.1.conv1": 0, "conv": 0}
+    mask = filter_l1(network, groups, 0.5, layer_fractions=shares)
+    alive = {
+        group.writers[0]: int(channels.sum())
+        for group, channels in zip(groups, live_channels(groups, mask), strict=True)
+    }
+    # Of 8, 8, 16, 16, 32 and 32 channels.
+    assert alive == {
+        "conv": 8,
+        "blocks.0.conv1": 6,
+        "blocks.1.conv1": 16,
+        "blocks.1.conv2": 8,
+        "blocks.2.conv1": 16,
+        "blocks.2.conv2": 16,
+    }
+    same = filter_l1(network, groups, 0.5, layer_fractions={"blocks.0.conv2": 0.5})
+    assert bits(same) == bits(filter_l1(network, groups, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("shares", "says"),
+    [
+        ({"fc": 0.5}, "no filters can be lost by fc: those that can are conv, blocks.0.conv2, "),
+        ({"conv": 0.5, "blocks.0.conv2": 0}, "conv, blocks.0.conv2 write the same channels: give"),
+        ({"conv": 0.95}, "fraction 0.95 would prune all 8 channels that conv, blocks.0.conv2"),
+    ],
+)
+def test_shares_that_no_filters_have_are_refused(shares, says):
+    with pytest.raises(ValueError, match=says):
+        filter_l1(*small_resnet(), 0.5, layer_fractions=shares)
+
+
+def test_resnet_56_b_of_li_et_al_has_the_published_size():
+    """Table 1: 60, 30 and 10% of the first layers of blocks, by stage, without layers 16, 18, 20,
+    34, 38 and 54: 13.7% of the parameters and 27.6% of the multiply-adds fewer."""
+    network = models.build("resnet56", channels=3, classes=10, image_size=(32, 32), seed=0)
+    groups, everything = channel_groups(network, (3, 32, 32)), dense(network)
+    spared = {(layer - 2) // 2 for layer in (16, 18, 20, 34, 38, 54)}
+    shares = {group.writers[0]: 0.0 for group in groups}
+    for block in range(27):
+        if block not in spared:
+            shares[f"blocks.{block}.conv1"] = (0.6, 0.3, 0.1)[block // 9]
+    mask = filter_l1(network, groups, 0.5, layer_fractions=shares)
+    smaller = shrink(network, groups, mask)
+    sizes = [sum(p.numel() for p in net.parameters()) for net in (smaller, network)]
+    assert 1 - sizes[0] / sizes[1] == pytest.approx(0.137, abs=0.0006)
+    costing = Costing(network, (3, 32, 32), groups)
+    macs = [costing.cost(each).macs for each in (mask, everything)]
+    assert 1 - macs[0] / macs[1] == pytest.approx(0.276, abs=0.002)

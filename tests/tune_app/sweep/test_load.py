@@ -453,8 +453,8 @@ MISTAKES = [
         21,
         "rounds: 11",
         "rounds: 11\n  layer_fractions: {fc: 0.1}",
-        "`prune.layer_fractions`: goes with `strategy: layerwise_magnitude`, or a score and "
-        "`scope: layerwise`, not with global_magnitude",
+        "`prune.layer_fractions`: goes with `strategy: layerwise_magnitude` or filter_l1, or a "
+        "score and `scope: layerwise`, not with global_magnitude",
     ),
     (
         22,
