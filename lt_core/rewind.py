@@ -9,13 +9,14 @@ augmentation.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from lt_core import checkpoint, models
 from lt_core.config import ModelName, Recipe, Rewinding
 from lt_core.data import DataSet
 from lt_core.data.batches import Batches
-from lt_core.mask import dense
+from lt_core.mask import dense, prunable_weights
 from lt_core.memory_format import to_device
 from lt_core.steps import Steps
 from lt_core.training_loop import train
@@ -65,9 +66,20 @@ def to_initialization(
     return models.build(name, **vars(data.shape), seed=seed, draw=draw)
 
 
-def to_another_initialization(name: ModelName, data: DataSet, *, seed: int) -> Start:
-    """Random reinitialization, to be trained in full: Frankle & Carbin 2019, section 2."""
+def to_another_initialization(
+    name: ModelName, data: DataSet, *, seed: int, keeps_signs: bool = False
+) -> Start:
+    """Random reinitialization, to be trained in full: Frankle & Carbin 2019, section 2.
+
+    With `keeps_signs` the prunable weights have the signs of the seed's own initialization: Zhou et
+    al. 2019 (arXiv:1905.01067), section 3.
+    """
     network = to_initialization(name, data, seed=seed, draw="reinitialization")
+    if keeps_signs:
+        own = prunable_weights(to_initialization(name, data, seed=seed))
+        with torch.no_grad():
+            for layer, weight in prunable_weights(network).items():
+                weight.copy_(weight.abs().copysign(own[layer]))
     return Start(state(network))
 
 

@@ -173,3 +173,18 @@ def test_a_state_is_a_copy(digits):
         for parameter in network.parameters():
             parameter.zero_()
     assert is_equal(before, initial(digits).state_dict())
+
+
+def test_a_reinitialization_may_keep_the_signs(digits):
+    fresh, new = initial(digits).state_dict(), {}
+    for keeps_signs in (False, True):
+        start = rewind.to_another_initialization(
+            "small_resnet", digits, seed=0, keeps_signs=keeps_signs
+        )
+        new[keeps_signs] = start.weights
+        assert start.step == Steps(0, "ep")
+    for name in everything(digits):
+        own, drawn, kept = (w[f"{name}.weight"] for w in (fresh, new[False], new[True]))
+        assert torch.equal(kept.sign(), own.sign())
+        assert torch.equal(kept.abs(), drawn.abs())
+        assert not torch.equal(drawn.sign(), own.sign())

@@ -12,7 +12,7 @@ from typing import Any
 
 from lt_core.config import Config, Recipe
 from tune_app.plan.trainings import Training
-from tune_app.sweep.kinds import WITHOUT_TICKET, Kind
+from tune_app.sweep.kinds import NEW_WEIGHTS, WITHOUT_TICKET, Kind
 from tune_app.sweep.spaces import in_epochs
 from tune_app.sweep.sweep import Sweep
 
@@ -89,7 +89,7 @@ class Ids:
             mask = ticket if is_ticket else {"kind": kind, "ticket": ticket}
 
         weights, rewound_at, parts = None, None, {}
-        if self.rewinding and kind != "reinit":
+        if self.rewinding and kind not in NEW_WEIGHTS:
             if self.sweep.rewind.method == "weights":
                 is_at_eval = self.sweep.eval.rewind_from == "eval"
                 rewound_at = eval_ if found_at is None or is_at_eval else found_at

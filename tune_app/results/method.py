@@ -81,6 +81,8 @@ def _baselines(sweep: Sweep, baselines: Collection[str]) -> Iterator[str]:
             )
     if "reinit" in baselines:
         yield "Random reinit is the ticket's mask on new weights, trained from step 0 in full."
+    if "signs" in baselines:
+        yield "Reinit, signs kept, gives the new weights the signs of the ticket's initialization."
 
 
 def _rewinds_late(sweep: Sweep) -> bool:

@@ -13,6 +13,7 @@ KIND_NAMES: Mapping[Kind, str] = {
     "preserve_lpr": "preserve LPR",
     "preserve_lpr_live": "preserve LPR, live",
     "reinit": "random reinit",
+    "signs": "reinit, signs kept",
     "snip": "SNIP",
     "grasp": "GraSP",
     "synflow": "SynFlow",

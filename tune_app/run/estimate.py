@@ -20,6 +20,7 @@ from tune_app.plan.plan import Plan
 from tune_app.plan.trainings import Training
 from tune_app.results.result import Result
 from tune_app.store.store import Store
+from tune_app.sweep.kinds import NEW_WEIGHTS
 from tune_app.sweep.resources import Resources
 from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
@@ -173,7 +174,7 @@ def _workloads(sweep: Sweep, plan: Plan) -> Mapping[str, Workload]:
 
     def of(training: Training) -> Workload:
         is_find = training.id in in_chains
-        key = (id(training.eval), training.round, training.kind == "reinit", is_find)
+        key = (id(training.eval), training.round, training.kind in NEW_WEIGHTS, is_find)
         if key not in shared:
             resources = sweep.find_resources if is_find else sweep.eval_resources
             shared[key] = _workload(sweep, training, resources)
@@ -192,7 +193,7 @@ def _workload(sweep: Sweep, of: Training | Result, resources: Resources) -> Work
         resources.cpu,
         resources.gpu,
     )
-    is_rewound = is_pruned and of.kind != "reinit"
+    is_rewound = is_pruned and of.kind not in NEW_WEIGHTS
     return Workload(pace, sweep.rewind.to if is_rewound else Steps(0, "ep"), of.eval.trains_for)
 
 

@@ -3,13 +3,17 @@
 from typing import Literal, get_args
 
 AtInitialization = Literal["snip", "grasp", "synflow"]
+NewWeights = Literal["reinit", "signs"]
 Baseline = Literal[
-    "global_random", "erk", "preserve_lpr", "preserve_lpr_live", "reinit", AtInitialization
+    "global_random", "erk", "preserve_lpr", "preserve_lpr_live", NewWeights, AtInitialization
 ]
 Kind = Literal["lottery", "lpr_constrained", Baseline]
 
 AT_INITIALIZATION: frozenset[Kind] = frozenset(get_args(AtInitialization))
 """Kinds whose masks are found in the network as it is initialized, without any training."""
+
+NEW_WEIGHTS: frozenset[Kind] = frozenset(get_args(NewWeights))
+"""Kinds that are a ticket's mask on another initialization, trained from step 0 in full."""
 
 WITHOUT_TICKET: frozenset[Kind] = frozenset({"global_random", "erk", *AT_INITIALIZATION})
 """Kinds whose masks depend on the sparsity and the seed alone."""

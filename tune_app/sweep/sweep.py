@@ -10,7 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from lt_core.config import Config, DataSetName, ModelName, Recipe, Rewinding, RuleErrors
 from tune_app.sweep.durations import Interval
 from tune_app.sweep.fingerprints import Fingerprints
-from tune_app.sweep.kinds import OF_WEIGHTS, Baseline
+from tune_app.sweep.kinds import NEW_WEIGHTS, OF_WEIGHTS, Baseline
 from tune_app.sweep.prune import Fraction, Prune, Sparsities
 from tune_app.sweep.resources import Resources, unpriced
 from tune_app.sweep.search import MAX_TRAININGS, Search
@@ -106,7 +106,8 @@ class Sweep(Config):
     """Controls: random masks of the same sparsity (`global_random`; with `filter_l1` random
     filters, the same share of each layer), at the layerwise ratios of `erk`, or of the ticket
     (`preserve_lpr`; with as many weights on a live path as the ticket, `preserve_lpr_live`), and
-    tickets initialized anew and trained in full (`reinit`)."""
+    tickets initialized anew and trained in full (`reinit`; with their signs, `signs`). Or masks of
+    the network as initialized, which no training finds (`snip`, `grasp`, `synflow`)."""
 
     select_on: Literal["validation", "test"] = "validation"
     """The accuracy that picks the best configurations; the paper's protocol is `test`."""
@@ -228,7 +229,7 @@ class Sweep(Config):
                 yield ("rewind", "to"), text
                 break
         for i, baseline in enumerate(self.baselines):
-            if method != "weights" and baseline != "reinit":
+            if method != "weights" and baseline not in NEW_WEIGHTS:
                 text = (
                     f"{baseline} has no trained weights to go on from; use `rewind.method: weights`"
                 )

@@ -26,7 +26,7 @@ from lt_core.structured.channels import channel_groups
 from lt_core.structured.filters import filter_l1, random_filters
 from tune_app.plan.trainings import Training
 from tune_app.store.store import Missing, Store
-from tune_app.sweep.kinds import AT_INITIALIZATION
+from tune_app.sweep.kinds import AT_INITIALIZATION, NEW_WEIGHTS
 from tune_app.sweep.prune import Prune
 
 
@@ -185,8 +185,10 @@ class Trainer:
         return weights
 
     def _start(self, training: Training) -> Start:
-        if training.kind == "reinit":
-            return rewind.to_another_initialization(self.model, self.data, seed=training.seed)
+        if training.kind in NEW_WEIGHTS:
+            return rewind.to_another_initialization(
+                self.model, self.data, seed=training.seed, keeps_signs=training.kind == "signs"
+            )
         if training.weights is None:
             return Start()
         return rewind.after_pruning(self.rewind, self.weights(training))

@@ -232,7 +232,7 @@ def by_kind(plan: Plan, **fields) -> dict[str, set[str]]:
     return ids
 
 
-ALL_KINDS = {"baselines": ["global_random", "preserve_lpr", "reinit"]}
+ALL_KINDS = {"baselines": ["global_random", "preserve_lpr", "reinit", "signs"]}
 
 
 def test_where_weights_start_moves_what_starts_from_them():
@@ -241,7 +241,7 @@ def test_where_weights_start_moves_what_starts_from_them():
     grid = {"parameters": {"lr": {"values": [0.1, 0.2]}}, "rewind_from": "eval"}
     of_eval = by_kind(make_plan(small(**ALL_KINDS, rewind={"to": "1it"}, eval=grid)))
     for kind in plain:
-        assert not plain[kind] & of_eval[kind] or kind == "reinit"
+        assert not plain[kind] & of_eval[kind] or kind in ("reinit", "signs")
     # A new initialization is rewound to nothing, and the ticket of round 1 to nothing yet.
     assert len(plain["reinit"]) == 24 and len(plain["reinit"] & late["reinit"]) == 8
     assert not plain["lottery"] & late["lottery"]
@@ -251,6 +251,7 @@ def test_where_weights_start_moves_what_starts_from_them():
     # A global random mask has no H_find whose weights it could start from.
     assert late["global_random"] == of_eval["global_random"]
     assert late["reinit"] == of_eval["reinit"]
+    assert late["signs"] == of_eval["signs"] and not late["signs"] & late["reinit"]
 
 
 @pytest.mark.parametrize("rewind_from", ["find", "eval"])
@@ -259,7 +260,7 @@ def test_whose_weights_a_late_rewound_network_starts_from(rewind_from):
     plan = make_plan(small(**ALL_KINDS, rewind={"to": "1it"}, eval=grid))
     names = {}
     for t in plan.trainings.values():
-        if t.round == 0 or t.kind == "reinit":
+        if t.round == 0 or t.kind in ("reinit", "signs"):
             assert (t.weights, t.rewound_at) == (None, None)
             continue
         expected = t.eval if t.kind == "global_random" else getattr(t, rewind_from)

@@ -351,7 +351,7 @@ def test_whose_early_weights_an_evaluation_starts_from(worker, tiny, calls, whos
         tiny,
         rewind={"to": "2it"},
         eval=GRID | {"rewind_from": whose},
-        baselines=["global_random", "preserve_lpr", "reinit"],
+        baselines=["global_random", "preserve_lpr", "reinit", "signs"],
     )
     chain = plan.chains[0]
     list(worker.find(chain, needed=()))
@@ -370,11 +370,14 @@ def test_whose_early_weights_an_evaluation_starts_from(worker, tiny, calls, whos
             torch.equal(calls[0]["start"].weights[name], early[lr][name]) for name in early[lr]
         )
 
-    calls.clear()
-    list(worker.evaluate(evaluation(plan, "reinit", 1, seed=0)))
-    again = rewind.to_another_initialization("small_resnet", worker.data, seed=0)
-    assert calls[0]["start"].step == Steps(0, "ep")
-    assert torch.equal(calls[0]["start"].weights["fc.weight"], again.weights["fc.weight"])
+    for kind in ("reinit", "signs"):
+        calls.clear()
+        list(worker.evaluate(evaluation(plan, kind, 1, seed=0)))
+        again = rewind.to_another_initialization(
+            "small_resnet", worker.data, seed=0, keeps_signs=kind == "signs"
+        )
+        assert calls[0]["start"].step == Steps(0, "ep")
+        assert torch.equal(calls[0]["start"].weights["fc.weight"], again.weights["fc.weight"])
 
 
 def test_an_early_step_is_trained_to_once(worker, tiny, monkeypatch):

@@ -20,6 +20,7 @@ KIND_LOOKS: dict[Kind, dict[str, Any]] = {
     "preserve_lpr_live": {"color": COLOURS[3], "marker": "v"},
     "erk": {"color": COLOURS[4], "marker": "P"},
     "reinit": {"color": COLOURS[2], "marker": "D"},
+    "signs": {"color": COLOURS[2], "marker": "v", "linestyle": "--"},
     "snip": {"color": COLOURS[5], "marker": "X"},
     "grasp": {"color": COLOURS[6], "marker": "<"},
     "synflow": {"color": COLOURS[5], "marker": "D", "linestyle": "--"},
