@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lt_core import prune
 from lt_core.mask import Mask, num_alive, prunable_weights
@@ -43,7 +44,8 @@ def grasp(network: nn.Module, mask: Mask, num_left: int, images: Tensor, labels:
     """
     own, weights = _copy(network, mask)
     parameters = list(weights.values())
-    loss = F.cross_entropy(own(images) / GRASP_TEMPERATURE, labels)
+    with sdpa_kernel(SDPBackend.MATH):  # the others of attention cannot be derived twice
+        loss = F.cross_entropy(own(images) / GRASP_TEMPERATURE, labels)
     gradients = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
     flow = torch.stack([(g * g.detach()).sum() for g in gradients]).sum()
     products = torch.autograd.grad(flow, parameters, materialize_grads=True)
@@ -51,9 +53,13 @@ def grasp(network: nn.Module, mask: Mask, num_left: int, images: Tensor, labels:
 
 
 def synflow(
-    network: nn.Module, mask: Mask, num_left: int, image_shape: tuple[int, int, int]
+    network: nn.Module,
+    mask: Mask,
+    num_left: int,
+    image_shape: tuple[int, int, int],
+    steps: int = SYNFLOW_STEPS,
 ) -> Mask:
-    """Keep the weights of the largest synaptic flow, in 100 prunings of one share.
+    """Keep the weights of the largest synaptic flow, in several prunings of one share.
 
     Tanaka et al. 2020 (arXiv:2006.05467), algorithm 1: the flow of a weight w is
     w x (gradient of the summed logits), of a network of the magnitudes of all parameters and for an
@@ -64,18 +70,20 @@ def synflow(
         mask: weights to choose from.
         num_left: number of weights to leave.
         image_shape: channels, height and width.
+        steps: number of prunings.
     """
     own = copy.deepcopy(network).double().eval()  # the flow of a deep network overflows a float
     with torch.no_grad():
         for tensor in own.state_dict().values():
-            tensor.abs_()
+            if tensor.is_floating_point():
+                tensor.abs_()
     image = torch.ones(1, *image_shape, dtype=torch.float64)
     most = num_alive(mask)
-    for step in range(1, SYNFLOW_STEPS + 1):
+    for step in range(1, steps + 1):
         weights = _masked(own, mask)
         flow = own(image).sum()
         gradients = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
-        left = round(most * (num_left / most) ** (step / SYNFLOW_STEPS))
+        left = round(most * (num_left / most) ** (step / steps))
         mask = prune.highest(_times(weights, gradients), mask, left)
     return mask
 

@@ -114,9 +114,9 @@ def finding(
             return
         next_mask = mask
         if num_alive is None:
-            started = begin.weights or rewind.state(
-                rewind.to_initialization(model, data, seed=seed)
-            )
+            started = begin.weights
+            if pruning.is_scored and started is None:
+                started = rewind.state(rewind.to_initialization(model, data, seed=seed))
             next_mask = prune_trained(
                 evaluation.model, data, mask, pruning, started=started, seed=seed
             )

@@ -52,12 +52,12 @@ class Checkpoint:
         try:
             tensors = safetensors.torch.load(data)
             step = int(tensors.pop("step"))
+            parts: dict[str, dict[str, Tensor]] = {part: {} for part in _PARTS}
+            for path, tensor in tensors.items():
+                part, _, name = path.partition("/")
+                parts[part][name] = tensor
         except (safetensors.SafetensorError, KeyError, ValueError) as error:
             raise ValueError(f"not a checkpoint: {error}") from None
-        parts: dict[str, dict[str, Tensor]] = {part: {} for part in _PARTS}
-        for name, tensor in tensors.items():
-            part, _, name = name.partition("/")
-            parts[part][name] = tensor
         return cls(step, **parts)
 
 

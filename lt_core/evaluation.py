@@ -56,8 +56,8 @@ class Evaluation:
     test_accuracy: float
 
     seconds: float
-    """Wall time from building the network to the last accuracy; the time before a checkpoint that
-    the training continued from is not in it."""
+    """Wall time from building the network to the last accuracy, without the turns of others in
+    between; the time before a checkpoint that the training continued from is not in it."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def evaluating(
         at_last_rate=start.at_last_rate,
         checkpoints=checkpoints,
     )
-    trained = yield from _watched(
+    trained, away = yield from _watched(
         epochs, network, Batches(data, data.validation, device) if watched else None
     )
     return Evaluation(
@@ -176,7 +176,7 @@ def evaluating(
         not_captured=trained.not_captured,
         val_accuracy=accuracy(network, Batches(data, data.validation, device)),
         test_accuracy=accuracy(network, Batches(data, data.test, device)),
-        seconds=time.perf_counter() - began,
+        seconds=time.perf_counter() - began - away,
     )
 
 
@@ -188,14 +188,18 @@ def _movement(started: Mapping[str, Tensor], network: nn.Module, mask: Mask) -> 
 
 def _watched(
     epochs: Generator[int | None, None, Trained], network: nn.Module, validation: Batches | None
-) -> Generator[Progress | None, None, Trained]:
+) -> Generator[Progress | None, None, tuple[Trained, float]]:
+    """What the training returns, and the seconds that others had meanwhile."""
+    away = 0.0
     while True:
         try:
             epoch = next(epochs)
         except StopIteration as end:
             trained: Trained = end.value
-            return trained
-        if epoch is None or validation is None:
-            yield None
-        else:
-            yield Progress(epoch, accuracy(network, validation))
+            return trained, away
+        progress = None
+        if epoch is not None and validation is not None:
+            progress = Progress(epoch, accuracy(network, validation))
+        left = time.perf_counter()
+        yield progress
+        away += time.perf_counter() - left

@@ -81,8 +81,13 @@ def highest(scores: Mapping[str, Tensor], mask: Mask, num_alive: int) -> Mask:
         scores: finite, by name; of at least the names of `mask`.
         mask: weights to choose from.
         num_alive: number of weights to leave. Ties as in `global_magnitude`.
+
+    Raises:
+        ValueError: when a score is not finite.
     """
-    flat = flatten({name: scores[name] for name in mask}).float()
+    flat = flatten({name: scores[name] for name in mask})
+    if not bool(flat.isfinite().all()):
+        raise ValueError("cannot prune by score: some scores are not finite")
     return unflatten(_largest(flat, flatten(mask), num_alive), like=mask)
 
 
@@ -93,7 +98,7 @@ def highest_in_layers(
     `layerwise_magnitude`."""
     pruned = {}
     for name, layer in mask.items():
-        score = scores[name].reshape(-1).float()
+        score = scores[name].reshape(-1)
         pruned[name] = _largest(score, layer.reshape(-1), num_alive[name]).view(layer.shape)
     return pruned
 

@@ -2,6 +2,7 @@
 each training on a stream of its own, so that the kernels of several overlap."""
 
 import random
+from collections import defaultdict
 from collections.abc import Generator, Iterator
 from typing import Any, TypeVar
 
@@ -122,7 +123,7 @@ def _host_generators() -> tuple[Any, ...]:
     return random.getstate(), of_numpy["key"].tobytes(), of_numpy["pos"], of_torch
 
 
-_free_streams: list[torch.cuda.Stream] = []
+_free_streams: dict[torch.device, list[torch.cuda.Stream]] = defaultdict(list)
 """A new training takes one that another is done with: each keeps memory of its own."""
 
 
@@ -134,7 +135,8 @@ def on_own_stream(steps: Generator[Y, None, R], device: torch.device) -> Generat
     """
     if device.type != "cuda":
         return (yield from steps)
-    stream = _free_streams.pop() if _free_streams else torch.cuda.Stream(device)
+    free = _free_streams[device]
+    stream = free.pop() if free else torch.cuda.Stream(device)
     try:
         while True:
             stream.wait_stream(torch.cuda.current_stream(device))
@@ -150,4 +152,4 @@ def on_own_stream(steps: Generator[Y, None, R], device: torch.device) -> Generat
     finally:
         with torch.cuda.stream(stream):
             steps.close()
-        _free_streams.append(stream)
+        free.append(stream)

@@ -61,7 +61,10 @@ def to_score(
     images, labels = draw_images(data, seed)
     generator = seeds.generator(seed, "score", num_alive(mask))
     own = copy.deepcopy(network).cpu().eval()
-    return ToScore(own, mask, started, images, labels, generator)
+    own_mask, own_start = (
+        {name: tensor.clone() for name, tensor in each.items()} for each in (mask, started)
+    )
+    return ToScore(own, own_mask, own_start, images, labels, generator)
 
 
 def draw_images(data: DataSet, seed: int) -> tuple[Tensor, Tensor]:
@@ -83,9 +86,10 @@ def magnitude_increase(of: ToScore) -> dict[str, Tensor]:
 
 
 def taylor(of: ToScore) -> dict[str, Tensor]:
-    """(gradient x weight)², what leaving out a weight changes of the squared loss, to first order:
-    Molchanov et al. 2019 (arXiv:1906.10771), equation 8, for a weight by itself."""
-    return {name: s**2 for name, s in gradient_times_weight(of).items()}
+    """|gradient x weight|, what leaving out a weight changes of the loss, to first order:
+    Molchanov et al. 2019 (arXiv:1906.10771), equation 8, for a weight by itself and without its
+    square, which ranks alike and falls below what a float holds."""
+    return {name: s.abs() for name, s in gradient_times_weight(of).items()}
 
 
 def gradient_times_weight(of: ToScore) -> dict[str, Tensor]:
@@ -116,15 +120,17 @@ def scored(strategy: str, of: ToScore) -> Mapping[str, Tensor]:
     """
     if strategy in SHIPPED:
         return SHIPPED[strategy](of)
-    function = import_path.find(strategy)
+    function, mask = import_path.find(strategy), dict(of.mask)
     try:
         with seeds.seeded(torch.device("cpu"), of.generator.initial_seed(), "own score"):
             found = function(of)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit too, as of any code of a user's
         raise ValueError(f"{strategy} fails: {import_path.told(error)}") from error
     if not isinstance(found, Mapping):
         raise ValueError(f"{strategy}: must return a mapping, returned {type(found).__name__}")
-    return {name: _checked(strategy, name, found, layer) for name, layer in of.mask.items()}
+    return {name: _checked(strategy, name, found, layer) for name, layer in mask.items()}
 
 
 def _checked(strategy: str, name: str, found: Mapping[str, object], layer: Tensor) -> Tensor:
@@ -139,7 +145,7 @@ def _checked(strategy: str, name: str, found: Mapping[str, object], layer: Tenso
             f"{strategy}: the scores of layer {name} must be a tensor {list(layer.shape)}, as its "
             f"weight is, got {shape}"
         )
-    score = score.detach().float()
+    score = score.detach()
     if not bool(score.isfinite().all()):
         raise ValueError(f"{strategy}: some scores of layer {name} are not finite")
     return score

@@ -87,6 +87,8 @@ def _shares(
                 f"fraction {share} would prune all {group.size} channels that {names} write; at "
                 f"most {most} leaves one"
             )
+    if not any(lost.values()):
+        raise ValueError("no filter is pruned: every layer that could lose some has a share of 0")
     return lost
 
 

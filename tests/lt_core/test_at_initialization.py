@@ -30,13 +30,12 @@ def test_snip_keeps_the_largest_of_gradient_times_weight():
     assert kept(mask) == {"1": [[False, False], [True, True]]}
 
 
-def test_synflow_keeps_the_largest_flow_through_magnitudes(monkeypatch):
-    monkeypatch.setattr(at_initialization, "SYNFLOW_STEPS", 1)
+def test_synflow_keeps_the_largest_flow_through_magnitudes():
     network = two_layers()
     # Of magnitudes, by an image of ones, the first layer gives 3 and 7. The flow of a weight of it
     # is its magnitude times the sum of the column that it goes on by, 1 and 1.5: 1, 2, 4.5, 6. That
     # of the second is its magnitude times what comes in, 3 and 7: 3, 7, 0, 3.5.
-    mask = synflow(network, dense(network), 4, (1, 1, 2))
+    mask = synflow(network, dense(network), 4, (1, 1, 2), steps=1)
     assert kept(mask) == {
         "1": [[False, False], [True, True]],
         "2": [[False, True], [False, True]],
@@ -44,7 +43,7 @@ def test_synflow_keeps_the_largest_flow_through_magnitudes(monkeypatch):
     assert network[1].weight.tolist() == [[1.0, 2.0], [3.0, -4.0]]
 
 
-def test_synflow_prunes_bit_by_bit_what_one_pruning_would_keep(monkeypatch):
+def test_synflow_prunes_bit_by_bit_what_one_pruning_would_keep():
     network = two_layers()
     # Without the first neuron, whose weights go first, nothing is left of the first column.
     mask = synflow(network, dense(network), 2, (1, 1, 2))
@@ -111,3 +110,37 @@ def test_images_to_score_by_are_the_seed_s(digits):
     assert len(images) == len(labels) == 512
     assert torch.equal(scores.draw_images(digits, 0)[0], images)
     assert not torch.equal(scores.draw_images(digits, 1)[0], images)
+
+
+def test_the_flow_of_a_deep_network_overflows_no_float(digits):
+    network = rewind.to_initialization("resnet56", digits, seed=0)
+    everything = dense(network)
+    left = num_alive(everything) // 50
+    assert num_alive(synflow(network, everything, left, digits.image_shape, steps=4)) == left
+
+
+class Attention(nn.Module):
+    """With a buffer that has no magnitude."""
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Linear(8, 8)
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+        self.fc = nn.Linear(8, 10)
+        self.register_buffer("flag", torch.tensor(True))
+
+    def forward(self, x):
+        return self.fc(self.layer(self.embed(x[:, 0])).mean(1))
+
+
+@pytest.mark.parametrize("kind", ["snip", "grasp", "synflow"])
+def test_networks_with_attention_are_pruned_too(digits, kind):
+    torch.manual_seed(0)
+    network = Attention()
+    everything = dense(network)
+    if kind == "synflow":
+        mask = synflow(network, everything, 100, digits.image_shape)
+    else:
+        images, labels = scores.draw_images(digits, 0)
+        mask = at_initialization.WITH_IMAGES[kind](network, everything, 100, images, labels)
+    assert num_alive(mask) == 100

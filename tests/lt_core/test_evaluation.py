@@ -198,3 +198,16 @@ def test_unwatched_it_is_measured_only_at_its_end(digits, mask, monkeypatch):
     counts.clear()
     watched("small_resnet", digits, mask, THREE_EPOCHS, seed=0)
     assert counts == [297, 297, 297, 500]
+
+
+def test_the_seconds_are_without_the_turns_of_others(digits, mask, monkeypatch):
+    longer = RECIPE.model_copy(update={"duration": Steps(2, "ep")})
+    now = [0.0]
+    monkeypatch.setattr("lt_core.evaluation.time.perf_counter", lambda: now[0])
+    steps = evaluating("small_resnet", digits, mask, longer, seed=0, watched=False)
+    now[0] += 1.0
+    assert next(steps) is None  # one epoch of two: all before it is its own
+    now[0] += 100.0
+    with pytest.raises(StopIteration) as end:
+        next(steps)
+    assert end.value.value.seconds == 0.0

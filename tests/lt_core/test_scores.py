@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -48,12 +50,12 @@ def test_the_increase_of_the_magnitude():
     assert scores.magnitude_increase(of_line())["fc"].tolist() == [[0.5, -2.0], [0.0, 0.0]]
 
 
-def test_taylor_is_the_square_of_gradient_times_weight():
+def test_taylor_is_the_magnitude_of_gradient_times_weight():
     # Both logits are 1 and both probabilities 1/2, so that the gradient of each row is
     # (p - y) x = -1/2 and 1/2 of (1, 1); times the weights 1, 0, 0, 1.
     of = of_line()
     assert scores.gradient_times_weight(of)["fc"].tolist() == [[-0.5, 0.0], [0.0, 0.5]]
-    assert scores.taylor(of)["fc"].tolist() == [[0.25, 0.0], [0.0, 0.25]]
+    assert scores.taylor(of)["fc"].tolist() == [[0.5, 0.0], [0.0, 0.5]]
 
 
 def test_random_scores_are_the_seed_s_and_another_draw_for_each_pruning(network, digits):
@@ -145,14 +147,27 @@ def a_list(of):
 
 def failing(of):
     return of.wheights
+
+def leaving(of):
+    raise SystemExit(0)
+
+def careless(of):
+    for layer in of.mask.values():
+        layer.zero_()
+    for weight in of.started.values():
+        weight.zero_()
+    of.mask.clear()
+    of.network.fc.weight.data.zero_()
+    return {n: w.detach().abs() for n, w in of.network.named_parameters() if n.endswith("weight")}
 """
 
 
 @pytest.fixture
 def own(tmp_path, monkeypatch):
-    (tmp_path / "own_scores.py").write_text(OWN)
+    (tmp_path / "lt_scores.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path))
-    return lambda name: Pruning(strategy=f"own_scores:{name}", scope="layerwise", fraction=0.25)
+    monkeypatch.delitem(sys.modules, "lt_scores", raising=False)
+    return lambda name: Pruning(strategy=f"lt_scores:{name}", scope="layerwise", fraction=0.25)
 
 
 def test_a_user_s_own_score_says_what_goes(network, digits, own):
@@ -169,13 +184,27 @@ def test_a_user_s_own_score_says_what_goes(network, digits, own):
         ("turned", r"the scores of layer conv must be a tensor \[8, 1, 3, 3\], .*, got \[72\]"),
         ("not_finite", "some scores of layer conv are not finite"),
         ("a_list", "must return a mapping, returned list"),
-        ("failing", r"fails: AttributeError: .*wheights.* \(.*own_scores.py:\d+, in failing\)"),
+        (
+            "failing",
+            r"fails: AttributeError: .*wheights.* \(.*lt_scores.py:\d+, in failing\)",
+        ),
+        ("leaving", "fails: SystemExit: 0"),
         ("absent", "absent"),
     ],
 )
 def test_what_it_returns_is_looked_at(network, digits, own, name, says):
-    with pytest.raises(ValueError, match=f"(?s)own_scores:{name}.*{says}"):
+    with pytest.raises(ValueError, match=f"(?s)lt_scores:{name}.*{says}"):
         prune_trained(network, digits, dense(network), own(name))
+
+
+def test_a_score_may_change_what_it_is_given_and_nothing_else(network, digits, own):
+    mask = dense(network)
+    started = rewind.state(rewind.to_initialization("small_resnet", digits, seed=5))
+    before = [t.clone() for t in (*mask.values(), *started.values(), *network.parameters())]
+    with pytest.raises(ValueError, match="returned no scores of layer conv"):
+        prune_trained(network, digits, mask, own("careless"), started=started)
+    after = (*mask.values(), *started.values(), *network.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
 @pytest.mark.parametrize(

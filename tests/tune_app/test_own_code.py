@@ -13,6 +13,7 @@ from tiny_sweep import TINY, launch_apart, num_trained, read_results, run_here
 
 from tune_app import launch
 from tune_app.export.__main__ import main as export_main
+from tune_app.plan.plan import make_plan
 from tune_app.run.identity import identify, remember
 from tune_app.store.store import Store
 from tune_app.sweep.load import load_sweep
@@ -417,6 +418,7 @@ def scored(tmp_path, monkeypatch):
     (tmp_path / "own_scores.py").write_text(SCORE)
     sweep = TINY.replace("fraction: 0.5", "strategy: own_scores:score, fraction: 0.5")
     (tmp_path / "scored.yaml").write_text(sweep.replace("name: tiny", "name: scored"))
+    sys.modules.pop("own_scores", None)
     yield tmp_path
     sys.modules.pop("own_scores", None)
 
@@ -435,13 +437,11 @@ def test_a_score_of_one_s_own_prunes_and_is_known_by_its_file(scored, finished):
     )
     assert ours == theirs
     assert to_do(dry_run("scored.yaml")) == 0
-    source = scored / "own_scores.py"
-    source.write_text(SCORE.replace("* 2", "* 3"))
-    sys.modules.pop("own_scores", None)
-    assert to_do(dry_run("scored.yaml")) == 44
-    source.write_text(SCORE)
-    sys.modules.pop("own_scores", None)
-    assert to_do(dry_run("scored.yaml")) == 0
+    for factor, left in (("* 30", 44 - 4 - 8), ("* 2", 0)):  # not dense networks and random masks
+        (scored / "own_scores.py").write_text(SCORE.replace("* 2", factor))
+        shutil.rmtree(scored / "__pycache__", ignore_errors=True)
+        sys.modules.pop("own_scores", None)
+        assert to_do(dry_run("scored.yaml")) == left
 
 
 def test_a_score_that_fails_is_refused_before_ray_starts(scored):
@@ -456,3 +456,42 @@ def test_a_score_that_fails_is_refused_before_ray_starts(scored):
     refused = run_here(launch.main, "scored.yaml")
     assert refused.returncode == 2
     assert "`prune.strategy`: own_scores:score: cannot import own_scores" in refused.stderr
+
+
+def test_a_score_in_a_package_is_known_by_what_it_is_written_in(scored):
+    package = scored / "own_package"
+    (package / "sub").mkdir(parents=True)
+    (package / "__init__.py").write_text("from own_package.sub.criterion import score\n")
+    (package / "sub" / "__init__.py").touch()
+    source = package / "sub" / "criterion.py"
+
+    def fingerprint(content: str, **given: str) -> str:
+        source.write_text(content)
+        shutil.rmtree(package / "sub" / "__pycache__", ignore_errors=True)
+        for name in [name for name in sys.modules if name.startswith("own_package")]:
+            del sys.modules[name]
+        changes = ["prune.strategy=own_package:score"]
+        changes += [f"fingerprints.score={value}" for value in given.values()]
+        sweep = load_sweep(scored / "scored.yaml", changes)
+        store = Store(str(scored / "store"))
+        return identify(sweep, store, scored / "scored.yaml").sweep.fingerprints.score
+
+    first = fingerprint(SCORE)
+    assert fingerprint(SCORE.replace("* 2", "* -2")) != first == fingerprint(SCORE)
+    assert fingerprint(SCORE, given=first) == first
+    with pytest.raises(SpecError, match=f"`fingerprints.score`: must be {first}, which"):
+        fingerprint(SCORE, given="a" * 20)
+
+
+def test_an_edited_score_trains_no_dense_network_and_no_random_mask_again(scored):
+    def ids(fingerprint: str, kind: str) -> set[str]:
+        path = scored / "scored.yaml"
+        sweep = load_sweep(path, [f"fingerprints.score={fingerprint}"])
+        trainings = make_plan(sweep).trainings.values()
+        return {t.id for t in trainings if (t.kind if t.round else "dense") == kind}
+
+    one, other = "a" * 20, "b" * 20
+    for kind in ("dense", "global_random"):
+        assert ids(one, kind) == ids(other, kind)
+    for kind in ("lottery", "preserve_lpr"):
+        assert ids(one, kind).isdisjoint(ids(other, kind))

@@ -65,7 +65,7 @@ def test_a_shipped_sweep_runs_and_is_drawn(path, tmp_path):
     reports += [report for t in plan.evaluations for report in worker.evaluate(t)]
     run_dir = RunDirectory(tmp_path / sweep.name)
     run_dir.create(sweep)
-    run_dir.write_results([report.result for report in reports])
+    run_dir.write_results([report.result for report in reports if report is not None])
     run_dir.write_provenance(provenance("pytest"))
     write_report(run_dir.path)
 

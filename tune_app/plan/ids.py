@@ -31,8 +31,13 @@ class Ids:
             "model": sweep.model,
             "dataset": sweep.dataset,
         }
+        self.score: dict[str, Any] = {}
+        """What an own score is by content: of tickets alone."""
+
         if sweep.fingerprints is not None:
-            self.setting["fingerprints"] = _essence(sweep.fingerprints)
+            if own := _essence(sweep.fingerprints, {"score"}):
+                self.setting["fingerprints"] = own
+            self.score = sweep.fingerprints.model_dump(include={"score"}, exclude_none=True)
         self.recipes: dict[Recipe, dict[str, Any]] = {}
         self.rewinding = _essence(sweep.rewind, {"to"})
         if sweep.rewind.to.count:
@@ -58,7 +63,7 @@ class Ids:
         return self.tickets[key]
 
     def _ticket(self, find: Recipe, seed: int, round: int, lpr_from: Recipe | None) -> str:
-        parts = {"find": self._recipe(find), **self.pruned[round]}
+        parts = {"find": self._recipe(find), **self.pruned[round], **self.score}
         if self.rewinding and not self._is_first(round):
             parts["rewind"] = self.rewinding
         if lpr_from is not None:

@@ -85,8 +85,7 @@ class Driver:
     def _run(self, trials: Trials, tickets: frozenset[str] | None) -> None:
         search, max_concurrent = self.sweep.search, None
         if search is not None:
-            resources = self.sweep.eval_resources
-            max_concurrent = search.max_concurrent or num_slots(resources) * resources.pack
+            max_concurrent = search.max_concurrent or num_slots(self.sweep.eval_resources)
         queue = TrialQueue(
             self.agenda,
             self.sweep.max_failures,

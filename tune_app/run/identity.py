@@ -104,12 +104,16 @@ def _identified(sweep: Sweep, store: Store, path: Path) -> Identified:
     try:
         for data in loaded:
             parts["dataset"] = part = _of_data(sweep, data, known)
-            _check_given("dataset", given.dataset, part, f"the data in {sweep.data_dir}")
+            _check_given(
+                "dataset", given.dataset, part.fingerprint, f"the data in {sweep.data_dir}"
+            )
         if sweep.has_own_network:
             shape = loaded[0].shape if loaded else _published_shape(sweep)
             parts["model"] = part = _of_network(sweep, shape, known)
-            _check_given("model", given.model, part, sweep.model)
+            _check_given("model", given.model, part.fingerprint, sweep.model)
         score = _of_score(sweep.prune.strategy) if sweep.has_own_score else None
+        if score is not None:
+            _check_given("score", given.score, score, sweep.prune.strategy)
     except ValueError as error:
         raise SpecError([f"{path}: {error}"]) from error
     found = Fingerprints(**{key: part.fingerprint for key, part in parts.items()}, score=score)
@@ -126,14 +130,19 @@ _WORDS = {"dataset": "data", "model": "pruned"}
 
 
 def _of_score(path: str) -> str:
-    """A fingerprint of the user's own files that a score is written in."""
+    """A fingerprint of the user's own files that a score is written in: those of its package that
+    are loaded with it, and those beside them."""
     from lt_core import import_path
 
     try:
-        import_path.find(path)
+        function = import_path.find(path)
     except ValueError as error:
         raise ValueError(f"`prune.strategy`: {error}") from error
-    return import_path.source([path.partition(":")[0]])
+    modules = {path.partition(":")[0], getattr(function, "__module__", "")}
+    packages = {module.partition(".")[0] for module in modules}
+    return import_path.source(
+        module for module in tuple(sys.modules) if module.partition(".")[0] in packages
+    )
 
 
 def _published_shape(sweep: Sweep) -> "Shape":
@@ -184,10 +193,10 @@ def hold(sweep: Sweep, data: "DataSet", store: Store, path: Path) -> Sequence[Ma
     return ()
 
 
-def _check_given(key: str, given: str | None, part: _Part, what: str) -> None:
-    if given is not None and given != part.fingerprint:
+def _check_given(key: str, given: str | None, here: str, what: str) -> None:
+    if given is not None and given != here:
         raise ValueError(
-            f"`fingerprints.{key}`: must be {part.fingerprint}, which {what} has now, got {given}: "
+            f"`fingerprints.{key}`: must be {here}, which {what} has now, got {given}: "
             "it has changed since; without this key it is taken as it is, and trained anew"
         )
 

@@ -8,15 +8,20 @@ from typing import Any
 from torch import nn
 
 from lt_core import rewind
+from lt_core.at_initialization import WITH_IMAGES, synflow
 from lt_core.chain import prune_trained
 from lt_core.data import DataSet
+from lt_core.import_path import told
 from lt_core.live_paths import LivePaths
-from lt_core.mask import Mask, dense
+from lt_core.mask import Mask, dense, num_weights
 from lt_core.rehearsal import rehearse
+from lt_core.scores import draw_images
 from lt_core.training_loop import misfits
 from tune_app.run.about import about_in_words, data_in_words, pruned_in_words
 from tune_app.run.identity import Identified, hold, load_data
 from tune_app.store.store import Store
+from tune_app.sweep.kinds import AT_INITIALIZATION
+from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
 from tune_app.words import plural
 
@@ -69,6 +74,7 @@ def load_fitting(
         key = "baselines"
         if "preserve_lpr_live" in sweep.baselines:
             _check_paths(network, loaded, everything)
+        _check_at_initialization(sweep, network, loaded, everything)
         key = "model"
         if rehearses or sweep.has_own_network:
             told = rehearse(sweep.model, loaded, recipes, most)
@@ -101,6 +107,22 @@ def _check_paths(network: nn.Module, data: DataSet, everything: Mask) -> None:
             "preserve_lpr_live needs to tell which weights are on a path from the input to the "
             "output, which the operations of this network hide; use preserve_lpr"
         )
+
+
+def _check_at_initialization(
+    sweep: Sweep, network: nn.Module, data: DataSet, everything: Mask
+) -> None:
+    """Refuse baselines that are found in the network as initialized where they cannot be."""
+    left = max(1, num_weights(everything) // 2)
+    images, labels = draw_images(data, sweep.seeds[0])
+    for kind in AT_INITIALIZATION.intersection(sweep.baselines):
+        try:
+            if kind == "synflow":
+                synflow(network, everything, left, data.image_shape, steps=1)
+            else:
+                WITH_IMAGES[kind](network, everything, left, images[:8], labels[:8])
+        except Exception as error:
+            raise ValueError(f"{kind} cannot prune this network: {told(error)}") from error
 
 
 def _check_variety(data: DataSet) -> None:

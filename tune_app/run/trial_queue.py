@@ -75,6 +75,10 @@ class TrialQueue(Searcher):
         self.failed: dict[str, set[Work]] = {}
         """Of trials that crashed, what had not ended."""
 
+        self.alone: set[Work] = set()
+        """What was in a pack that crashed, which any of it may have brought down: no failure of
+        its own yet, but no more packed."""
+
         self.num_failures: Counter[Work] = Counter()
         self.errors: dict[Work, str] = {}
         """What each trial that crashed did so with, the last time."""
@@ -150,8 +154,8 @@ class TrialQueue(Searcher):
         return self.agenda.order(work, needed)
 
     def _may_be_packed(self, order: Order) -> bool:
-        # A trial that failed may have been brought down by any of its orders.
-        return not order.is_compared and not self.num_failures[order.work]
+        has_failed = order.work in self.alone or self.num_failures[order.work] > 0
+        return not order.is_compared and not has_failed
 
     def _is_held(self, queue: deque[Any]) -> bool:
         if self.holds_evaluations is None:
@@ -198,7 +202,10 @@ class TrialQueue(Searcher):
         ended = self.ended.pop(trial_id, set())
         if error:
             self.failed[trial_id] = {work for i, work in enumerate(works) if i not in ended}
-            self.num_failures.update(self.failed[trial_id])
+            if len(self.failed[trial_id]) > 1:
+                self.alone |= self.failed[trial_id]
+            else:
+                self.num_failures.update(self.failed[trial_id])
 
     def unfinished(self, trial_id: str) -> set[Work]:
         """What a trial that failed had not ended; told once."""

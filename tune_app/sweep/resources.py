@@ -19,8 +19,8 @@ class Resources(Config):
     """GPUs; 0.25 puts four trials on one."""
 
     pack: int = Field(default=1, ge=1)
-    """Chains, or evaluations, that one trial does by turns where as many wait: for trainings of a
-    second or less, a trial of whose own costs as much as a few optimization steps."""
+    """Chains, or evaluations, that one trial does by turns where as many wait: on a GPU side by
+    side, and for trainings of a fraction of a second, since each trial takes some 15 ms."""
 
     price_per_hour: float | None = Field(default=None, gt=0)
     """Price of these cores and GPUs, in any currency: a dry run then says what the sweep costs."""

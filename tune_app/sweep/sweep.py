@@ -259,6 +259,10 @@ class Sweep(Config):
                     problems.append(((stage, "parameters", name), "null cannot be searched"))
         if self.find.lpr_from:
             problems.append((("find", "lpr_from"), "does not go with a search"))
+        for key, resources in self.resources.items():
+            if resources.pack > 1:
+                text = "does not go with a search, which chooses one configuration after another"
+                problems.append(((*key.split("."), "pack"), text))
         if self.select_on == "test":
             problems.append((("select_on",), "must be validation in a search"))
         last = self.search_rounds[-1] if self.search_rounds else 0

@@ -1,9 +1,11 @@
 """The orders of one trial."""
 
+import traceback
 from collections import deque
 from collections.abc import Generator, Iterable
 from dataclasses import replace
 
+from lt_core.import_path import told
 from tune_app.trial.report import Report
 
 
@@ -27,22 +29,25 @@ class Pack:
         """The next report of any.
 
         Raises:
-            Exception: what an order crashed with, or all that they did, when no other is left.
+            Exception: what the first order that crashed did so with, and in its notes what others
+                did, when none is left.
         """
         while self._left:
             number, reports = self._left.popleft()
             try:
                 report = next(reports, Report(done=True))
             except Exception as error:
+                traceback.clear_frames(error.__traceback__)  # and what they hold of a GPU's memory
                 self._errors.append(error)
                 continue
             if report is None or not report.done:
                 self._left.append((number, reports))
             if report is not None:
                 return replace(report, of=number)
-        if len(self._errors) == 1:
-            raise self._errors[0]
-        raise ExceptionGroup("several orders of the trial crashed", self._errors)
+        first, *others = self._errors
+        for other in others:
+            first.add_note(f"another order of the trial crashed: {told(other)}")
+        raise first
 
     def close(self) -> None:
         """Give up what has not ended."""

@@ -145,7 +145,8 @@ class Trainer:
         if training.kind == "synflow":
             return synflow(network, self.everything, num_left, self.data.image_shape)
         images, labels = draw_images(self.data, training.seed)
-        return WITH_IMAGES[training.kind](network, self.everything, num_left, images, labels)
+        with seeds.seeded(torch.device("cpu"), training.seed, training.kind):  # of its dropout
+            return WITH_IMAGES[training.kind](network, self.everything, num_left, images, labels)
 
     def _num_alive(self, fractions: Sequence[float]) -> int:
         """Number of weights that prunings of these shares leave, but for `filter_l1`."""

@@ -22,7 +22,7 @@ import time
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 from lt_core import rewind
 from lt_core.chain import Round, finding, prune_trained
@@ -162,12 +162,15 @@ class Worker:
             network = rewind.to_initialization(self.setting.model, self.data, seed=chain.seed)
             network.load_state_dict(tensors(weights))
         num_alive = self._num_alive(chain)
-        initial = rewind.to_initialization(self.setting.model, self.data, seed=chain.seed)
-        of_scores: dict[str, Any] = {"started": rewind.state(initial), "seed": chain.seed}
+        started = None
+        if self.setting.prune.is_scored:
+            initial = rewind.to_initialization(self.setting.model, self.data, seed=chain.seed)
+            started = rewind.state(initial)
         for round, ticket in enumerate(chain.found[0], start=1):
             pruning = self.setting.prune.of_round(round)
+            left = num_alive.get(round)
             found = prune_trained(
-                network, self.data, mask, pruning, num_alive.get(round), **of_scores
+                network, self.data, mask, pruning, left, started=started, seed=chain.seed
             )
             self.tickets.put(ticket, pack(found))
         if weights is None:

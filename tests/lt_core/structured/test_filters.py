@@ -392,6 +392,7 @@ def test_a_layer_may_lose_another_share_of_its_filters_or_none():
     [
         ({"fc": 0.5}, "no filters can be lost by fc: those that can are conv, blocks.0.conv2, "),
         ({"conv": 0.5, "blocks.0.conv2": 0}, "conv, blocks.0.conv2 write the same channels: give"),
+        (dict.fromkeys([g.writers[0] for g in SMALL[1]], 0.0), "no filter is pruned: every layer"),
         ({"conv": 0.95}, "fraction 0.95 would prune all 8 channels that conv, blocks.0.conv2"),
     ],
 )

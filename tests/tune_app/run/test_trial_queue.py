@@ -339,8 +339,14 @@ def test_of_a_trial_that_fails_only_what_had_not_ended_is_tried_again_and_each_a
     again = packs(search, "u")
     assert sorted(map(len, again)) == [1, 1, 1]
     assert {work for works in again for work in works} == unfinished
+    # Any of them may have brought down the pack: each may fail once by itself.
     for number in range(3):
         search.on_trial_complete(f"u{number}", error=True)
+        search.unfinished(f"u{number}")
+    assert all(search.try_again(work, None) for work in unfinished)
+    assert sorted(map(len, packs(search, "v"))) == [1, 1, 1]
+    for number in range(3):
+        search.on_trial_complete(f"v{number}", error=True)
     assert not any(search.try_again(work, None) for work in unfinished)
     assert len(chains) == len(second) == 4
 

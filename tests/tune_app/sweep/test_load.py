@@ -725,3 +725,22 @@ print(sorted(heavy & set(sys.modules)), [e for e in events if e.startswith("sock
 """
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "[] []\n", "")
+
+
+def test_tf32_is_for_trials_with_a_gpu():
+    assert problems(TEXT, "train.precision=tf32") == [
+        "command line (train.precision=tf32): `train.precision`: tf32 is a precision of GPUs, and "
+        "trials of `find` have none: write fp32, or give them one by `resources_per_trial: {gpu: 1}`"
+    ]
+    load(TEXT, "train.precision=tf32", "resources_per_trial.gpu=0.5")
+
+
+def test_a_search_has_nothing_to_pack():
+    search = (
+        "find.method=random",
+        "search={at: 0.9, num_samples: 2, report_seeds: [9]}",
+        "resources_per_trial.pack=4",
+    )
+    assert any(
+        "does not go with a search, which chooses" in text for text in problems(TEXT, *search)
+    )
