@@ -730,7 +730,8 @@ print(sorted(heavy & set(sys.modules)), [e for e in events if e.startswith("sock
 def test_tf32_is_for_trials_with_a_gpu():
     assert problems(TEXT, "train.precision=tf32") == [
         "command line (train.precision=tf32): `train.precision`: tf32 is a precision of GPUs, and "
-        "trials of `find` have none: write fp32, or give them one by `resources_per_trial: {gpu: 1}`"
+        "trials of `find` have none: write fp32, or give them one by "
+        "`resources_per_trial: {gpu: 1}`"
     ]
     load(TEXT, "train.precision=tf32", "resources_per_trial.gpu=0.5")
 
