@@ -1,7 +1,6 @@
 """Masks of networks that were never trained: pruning at initialization."""
 
 import copy
-from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from lt_core import prune
 from lt_core.mask import Mask, num_alive, prunable_weights
+from lt_core.scores import gradient_times_weight
 
 GRASP_TEMPERATURE = 200.0
 """That the logits are divided by, as in the authors' program."""
@@ -30,9 +30,7 @@ def snip(network: nn.Module, mask: Mask, num_left: int, images: Tensor, labels: 
         labels: int64 [B].
     """
     own, weights = _copy(network, mask)
-    loss = F.cross_entropy(own(images), labels)
-    gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
-    saliency = _times(weights, gradients)
+    saliency = gradient_times_weight(F.cross_entropy(own(images), labels), weights)
     return prune.highest({name: s.abs() for name, s in saliency.items()}, mask, num_left)
 
 
@@ -48,8 +46,7 @@ def grasp(network: nn.Module, mask: Mask, num_left: int, images: Tensor, labels:
         loss = F.cross_entropy(own(images) / GRASP_TEMPERATURE, labels)
     gradients = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
     flow = torch.stack([(g * g.detach()).sum() for g in gradients]).sum()
-    products = torch.autograd.grad(flow, parameters, materialize_grads=True)
-    return prune.highest(_times(weights, products), mask, num_left)
+    return prune.highest(gradient_times_weight(flow, weights), mask, num_left)
 
 
 def synflow(
@@ -81,17 +78,25 @@ def synflow(
     most = num_alive(mask)
     for step in range(1, steps + 1):
         weights = _masked(own, mask)
-        flow = own(image).sum()
-        gradients = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
         left = round(most * (num_left / most) ** (step / steps))
-        mask = prune.highest(_times(weights, gradients), mask, left)
+        mask = prune.highest(gradient_times_weight(own(image).sum(), weights), mask, left)
     return mask
 
 
-WITH_IMAGES: Mapping[str, Callable[[nn.Module, Mask, int, Tensor, Tensor], Mask]] = {
-    "snip": snip,
-    "grasp": grasp,
-}
+def found(
+    kind: str,
+    network: nn.Module,
+    mask: Mask,
+    num_left: int,
+    images: Tensor,
+    labels: Tensor,
+    synflow_steps: int = SYNFLOW_STEPS,
+) -> Mask:
+    """The mask that `snip`, `grasp` or `synflow` finds, by its name."""
+    if kind == "synflow":
+        _, channels, height, width = images.shape
+        return synflow(network, mask, num_left, (channels, height, width), synflow_steps)
+    return {"snip": snip, "grasp": grasp}[kind](network, mask, num_left, images, labels)
 
 
 def _copy(network: nn.Module, mask: Mask) -> tuple[nn.Module, dict[str, Tensor]]:
@@ -108,8 +113,3 @@ def _masked(network: nn.Module, mask: Mask) -> dict[str, Tensor]:
         for name, weight in weights.items():
             weight.mul_(mask[name])
     return weights
-
-
-def _times(weights: Mapping[str, Tensor], by: tuple[Tensor, ...]) -> dict[str, Tensor]:
-    named = zip(weights.items(), by, strict=True)
-    return {name: (weight * factor).detach() for (name, weight), factor in named}

@@ -16,7 +16,7 @@ from lt_core.rewind import Start, State
 from lt_core.scores import scored, to_score
 from lt_core.structured.channels import channel_groups
 from lt_core.structured.filters import filter_l1
-from lt_core.training_loop import silently
+from lt_core.training_loop import translated
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def finding(
 
     begin = rewind.after_pruning(rewinding, weights) if start > 0 else Start()
     for number in range(start, rounds + 1):
-        evaluation = yield from silently(
+        evaluation = yield from translated(
             evaluating(
                 model,
                 data,
@@ -107,16 +107,17 @@ def finding(
                 checkpoints=None if checkpoints is None else checkpoints[number],
                 device=device,
                 watched=False,
-            )
+            ),
+            lambda _: None,
         )
         if is_structured and number == 1:
             yield Round(number, mask, evaluation, mask, begin)
             return
         next_mask = mask
         if num_alive is None:
-            started = begin.weights
-            if pruning.is_scored and started is None:
-                started = rewind.state(rewind.to_initialization(model, data, seed=seed))
+            started = None
+            if pruning.is_scored:
+                started = rewind.weights_at(begin, model, data, seed=seed)
             next_mask = prune_trained(
                 evaluation.model, data, mask, pruning, started=started, seed=seed
             )
@@ -222,5 +223,4 @@ def _prune_by_score(
     if pruning.is_layerwise:
         left = prune.num_left(alive_by_layer(mask), pruning.fraction, pruning.layer_fractions)
         return prune.highest_in_layers(found, mask, left)
-    alive = sum(alive_by_layer(mask).values())
-    return prune.highest(found, mask, alive - prune.num_pruned(alive, pruning.fraction))
+    return prune.highest(found, mask, prune.num_alive_after([pruning.fraction], mask))

@@ -96,11 +96,9 @@ def highest_in_layers(
 ) -> Mask:
     """The live weights of the highest scores of each layer; `num_alive` as of
     `layerwise_magnitude`."""
-    pruned = {}
-    for name, layer in mask.items():
-        score = scores[name].reshape(-1)
-        pruned[name] = _largest(score, layer.reshape(-1), num_alive[name]).view(layer.shape)
-    return pruned
+    return {
+        name: highest(scores, {name: layer}, num_alive[name])[name] for name, layer in mask.items()
+    }
 
 
 def num_left(

@@ -66,6 +66,11 @@ def to_initialization(
     return models.build(name, **vars(data.shape), seed=seed, draw=draw)
 
 
+def weights_at(start: Start, name: ModelName, data: DataSet, *, seed: int) -> State:
+    """The weights of a training's start."""
+    return start.weights or state(to_initialization(name, data, seed=seed))
+
+
 def to_another_initialization(
     name: ModelName, data: DataSet, *, seed: int, keeps_signs: bool = False
 ) -> Start:

@@ -89,18 +89,15 @@ def taylor(of: ToScore) -> dict[str, Tensor]:
     """|gradient x weight|, what leaving out a weight changes of the loss, to first order:
     Molchanov et al. 2019 (arXiv:1906.10771), equation 8, for a weight by itself and without its
     square, which ranks alike and falls below what a float holds."""
-    return {name: s.abs() for name, s in gradient_times_weight(of).items()}
-
-
-def gradient_times_weight(of: ToScore) -> dict[str, Tensor]:
-    """The gradient of the cross-entropy of the images, times the weight; 0 where there is none."""
     loss = F.cross_entropy(of.network(of.images), of.labels)
-    weights = of.weights
-    gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
-    return {
-        name: gradient * weight.detach()
-        for (name, weight), gradient in zip(weights.items(), gradients, strict=True)
-    }
+    return {name: s.abs() for name, s in gradient_times_weight(loss, of.weights).items()}
+
+
+def gradient_times_weight(of: Tensor, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The gradient of a number by each weight, times the weight; 0 where there is none."""
+    gradients = torch.autograd.grad(of, list(weights.values()), materialize_grads=True)
+    named = zip(weights.items(), gradients, strict=True)
+    return {name: gradient * weight.detach() for (name, weight), gradient in named}
 
 
 SHIPPED = {"random": random, "magnitude_increase": magnitude_increase, "taylor": taylor}

@@ -1,7 +1,7 @@
 """The training loop: an optimizer under a mask."""
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,6 +24,8 @@ from lt_core.steps import Steps
 EVALUATION_BATCH = 1000
 
 T = TypeVar("T")
+Y = TypeVar("Y")
+Z = TypeVar("Z")
 
 
 class Diverged(ArithmeticError):
@@ -105,15 +107,15 @@ def drained(generator: Generator[Any, None, T]) -> T:
             return returned
 
 
-def silently(generator: Generator[Any, None, T]) -> Generator[None, None, T]:
-    """Yield where a generator does, but nothing; its return value."""
+def translated(generator: Generator[Y, None, T], into: Callable[[Y], Z]) -> Generator[Z, None, T]:
+    """Yield what `into` makes of what a generator yields; its return value."""
     while True:
         try:
-            next(generator)
+            yielded = next(generator)
         except StopIteration as end:
             returned: T = end.value
             return returned
-        yield
+        yield into(yielded)
 
 
 def training(

@@ -80,11 +80,8 @@ def digits():
 def found(digits, kind: str, left: int, seed: int = 0) -> Mask:
     network = rewind.to_initialization("small_resnet", digits, seed=seed)
     before = rewind.state(network)
-    if kind == "synflow":
-        mask = synflow(network, dense(network), left, digits.image_shape)
-    else:
-        images, labels = scores.draw_images(digits, seed)
-        mask = at_initialization.WITH_IMAGES[kind](network, dense(network), left, images, labels)
+    drawn = scores.draw_images(digits, seed)
+    mask = at_initialization.found(kind, network, dense(network), left, *drawn)
     assert all(torch.equal(t, before[name]) for name, t in network.state_dict().items())
     assert network.training
     return mask
@@ -138,9 +135,6 @@ def test_networks_with_attention_are_pruned_too(digits, kind):
     torch.manual_seed(0)
     network = Attention()
     everything = dense(network)
-    if kind == "synflow":
-        mask = synflow(network, everything, 100, digits.image_shape)
-    else:
-        images, labels = scores.draw_images(digits, 0)
-        mask = at_initialization.WITH_IMAGES[kind](network, everything, 100, images, labels)
+    drawn = scores.draw_images(digits, 0)
+    mask = at_initialization.found(kind, network, everything, 100, *drawn)
     assert num_alive(mask) == 100

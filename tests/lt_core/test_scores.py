@@ -3,6 +3,7 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from lt_core import data, rewind, scores
 from lt_core.chain import find, prune_trained
@@ -54,7 +55,11 @@ def test_taylor_is_the_magnitude_of_gradient_times_weight():
     # Both logits are 1 and both probabilities 1/2, so that the gradient of each row is
     # (p - y) x = -1/2 and 1/2 of (1, 1); times the weights 1, 0, 0, 1.
     of = of_line()
-    assert scores.gradient_times_weight(of)["fc"].tolist() == [[-0.5, 0.0], [0.0, 0.5]]
+    loss = F.cross_entropy(of.network(of.images), of.labels)
+    assert scores.gradient_times_weight(loss, of.weights)["fc"].tolist() == [
+        [-0.5, 0.0],
+        [0.0, 0.5],
+    ]
     assert scores.taylor(of)["fc"].tolist() == [[0.5, 0.0], [0.0, 0.5]]
 
 

@@ -61,8 +61,7 @@ def _rewinding(sweep: Sweep) -> Iterator[str]:
 def _baselines(sweep: Sweep, baselines: Collection[str]) -> Iterator[str]:
     if sweep.prune.strategy == "filter_l1" and "global_random" in baselines:
         yield "Global random removes random filters, the same share of each layer."
-    if AT_INITIALIZATION.intersection(baselines):
-        shown = AT_INITIALIZATION.intersection(baselines)
+    if shown := AT_INITIALIZATION.intersection(baselines):
         names = ", ".join(name for kind, name in KIND_NAMES.items() if kind in shown)
         yield f"Found in the network as initialized, without training: {names}."
     if "preserve_lpr_live" in baselines:

@@ -7,15 +7,14 @@ from typing import Any
 
 from torch import nn
 
-from lt_core import rewind
-from lt_core.at_initialization import WITH_IMAGES, synflow
+from lt_core import at_initialization, rewind
 from lt_core.chain import prune_trained
 from lt_core.data import DataSet
+from lt_core.data.batches import Batches
 from lt_core.import_path import told
 from lt_core.live_paths import LivePaths
 from lt_core.mask import Mask, dense, num_weights
 from lt_core.rehearsal import rehearse
-from lt_core.scores import draw_images
 from lt_core.training_loop import misfits
 from tune_app.run.about import about_in_words, data_in_words, pruned_in_words
 from tune_app.run.identity import Identified, hold, load_data
@@ -77,8 +76,8 @@ def load_fitting(
         _check_at_initialization(sweep, network, loaded, everything)
         key = "model"
         if rehearses or sweep.has_own_network:
-            told = rehearse(sweep.model, loaded, recipes, most)
-            problems += [f"`model`: {sweep.model}: {text}" for text in told]
+            failing = rehearse(sweep.model, loaded, recipes, most)
+            problems += [f"`model`: {sweep.model}: {text}" for text in failing]
     except ValueError as error:
         problems.append(f"`{key}`: {error}")
     misfitting = (
@@ -113,14 +112,10 @@ def _check_at_initialization(
     sweep: Sweep, network: nn.Module, data: DataSet, everything: Mask
 ) -> None:
     """Refuse baselines that are found in the network as initialized where they cannot be."""
-    left = max(1, num_weights(everything) // 2)
-    images, labels = draw_images(data, sweep.seeds[0])
+    few, left = Batches(data, data.train, "cpu")[:8], max(1, num_weights(everything) // 2)
     for kind in AT_INITIALIZATION.intersection(sweep.baselines):
         try:
-            if kind == "synflow":
-                synflow(network, everything, left, data.image_shape, steps=1)
-            else:
-                WITH_IMAGES[kind](network, everything, left, images[:8], labels[:8])
+            at_initialization.found(kind, network, everything, left, *few, synflow_steps=1)
         except Exception as error:
             raise ValueError(f"{kind} cannot prune this network: {told(error)}") from error
 

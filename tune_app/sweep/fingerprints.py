@@ -22,8 +22,8 @@ Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 class Fingerprints(Config):
     """What a user's own data set, network and score are by content, since no name tells.
 
-    A launch works them out, and they are part of every id. Where a sweep file has them, as the
-    sweep.yaml of a run does, nothing else is trained on.
+    A launch works them out, and they are part of every id, a score's of the tickets'. Where a sweep
+    file has them, as the sweep.yaml of a run does, nothing else is trained on.
     """
 
     dataset: Fingerprint | None = None

@@ -8,8 +8,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from lt_core import prune, rewind, seeds
-from lt_core.at_initialization import WITH_IMAGES, synflow
+from lt_core import at_initialization, prune, rewind, seeds
 from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Rewinding
 from lt_core.cost import Cost
@@ -142,11 +141,11 @@ class Trainer:
 
     def _found_at_initialization(self, training: Training, num_left: int) -> Mask:
         network = rewind.to_initialization(self.model, self.data, seed=training.seed)
-        if training.kind == "synflow":
-            return synflow(network, self.everything, num_left, self.data.image_shape)
-        images, labels = draw_images(self.data, training.seed)
+        drawn = draw_images(self.data, training.seed)
         with seeds.seeded(torch.device("cpu"), training.seed, training.kind):  # of its dropout
-            return WITH_IMAGES[training.kind](network, self.everything, num_left, images, labels)
+            return at_initialization.found(
+                training.kind, network, self.everything, num_left, *drawn
+            )
 
     def _num_alive(self, fractions: Sequence[float]) -> int:
         """Number of weights that prunings of these shares leave, but for `filter_l1`."""

@@ -28,10 +28,11 @@ from lt_core import rewind
 from lt_core.chain import Round, finding, prune_trained
 from lt_core.config import ModelName, Rewinding
 from lt_core.data import DataSet
-from lt_core.evaluation import Evaluation
+from lt_core.evaluation import Evaluation, Progress
 from lt_core.mask import Mask, alive_by_layer, pack, unpack
 from lt_core.packed_mask import PackedMask
-from lt_core.training_loop import Diverged
+from lt_core.rewind import Start
+from lt_core.training_loop import Diverged, translated
 from tune_app.plan.left import rounds_left
 from tune_app.plan.trainings import Chain, Training
 from tune_app.results.result import Result, parser, read_stored
@@ -164,8 +165,7 @@ class Worker:
         num_alive = self._num_alive(chain)
         started = None
         if self.setting.prune.is_scored:
-            initial = rewind.to_initialization(self.setting.model, self.data, seed=chain.seed)
-            started = rewind.state(initial)
+            started = rewind.weights_at(Start(), self.setting.model, self.data, seed=chain.seed)
         for round, ticket in enumerate(chain.found[0], start=1):
             pruning = self.setting.prune.of_round(round)
             left = num_alive.get(round)
@@ -237,16 +237,7 @@ class Worker:
         self, training: Training, mask: Mask, watched: bool = False
     ) -> Generator[Report | None, None, Evaluation]:
         epochs = self.trainer.training(training, mask, self._checkpoints(training), watched)
-        while True:
-            try:
-                done = next(epochs)
-            except StopIteration as end:
-                evaluation: Evaluation = end.value
-                return evaluation
-            if done is None:
-                yield None
-            else:
-                yield Report(standing=Standing(done.epoch, done.val_accuracy))
+        return (yield from translated(epochs, _standing))
 
     def _checkpoints(self, training: Training) -> StoredCheckpoints:
         every = parse(self.setting.checkpoint_every)
@@ -295,6 +286,10 @@ class Worker:
             self.setting.store.put_failure(training.id, reason)
         kind = next(kind for cls, kind in FAILURES.items() if isinstance(error, cls))
         return Report(failure=Failure(training.id, reason, kind), done=True)
+
+
+def _standing(done: Progress | None) -> Report | None:
+    return None if done is None else Report(standing=Standing(done.epoch, done.val_accuracy))
 
 
 FAILURES: dict[type[Exception], FailureKind] = {
