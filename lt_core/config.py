@@ -129,7 +129,7 @@ Optimizer = Literal["sgd", "nesterov", "adamw"]
 Decay = Literal["milestones", "cosine", "linear"]
 Precision = Literal["fp32", "tf32", "bf16", "auto"]
 
-_ADDED = ("optimizer", "clip_norm", "label_smoothing", "ema")
+_ADDED = ("optimizer", "clip_norm", "label_smoothing", "ema", "micro_batch", "order_seed")
 """Fields of a recipe that are written only where they are not at their default: lines of results
 and sweep files from before they existed stay as they are."""
 
@@ -142,6 +142,11 @@ class Recipe(Config):
 
     batch_size: int = Field(ge=1)
     """Images per optimizer step; the last, smaller batch of an epoch is left out."""
+
+    micro_batch: int | None = Field(default=None, ge=1)
+    """Most images of one pass through the network: a batch that does not fit into memory is passed
+    in parts, whose gradients are added up. Batch norm normalizes each part by itself. null: the
+    whole batch."""
 
     optimizer: Optimizer = "sgd"
     """`sgd` is SGD with momentum. `nesterov` is the same with the gradient where the momentum leads
@@ -187,6 +192,10 @@ class Recipe(Config):
 
     gamma: float = Field(default=0.1, gt=0, le=1)
 
+    order_seed: int | None = None
+    """Seed of all that is drawn while training: data order, augmentation, dropout. null: the
+    replicate's seed, which always gives the initialization."""
+
     precision: Precision = "fp32"
     """Precision of forward and backward passes. `tf32` is fp32 with products of 10 bits on GPUs
     from Ampere on, and plain fp32 on others and on CPUs. `auto` is bf16 where the processor is
@@ -200,6 +209,7 @@ class Recipe(Config):
             *,
             lr: float,
             batch_size: int,
+            micro_batch: int | None = ...,
             optimizer: Optimizer = ...,
             weight_decay: float = ...,
             momentum: float = ...,
@@ -212,6 +222,7 @@ class Recipe(Config):
             decay: Decay = ...,
             milestones: tuple[Steps | str, ...] = ...,
             gamma: float = ...,
+            order_seed: int | None = ...,
             precision: Precision = ...,
         ) -> None: ...
 
@@ -236,6 +247,9 @@ class Recipe(Config):
         if self.stop is not None and (self.stop.count == 0 or _later(self.stop, self.duration)):
             text = f"must be more than 0 and at most `duration` ({self.duration}), got {self.stop}"
             problems.append((("stop",), text))
+        if self.micro_batch is not None and self.micro_batch >= self.batch_size:
+            text = f"must be less than `batch_size` ({self.batch_size}), got {self.micro_batch}"
+            problems.append((("micro_batch",), text))
         if self.decay != "milestones" and self.milestones:
             text = f"go with `decay: milestones`, not with {self.decay}"
             problems.append((("milestones",), text))

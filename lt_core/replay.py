@@ -107,6 +107,7 @@ def _untried(recipe: Recipe) -> str:
         "`clip_norm`": recipe.clip_norm is not None,
         "`label_smoothing`": recipe.label_smoothing > 0,
         "`ema`": recipe.ema is not None,
+        "`micro_batch`": recipe.micro_batch is not None,
     }
     untried = ", ".join(name for name, is_asked in others.items() if is_asked)
     return f"not yet tried with {untried}" if untried else ""

@@ -30,7 +30,7 @@ class Step:
             model: in training mode whenever a step is taken; on the device of `images`.
             optimizer: of `masked_optimizer`; its learning rate is set here.
             images: to train on.
-            recipe: for its batch size, precision and label smoothing.
+            recipe: for the size of its batches and their parts, precision and label smoothing.
             per_epoch: number of steps of an epoch.
         """
         self.model = model
@@ -72,12 +72,25 @@ class Step:
         self._rate.copy_(self._rates.index_select(0, at)[0])
         draws = None if self._draws is None else self._draws.index_select(0, at)[0]
         inputs, labels = self.images.for_training(self._order.index_select(0, at)[0], draws)
-        step_loss = loss(self.model, inputs, labels, self.recipe)
-        step_loss.backward()
+        step_loss = self._backward(inputs, labels)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self._keep(step_loss.detach())
+        self._keep(step_loss)
         at += 1
+
+    def _backward(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Add up the gradients of the batch's mean loss, part by part; the loss."""
+        most = self.recipe.micro_batch
+        if most is None:
+            step_loss = loss(self.model, inputs, labels, self.recipe)
+            step_loss.backward()
+            return step_loss.detach()
+        total = torch.zeros((), device=self.device)
+        for some, of_them in zip(inputs.split(most), labels.split(most), strict=True):
+            part = loss(self.model, some, of_them, self.recipe) * (len(some) / len(inputs))
+            part.backward()
+            total = total + part.detach()
+        return total
 
     def _keep(self, step_loss: Tensor) -> None:
         if self._losses is None:

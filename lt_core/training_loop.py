@@ -142,7 +142,8 @@ def training(
         mask: of layers' weights, by the layer's name; of other parameters by their own.
         images: to train on.
         recipe: H.
-        seed: of the order of the images, their augmentation, and the network's draws (dropout).
+        seed: of the order of the images, their augmentation, and the network's draws (dropout),
+            unless the recipe has an `order_seed`.
         begin: first step, of the schedule and of the order of the images.
         at_last_rate: whether the learning rate is that of the schedule's last step throughout.
         checkpoints: storage for its state after epochs, and the state to continue from.
@@ -183,6 +184,8 @@ def _training(
         checkpoint.restore(kept, model, optimizer, average)
         first_step = kept.step
 
+    if recipe.order_seed is not None:
+        seed = recipe.order_seed
     step = Step(model, optimizer, images, recipe, per_epoch)
     order = seeds.generator(seed, "data order")
     lacking: set[str] = set()

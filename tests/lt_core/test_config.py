@@ -183,7 +183,14 @@ def test_a_recipe_from_its_own_parts_is_equal():
     assert Recipe.model_validate_json(original.model_dump_json()) == original
 
 
-ADDED = {"optimizer": "adamw", "clip_norm": 1.0, "label_smoothing": 0.1, "ema": 0.99}
+ADDED = {
+    "optimizer": "adamw",
+    "clip_norm": 1.0,
+    "label_smoothing": 0.1,
+    "ema": 0.99,
+    "micro_batch": 2,
+    "order_seed": 0,
+}
 
 
 @pytest.mark.parametrize("name", ADDED)

@@ -15,7 +15,7 @@ from lt_core.mask import Mask, dense
 from lt_core.moving_average import MovingAverage
 from lt_core.optimizer import masked_optimizer
 from lt_core.replay import Replay
-from lt_core.step import loss
+from lt_core.step import Step, loss
 from lt_core.steps import Steps
 from lt_core.training_loop import train, training
 
@@ -26,6 +26,8 @@ RECIPES = {
     "clip_norm": {"clip_norm": 0.5},
     "label_smoothing": {"label_smoothing": 0.2},
     "ema": {"ema": 0.8},
+    "micro_batch": {"micro_batch": 128},
+    "order_seed": {"order_seed": 5},
     "all": {
         "optimizer": "adamw",
         "lr": 0.01,
@@ -184,6 +186,49 @@ def test_the_average_begins_with_the_weights_of_the_first_step():
     assert averages == [0, -0.25, -0.6875]
 
 
+class Sum(nn.Module):
+    """Two logits: the weight times the input, and 0."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(self.fc.weight)
+        self.sizes: list[int] = []
+
+    def forward(self, x):
+        self.sizes.append(len(x))
+        return torch.cat((self.fc(x), torch.zeros_like(x)), 1)
+
+
+@pytest.mark.parametrize(("micro_batch", "sizes"), [(None, [5]), (2, [2, 2, 1]), (4, [4, 1])])
+def test_the_parts_of_a_batch_count_by_their_images(micro_batch, sizes):
+    model, at = Sum(), recipe(batch_size=5, micro_batch=micro_batch, momentum=0, weight_decay=0)
+    optimizer = masked_optimizer(model, dense(model), at)
+    features = torch.tensor([[1.0], [2.0], [3.0], [4.0], [10.0]])
+    images = SimpleNamespace(
+        augments=False,
+        labels=torch.zeros(5, dtype=torch.int64),
+        for_training=lambda index, draws: (features[index], images.labels[index]),
+    )
+    step = Step(model, optimizer, images, at, per_epoch=1)
+    step.begin_epoch(torch.arange(5).view(1, 5), None, [1.0])
+    step()
+    assert model.sizes == sizes
+    # Both classes are as likely: a loss of log 2, and -1/2 of the mean input, 4, as the gradient.
+    assert step.losses(1).item() == pytest.approx(math.log(2))
+    assert model.fc.weight.item() == pytest.approx(2.0)
+
+
+def test_an_order_of_its_own_changes_the_order_and_not_the_initialization(digits):
+    def trained(seed: int, order_seed: int | None) -> float:
+        at = recipe(order_seed=order_seed)
+        model = rewind.to_initialization("small_resnet", digits, seed=seed)
+        return train(model, dense(model), Batches(digits, digits.train, "cpu"), at, seed=seed)
+
+    assert trained(1, 1) == trained(1, None) != trained(1, 2)
+    assert trained(2, 1) != trained(1, 1)
+
+
 # ---- what is pruned
 
 
@@ -254,10 +299,10 @@ def by_formulas(model: nn.Module, mask: Mask, images: Batches, rates: list[float
         batch = order[start : start + at.batch_size]
         for name in alive:
             weights[name].data *= alive[name]
-        shares = torch.log_softmax(model(pixels[batch]), 1)
         targets = nn.functional.one_hot(labels[batch], 10).double()
         targets = (1 - at.label_smoothing) * targets + at.label_smoothing / 10
-        found = -(targets * shares).sum(1).mean()
+        logits = [model(pixels[part]) for part in batch.split(at.micro_batch or len(batch))]
+        found = -(targets * torch.log_softmax(torch.cat(logits), 1)).sum(1).mean()
         gradients = dict(zip(weights, torch.autograd.grad(found, weights.values()), strict=True))
         for name in alive:
             gradients[name] = gradients[name] * alive[name]
@@ -291,7 +336,7 @@ def test_training_is_what_the_formulas_say(digits, changes):
     images = Double(digits, digits.train, "cpu")
     trained, plain = network().double(), network(torch.contiguous_format).double()
     at = recipe(warmup="2it", decay="linear", **changes)
-    last = train(trained, MASK, images, at, seed=5)
+    last = train(trained, MASK, images, at, seed=5 if at.order_seed is None else 1)
     # Two steps up, then five down; three steps are an epoch.
     shares = [0.5, 1, 1, 0.8, 0.6, 0.4, 0.2]
     assert last == pytest.approx(
@@ -371,6 +416,7 @@ class OnGpu:
         ({"clip_norm": 1.0}, "not yet tried with `clip_norm`"),
         ({"label_smoothing": 0.1}, "not yet tried with `label_smoothing`"),
         ({"ema": 0.9, "clip_norm": 1.0}, "not yet tried with `clip_norm`, `ema`"),
+        ({"micro_batch": 1}, "not yet tried with `micro_batch`"),
     ],
 )
 def test_a_gpu_takes_the_steps_of_what_was_never_captured_one_by_one(changes, why_not):

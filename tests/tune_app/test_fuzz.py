@@ -397,6 +397,7 @@ MILESTONES = st.lists(st.integers(1, 8), max_size=3, unique=True).map(
 RECIPE = {
     "lr": st.floats(1e-4, 10) | st.sampled_from([0.1, 1e308, 5e-324, 1]),
     "batch_size": st.integers(1, 512),
+    "micro_batch": st.integers(1, 64) | st.none(),
     "weight_decay": st.floats(0, 1) | st.sampled_from([-0.0, 0]),
     "optimizer": st.sampled_from(["sgd", "sgd", "sgd", "nesterov", "adamw"]),
     "momentum": st.floats(0, 0.99),
@@ -409,6 +410,7 @@ RECIPE = {
     "decay": st.sampled_from(["milestones", "milestones", "milestones", "cosine", "linear"]),
     "milestones": weighted((3, MILESTONES), (1, some(steps(0, 10), at_least=0))),
     "gamma": st.floats(0.01, 1),
+    "order_seed": st.integers(0, 9) | st.none(),
     "precision": st.sampled_from(["fp32", "bf16", "auto"]),
 }
 REQUIRED = {name: RECIPE[name] for name in ("lr", "batch_size", "duration")}

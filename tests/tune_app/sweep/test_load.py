@@ -16,8 +16,8 @@ SWEEP_KEYS = (
     "search, rewind, baselines, select_on, resources_per_trial, checkpoint_every, max_failures"
 )
 RECIPE_KEYS = (
-    "lr, batch_size, optimizer, weight_decay, momentum, clip_norm, label_smoothing, ema, duration, "
-    "stop, warmup, decay, milestones, gamma, precision"
+    "lr, batch_size, micro_batch, optimizer, weight_decay, momentum, clip_norm, label_smoothing, "
+    "ema, duration, stop, warmup, decay, milestones, gamma, order_seed, precision"
 )
 RECIPE_SHAPE = "{" + ": .., ".join(RECIPE_KEYS.split(", ")) + ": ..}"
 NAME_RULE = (

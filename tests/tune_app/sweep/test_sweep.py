@@ -171,6 +171,7 @@ def test_every_field_of_a_recipe_can_be_varied():
     varied = {
         "lr": [0.2],
         "batch_size": [32],
+        "micro_batch": [8],
         "optimizer": ["nesterov"],
         "weight_decay": [0],
         "momentum": [0.5],
@@ -183,6 +184,7 @@ def test_every_field_of_a_recipe_can_be_varied():
         "decay": ["milestones"],
         "milestones": [["4ep"], []],
         "gamma": [1],
+        "order_seed": [7],
         "precision": ["bf16"],
     }
     assert list(varied) == list(Recipe.model_fields)
@@ -192,6 +194,7 @@ def test_every_field_of_a_recipe_can_be_varied():
         {
             "lr": 0.2,
             "batch_size": 32,
+            "micro_batch": 8,
             "optimizer": "nesterov",
             "weight_decay": 0.0,
             "momentum": 0.5,
@@ -204,6 +207,7 @@ def test_every_field_of_a_recipe_can_be_varied():
             "decay": "milestones",
             "milestones": milestones,
             "gamma": 1.0,
+            "order_seed": 7,
             "precision": "bf16",
         }
         for stop in ("1ep", None)

@@ -152,6 +152,7 @@ def test_a_curve_is_a_run(uri, sweep, tmp_path):
     run = runs["lottery find lr 0.02 -> eval lr 0.5 seed 0"]
     recipe = {
         "batch_size": "64",
+        "micro_batch": "none",
         "optimizer": "sgd",
         "weight_decay": "0.005",
         "momentum": "0.9",
@@ -164,6 +165,7 @@ def test_a_curve_is_a_run(uri, sweep, tmp_path):
         "decay": "milestones",
         "milestones": "8ep 13ep",
         "gamma": "0.1",
+        "order_seed": "none",
         "precision": "fp32",
     }
     assert run.data.params == {
