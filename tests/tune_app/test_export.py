@@ -280,7 +280,7 @@ def run_of(folder, text):
     sweep = load_sweep(folder / "sweep.yaml")
     plan, store = make_plan(sweep), Store(str(folder / "_store"))
     store.create()
-    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None)
+    setting = Setting(sweep.model, sweep.prune, "1ep", store, None)
     worker = Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
     torch.set_num_threads(1)
     reports = [report for chain in plan.chains for report in worker.find(chain, needed=())]

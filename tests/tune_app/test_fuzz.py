@@ -432,6 +432,13 @@ PRUNING = {
 }
 LAYERWISE = {"strategy": st.just("layerwise_magnitude")}
 FILTERS = {"strategy": st.just("filter_l1")}
+REWIND = mapping(
+    {},
+    {
+        "method": st.sampled_from(["weights", "weights", "learning_rate", "fine_tuning"]),
+        "to": steps(0, 8),
+    },
+)
 BY_SCHEMA = mapping(
     {
         "name": st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", fullmatch=True),
@@ -453,22 +460,17 @@ BY_SCHEMA = mapping(
     {
         "description": st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
         "data_dir": st.text("./~a", max_size=5),
-        "find": mapping({}, {"parameters": SPACE}),
+        "find": mapping({}, {"parameters": SPACE, "train": mapping({}, RECIPE), "rewind": REWIND}),
         "eval": mapping(
             {},
             {
                 "parameters": SPACE,
                 "at_sparsity": SHARES,
                 "rewind_from": st.sampled_from(["find", "eval"]),
+                "rewind": REWIND,
             },
         ),
-        "rewind": mapping(
-            {},
-            {
-                "method": st.sampled_from(["weights", "weights", "learning_rate", "fine_tuning"]),
-                "to": steps(0, 8),
-            },
-        ),
+        "rewind": REWIND,
         "baselines": some(st.sampled_from(["global_random", "preserve_lpr", "reinit"]), at_least=0),
         "select_on": st.sampled_from(["validation", "test"]),
         "resources_per_trial": mapping(

@@ -58,7 +58,7 @@ def test_a_shipped_sweep_runs_and_is_drawn(path, tmp_path):
     plan = make_plan(sweep)
     store = Store(str(tmp_path / "store"))
     store.create()
-    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None)
+    setting = Setting(sweep.model, sweep.prune, "1ep", store, None)
     worker = Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
 
     reports = [report for chain in plan.chains for report in worker.find(chain, needed=())]

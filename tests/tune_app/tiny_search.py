@@ -62,7 +62,7 @@ class Taken:
     def train(self):
         """Do what it asks for; yields the id of each training when it has ended."""
         sweep, store = self.sweep, self.store
-        setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None)
+        setting = Setting(sweep.model, sweep.prune, "1ep", store, None)
         worker = Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
         torch.set_num_threads(1)
         tickets = set(self.agenda.stored.tickets)

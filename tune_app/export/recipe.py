@@ -26,7 +26,7 @@ def recipe_of(choice: Choice, trained: "Trained", command: str) -> dict[str, Any
         "model": sweep.model,
         "dataset": sweep.dataset,
         "prune": sweep.prune.model_dump(mode="json"),
-        "rewind": sweep.rewind.model_dump(mode="json") | {"from": sweep.eval.rewind_from},
+        "rewind": choice.training.rewind.model_dump(mode="json") | {"from": sweep.eval.rewind_from},
         "sparsity": evaluation.sparsity,
         "lpr": evaluation.lpr,
         **{name: getattr(evaluation, name) for name in accuracies},

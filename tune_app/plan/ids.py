@@ -10,9 +10,9 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from lt_core.config import Config, Recipe
+from lt_core.config import Config, Recipe, Rewinding
 from tune_app.plan.trainings import Training
-from tune_app.sweep.kinds import NEW_WEIGHTS, WITHOUT_TICKET, Kind
+from tune_app.sweep.kinds import NEW_WEIGHTS, TICKETS, WITHOUT_TICKET, Kind
 from tune_app.sweep.spaces import in_epochs
 from tune_app.sweep.sweep import Sweep
 
@@ -39,9 +39,8 @@ class Ids:
                 self.setting["fingerprints"] = own
             self.score = sweep.fingerprints.model_dump(include={"score"}, exclude_none=True)
         self.recipes: dict[Recipe, dict[str, Any]] = {}
-        self.rewinding = _essence(sweep.rewind, {"to"})
-        if sweep.rewind.to.count:
-            self.rewinding["to"] = str(sweep.rewind.to)
+        self.find_rewinding = _rewinding(sweep.find_rewind)
+        self.eval_rewinding = _rewinding(sweep.eval_rewind)
         # The prunings up to each round; a one-shot ticket is the first round of its fraction.
         targets = {"rounds", "final_sparsity", "one_shot"}
         if sweep.prune.one_shot is None:
@@ -64,8 +63,8 @@ class Ids:
 
     def _ticket(self, find: Recipe, seed: int, round: int, lpr_from: Recipe | None) -> str:
         parts = {"find": self._recipe(find), **self.pruned[round], **self.score}
-        if self.rewinding and not self._is_first(round):
-            parts["rewind"] = self.rewinding
+        if self.find_rewinding and not self._is_first(round):
+            parts["rewind"] = self.find_rewinding
         if lpr_from is not None:
             parts["lpr_from"] = self._recipe(lpr_from)
         return self._hash(seed, **parts)
@@ -90,21 +89,22 @@ class Ids:
             found_at, ticket = None, None
         else:
             found_at, ticket = find, self.ticket(find, seed, round, lpr_from)
-            is_ticket = kind in ("lottery", "lpr_constrained")
-            mask = ticket if is_ticket else {"kind": kind, "ticket": ticket}
+            mask = ticket if kind in TICKETS else {"kind": kind, "ticket": ticket}
 
         weights, rewound_at, parts = None, None, {}
-        if self.rewinding and kind not in NEW_WEIGHTS:
-            if self.sweep.rewind.method == "weights":
+        rewind = self.sweep.rewind_of(kind)
+        rewinding = self.find_rewinding if kind == "find" else self.eval_rewinding
+        if rewinding and kind not in NEW_WEIGHTS:
+            if rewind.method == "weights":
                 is_at_eval = self.sweep.eval.rewind_from == "eval"
                 rewound_at = eval_ if found_at is None or is_at_eval else found_at
-                weights = self._hash(seed, weights=self._recipe(rewound_at), **self.rewinding)
+                weights = self._hash(seed, weights=self._recipe(rewound_at), **rewinding)
             else:
                 weights = self.dense(find, seed).id if self._is_first(round) else ticket
-            parts = {"start": weights, "rewind": self.rewinding}
+            parts = {"start": weights, "rewind": rewinding}
         id = self._hash(seed, mask=mask, eval=self._recipe(eval_), **parts)
         return Training(
-            id, kind, found_at, eval_, seed, round, ticket, weights, rewound_at, lpr_from
+            id, kind, found_at, eval_, seed, round, ticket, weights, rewound_at, lpr_from, rewind
         )
 
     def _is_first(self, round: int) -> bool:
@@ -120,6 +120,11 @@ class Ids:
     def _hash(self, seed: int, **parts: Any) -> str:
         text = _SORTED.encode({**self.setting, "seed": seed, **parts})
         return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _rewinding(rewind: Rewinding) -> dict[str, Any]:
+    to = {"to": str(rewind.to)} if rewind.to.count else {}
+    return _essence(rewind, {"to"}) | to
 
 
 _SORTED = json.JSONEncoder(sort_keys=True)

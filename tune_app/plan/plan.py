@@ -59,9 +59,10 @@ def make_plan(sweep: Sweep) -> Plan:
         for find in sweep.find_recipes
         if find != source
     ]
-    # The last round is trained only where H_find is also an H_eval; otherwise no figure needs it.
+    # The last round is trained only where it is an evaluation; otherwise no figure needs it.
+    coupled = sweep.eval_recipes if sweep.find_rewind == sweep.eval_rewind else ()
     chains = tuple(
-        chain_to(sweep, ids, find, seed, sweep.eval_rounds[-1], find in sweep.eval_recipes, source)
+        chain_to(sweep, ids, find, seed, sweep.eval_rounds[-1], find in coupled, source)
         for find, source in (*((find, None) for find in sweep.find_recipes), *constrained)
         for seed in sweep.seeds
     )
@@ -136,6 +137,8 @@ def chain_to(
     if is_one_shot:
         num_rounds = 1
     kind: Kind = "lottery" if lpr_from is None else "lpr_constrained"
+    if sweep.find_rewind != sweep.eval_rewind:
+        kind = "find"
     trainings = [ids.dense(find, seed)]
     for round in range(1, num_rounds):
         trainings.append(ids.evaluation(kind, find, find, seed, round, lpr_from))
@@ -145,7 +148,7 @@ def chain_to(
     tickets = tuple(ids.ticket(find, seed, round, lpr_from) for round in numbers)
     found = (tickets,) if is_one_shot else tuple(tickets[i : i + 1] for i in range(num_rounds))
     weights: tuple[str, ...] = ()
-    if sweep.rewind.method != "weights":
+    if not sweep.find_rewind.method == sweep.eval_rewind.method == "weights":
         weights = (trainings[0].id, *tickets[1:num_rounds])
     lpr_tickets: tuple[str, ...] = ()
     if lpr_from is not None:

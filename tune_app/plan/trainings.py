@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lt_core.config import Recipe
+from lt_core.config import Recipe, Rewinding
 from tune_app.sweep.kinds import Kind
 
 
@@ -30,6 +30,9 @@ class Training:
     lpr_find: Recipe | None = None
     """H_find of the chain whose LPR its mask has, where that is another."""
 
+    rewind: Rewinding = Rewinding()
+    """What it does with `weights`."""
+
     @property
     def ids(self) -> tuple[str]:
         """Its own; a chain's are those of its rounds."""
@@ -48,7 +51,8 @@ class Chain:
     Empty for a last round that the chain whose LPR it takes has no more ticket for."""
 
     weights: tuple[str, ...] = ()
-    """Ids under which the trained weights of each round are kept; empty where weights rewind."""
+    """Ids under which the trained weights of each round are kept; empty where nothing goes on from
+    them."""
 
     lpr_tickets: tuple[str, ...] = ()
     """The tickets of another chain whose LPR its own tickets get, one for each; or none."""

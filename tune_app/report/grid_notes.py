@@ -7,6 +7,7 @@ from lt_core.config import Recipe
 from tune_app.plan.trainings import Training
 from tune_app.results.curves import Means, Results, cells, curves, how_sparse, num_cells
 from tune_app.results.words import KIND_NAMES, short, varied_fields
+from tune_app.sweep.kinds import TICKETS
 from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
 
@@ -33,7 +34,7 @@ def emptied(results: Results) -> list[str]:
     """
     chains: dict[_ChainKey, dict[int, dict[str, float]]] = defaultdict(dict)
     for curve in curves(results):
-        if curve.key.kind in ("lottery", "lpr_constrained"):
+        if curve.key.kind in TICKETS:
             chain = chains[curve.key.find, curve.key.lpr_find, curve.seed]
             chain |= {result.round: result.lpr for result in curve.results if result.round > 0}
     rounds: dict[str, list[int]] = defaultdict(list)

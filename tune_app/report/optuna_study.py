@@ -28,8 +28,11 @@ def distributions(sweep: Sweep) -> dict[str, BaseDistribution]:
     """The distribution of each varied parameter: `find.lr`, `eval.lr`, ..."""
     return {
         f"{name}.{field}": distribution
-        for name, stage in (("find", sweep.find), ("eval", sweep.eval))
-        for field, distribution in _of_stage(stage, sweep.train).items()
+        for name, stage, train in (
+            ("find", sweep.find, sweep.find_train),
+            ("eval", sweep.eval, sweep.eval_train),
+        )
+        for field, distribution in _of_stage(stage, train).items()
     }
 
 
@@ -52,8 +55,8 @@ def as_trials(sweep: Sweep, samples: list[Sample]) -> list[FrozenTrial]:
     """
     varied = distributions(sweep)
     spaces = {
-        "find": SearchSpace(sweep.find, sweep.train),
-        "eval": SearchSpace(sweep.eval, sweep.train),
+        "find": SearchSpace(sweep.find, sweep.find_train),
+        "eval": SearchSpace(sweep.eval, sweep.eval_train),
     }
     trials = []
     for number, sample in enumerate(samples, start=1):

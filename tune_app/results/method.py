@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
+from lt_core.config import Rewinding
 from tune_app.results.words import KIND_NAMES, text
 from tune_app.sweep.kinds import AT_INITIALIZATION, WITHOUT_TICKET
 from tune_app.sweep.prune import Prune
@@ -49,13 +50,24 @@ def _few(layers: Iterable[str]) -> str:
 
 
 def _rewinding(sweep: Sweep) -> Iterator[str]:
-    method, to = sweep.rewind.method, sweep.rewind.to
-    if method == "learning_rate":
-        yield f"LR rewinding to {to}: the weights go on as H_find trained them."
-    elif method == "fine_tuning":
-        yield f"Fine-tuned at the last LR of the schedule, for as long as from {to} to its end."
-    elif _rewinds_late(sweep):
-        yield f"Rewound to {to}, to the weights of H_{sweep.eval.rewind_from}."
+    if sweep.find_rewind == sweep.eval_rewind:
+        if rewound := _rewound(sweep.eval_rewind, sweep.eval.rewind_from):
+            yield rewound
+        return
+    found = _rewound(sweep.find_rewind, "find") or "Rewound to initialization."
+    evaluated = _rewound(sweep.eval_rewind, sweep.eval.rewind_from) or "Rewound to initialization."
+    yield f"While finding: {found}"
+    yield f"To evaluate: {evaluated}"
+
+
+def _rewound(rewind: Rewinding, whose: str) -> str:
+    """A sentence; empty for initialization."""
+    if rewind.method == "learning_rate":
+        return f"LR rewinding to {rewind.to}: the weights go on as H_find trained them."
+    if rewind.method == "fine_tuning":
+        rest = f"for as long as from {rewind.to} to its end"
+        return f"Fine-tuned at the last LR of the schedule, {rest}."
+    return f"Rewound to {rewind.to}, to the weights of H_{whose}." if rewind.to.count else ""
 
 
 def _baselines(sweep: Sweep, baselines: Collection[str]) -> Iterator[str]:
@@ -85,4 +97,4 @@ def _baselines(sweep: Sweep, baselines: Collection[str]) -> Iterator[str]:
 
 
 def _rewinds_late(sweep: Sweep) -> bool:
-    return sweep.rewind.method == "weights" and sweep.rewind.to.count > 0
+    return sweep.eval_rewind.method == "weights" and sweep.eval_rewind.to.count > 0

@@ -25,6 +25,13 @@ def _shared(read: Any, info: ValidationInfo) -> Recipe | None:
     return read if read is None else _recipe(as_line(read))
 
 
+def _planned(read: Any, info: ValidationInfo) -> Any:
+    """The kind of a line as the plan has it: a chain's own round is an evaluation in one sweep, and
+    none in another, whose chains rewind otherwise."""
+    training = (info.context or {}).get(info.data.get("id"))
+    return read if training is None else training.kind
+
+
 @cache
 def _recipe(text: bytes) -> Recipe:
     return Recipe.model_validate_json(text)
@@ -43,7 +50,7 @@ class Result:
     id: str
     """Of the training."""
 
-    kind: Kind
+    kind: Annotated[Kind, BeforeValidator(_planned)]
     find: Annotated[Recipe | None, _SHARED]
     lpr_find: Annotated[Recipe | None, _SHARED] = None
     eval: Annotated[Recipe, _SHARED]

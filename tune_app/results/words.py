@@ -10,6 +10,7 @@ from tune_app.sweep.sweep import Sweep
 KIND_NAMES: Mapping[Kind, str] = {
     "lottery": "lottery",
     "lpr_constrained": "LPR-constrained",
+    "find": "while finding",
     "preserve_lpr": "preserve LPR",
     "preserve_lpr_live": "preserve LPR, live",
     "reinit": "random reinit",

@@ -194,7 +194,8 @@ def _workload(sweep: Sweep, of: Training | Result, resources: Resources) -> Work
         resources.gpu,
     )
     is_rewound = is_pruned and of.kind not in NEW_WEIGHTS
-    return Workload(pace, sweep.rewind.to if is_rewound else Steps(0, "ep"), of.eval.trains_for)
+    begin = sweep.rewind_of(of.kind).to if is_rewound else Steps(0, "ep")
+    return Workload(pace, begin, of.eval.trains_for)
 
 
 # From the store

@@ -80,9 +80,9 @@ def load_fitting(
             problems += [f"`model`: {sweep.model}: {text}" for text in failing]
     except ValueError as error:
         problems.append(f"`{key}`: {error}")
-    misfitting = (
-        text for recipe in recipes for text in misfits(recipe, len(loaded.train), sweep.rewind.to)
-    )
+    begins = [(recipe, sweep.find_rewind.to) for recipe in sweep.find_recipes]
+    begins += [(recipe, sweep.eval_rewind.to) for recipe in recipes]
+    misfitting = (text for r, begin in begins for text in misfits(r, len(loaded.train), begin))
     problems += [f"{sweep.dataset}: {text}" for text in dict.fromkeys(misfitting)]
     if problems:
         raise SpecError([f"{path}: {text}" for text in problems])

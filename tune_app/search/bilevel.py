@@ -181,8 +181,8 @@ class Bilevel:
             chain_cost: trainings that finding a mask takes.
             evaluation_cost: trainings that evaluating it takes.
         """
-        self.find = SearchSpace(sweep.find, sweep.train)
-        self.eval = SearchSpace(sweep.eval, sweep.train)
+        self.find = SearchSpace(sweep.find, sweep.find_train)
+        self.eval = SearchSpace(sweep.eval, sweep.eval_train)
         self.seed = sweep.search_block.seed
         # One for its own H_find beside those that are chosen.
         self.evaluations_per_chain = 1 + max(1.0, math.sqrt(chain_cost / evaluation_cost))

@@ -31,11 +31,12 @@ def between(sweep: Sweep, found: Sequence[Configuration]) -> Sweep:
         "name": f"{sweep.name}-best",
         "description": f"the best coupled and the best decoupled configuration of {sweep.name}",
         "seeds": sweep.search_block.report_seeds,
-        "find": Find(points=tuple(finds), resources=sweep.find.resources),
+        "find": Find(points=tuple(finds), rewind=sweep.find.rewind, resources=sweep.find.resources),
         "eval": Eval(
             points=tuple(evals),
             at_sparsity=at,
             rewind_from=sweep.eval.rewind_from,
+            rewind=sweep.eval.rewind,
             resources=sweep.eval.resources,
         ),
         "search": None,

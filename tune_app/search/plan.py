@@ -38,7 +38,7 @@ class SearchPlan:
 
     def probes(self, chain: Chain) -> dict[int, Training]:
         """What a chain is judged by before it ends: its tickets of some rounds, all at one H."""
-        train = self.sweep.train
+        train = self.sweep.eval_train
         return {
             round: self.ids.evaluation("lottery", chain.find, train, chain.seed, round)
             for round in self.sweep.probe_rounds

@@ -7,7 +7,11 @@ NewWeights = Literal["reinit", "signs"]
 Baseline = Literal[
     "global_random", "erk", "preserve_lpr", "preserve_lpr_live", NewWeights, AtInitialization
 ]
-Kind = Literal["lottery", "lpr_constrained", Baseline]
+Kind = Literal["lottery", "lpr_constrained", "find", Baseline]
+"""`find` is a chain's own round where it is no evaluation, since chains rewind otherwise."""
+
+TICKETS: frozenset[Kind] = frozenset({"lottery", "lpr_constrained", "find"})
+"""Kinds that are a ticket as a chain found it."""
 
 AT_INITIALIZATION: frozenset[Kind] = frozenset(get_args(AtInitialization))
 """Kinds whose masks are found in the network as it is initialized, without any training."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from pydantic import AfterValidator, Field, ValidationError, create_model, model_validator
 from pydantic.fields import FieldInfo
 
-from lt_core.config import NUM_TRAINING_IMAGES, Config, Recipe, RuleErrors
+from lt_core.config import NUM_TRAINING_IMAGES, Config, Problem, Recipe, Rewinding, RuleErrors
 from lt_core.steps import Steps
 from tune_app.sweep.resources import Resources
 from tune_app.sweep.yaml_source import Loc
@@ -105,6 +105,9 @@ PointOfRecipe = create_model(
 class Stage(Config):
     """A search space, and how its points are chosen."""
 
+    train: PointOfRecipe | None = None
+    """Fields of `train` that are others in this stage, at each of its points."""
+
     method: Method = "grid"
     """`grid`: all of them. `random`, or `tpe`, the tree-structured Parzen estimator (Bergstra et
     al. 2011), draw points until a budget of `search` is spent."""
@@ -114,6 +117,9 @@ class Stage(Config):
 
     points: Distinct[PointOfRecipe] = ()
     """The points one by one, in place of `parameters`."""
+
+    rewind: Rewinding | None = None
+    """Rewinding of this stage, in place of `rewind`."""
 
     resources: Resources | None = None
     """Resources of a trial of this stage, in place of `resources_per_trial`."""
@@ -132,6 +138,10 @@ class Stage(Config):
         if self.method == "grid":
             text = "a range needs `method: random` or `tpe`; a grid needs `values`"
             problems += [(("parameters", name), text) for name in ranges]
+        fixed = fields_of(self.train) if self.train else {}
+        for name in fixed.keys() & set(self.varied):
+            key = "points" if self.points else "parameters"
+            problems.append((("train", name), f"is varied by `{key}`; give it in one of them"))
         if problems:
             raise RuleErrors(problems)
         return self
@@ -175,6 +185,11 @@ def at_point(train: Recipe, point: dict[str, Any]) -> Recipe:
     return Recipe(**(dict(train) | point))
 
 
+def stage_train(train: Recipe, stage: Stage) -> Recipe:
+    """`train` with the fields that are others in a stage."""
+    return at_point(train, fields_of(stage.train)) if stage.train else train
+
+
 def in_epochs(recipe: Recipe, dataset: str) -> Recipe:
     """The same training, with durations in epochs where they are whole ones of a known data set."""
     per_epoch = NUM_TRAINING_IMAGES.get(dataset, 0) // recipe.batch_size
@@ -199,17 +214,29 @@ def point_in_words(point: dict[str, Any]) -> str:
     return ", ".join(f"{name}={in_words(value)}" for name, value in point.items())
 
 
-def bad_points(train: Recipe, stage: Stage, name: str) -> Iterator[tuple[Loc, str]]:
-    """Points whose fields do not go together, such as a milestone after a shorter duration."""
+def bad_stage(train: Recipe, stage: Stage, name: str) -> Iterator[tuple[Loc, str]]:
+    """Fields that do not go together, such as a milestone after a shorter duration: in the `train`
+    of a stage, or else at its points."""
+    try:
+        train = stage_train(train, stage)
+    except ValidationError as error:
+        for (field, *_), text in _problems(error):
+            yield (name, "train"), f"with it, `{field}` {text}"
+        return
     seen = set()
     for point in points(stage):
         try:
             at_point(train, point)
         except ValidationError as error:
             at = point_in_words(point)
-            for problem in error.errors()[0]["ctx"]["error"].problems:
+            for problem in _problems(error):
                 if problem not in seen:
                     seen.add(problem)
                     (field, *_), text = problem
                     key = "points" if stage.points else "parameters"
                     yield (name, key), f"at {at}, `{field}` {text}"
+
+
+def _problems(error: ValidationError) -> tuple[Problem, ...]:
+    problems: tuple[Problem, ...] = error.errors()[0]["ctx"]["error"].problems
+    return problems

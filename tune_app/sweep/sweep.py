@@ -10,9 +10,10 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from lt_core.config import Config, DataSetName, ModelName, Recipe, Rewinding, RuleErrors
 from tune_app.sweep.durations import Interval
 from tune_app.sweep.fingerprints import Fingerprints
-from tune_app.sweep.kinds import NEW_WEIGHTS, OF_WEIGHTS, Baseline
+from tune_app.sweep.kinds import Baseline, Kind
 from tune_app.sweep.prune import Fraction, Prune, Sparsities
 from tune_app.sweep.resources import Resources, unpriced
+from tune_app.sweep.rewinding import rewinding_problems
 from tune_app.sweep.search import MAX_TRAININGS, Search
 from tune_app.sweep.seeds import SeedRace, Seeds
 from tune_app.sweep.spaces import (
@@ -21,7 +22,7 @@ from tune_app.sweep.spaces import (
     PointOfRecipe,
     Stage,
     at_point,
-    bad_points,
+    bad_stage,
     dimensions,
     fields_of,
     in_epochs,
@@ -29,6 +30,7 @@ from tune_app.sweep.spaces import (
     num_points,
     point_in_words,
     points,
+    stage_train,
 )
 from tune_app.sweep.yaml_source import Loc
 
@@ -91,7 +93,7 @@ class Sweep(Config):
     """Replicates: each seeds initialization, data order and random masks."""
 
     train: Recipe
-    """H; `find` and `eval` replace fields of it."""
+    """H; `find` and `eval` replace fields of it, for all of their points or point by point."""
 
     prune: Prune
     find: Find = Find()
@@ -101,6 +103,7 @@ class Sweep(Config):
     """Needed where `find` or `eval` have a method other than grid."""
 
     rewind: Rewinding = Rewinding()
+    """Of chains and of evaluations; `find.rewind` and `eval.rewind` stand in place of it."""
 
     baselines: Distinct[Baseline] = ()
     """Controls: random masks of the same sparsity (`global_random`; with `filter_l1` random
@@ -146,8 +149,8 @@ class Sweep(Config):
     @model_validator(mode="after")
     def _every_point_is_a_recipe(self) -> Self:
         problems = [
-            *bad_points(self.train, self.find, "find"),
-            *bad_points(self.train, self.eval, "eval"),
+            *bad_stage(self.train, self.find, "find"),
+            *bad_stage(self.train, self.eval, "eval"),
         ]
         if problems:
             raise RuleErrors(problems)
@@ -170,7 +173,7 @@ class Sweep(Config):
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:
-        problems = [*self._rewinding_problems(), *unpriced(self.resources)]
+        problems = [*rewinding_problems(self), *unpriced(self.resources)]
         given = self.fingerprints or Fingerprints()
         if given.dataset and not self.has_own_data:
             text = f"goes with image_folder or an import path; {self.dataset} is known by its name"
@@ -219,27 +222,6 @@ class Sweep(Config):
                 )
                 yield ("train", "precision"), text
                 break
-
-    def _rewinding_problems(self) -> Iterator[tuple[Loc, str]]:
-        method, to = self.rewind.method, self.rewind.to
-        for recipe in (*self.find_recipes, *self.eval_recipes):
-            end = recipe.trains_for
-            if to.unit == end.unit and to.count >= end.count:
-                text = f"must lie before the end of every training, such as {end}, got {to}"
-                yield ("rewind", "to"), text
-                break
-        for i, baseline in enumerate(self.baselines):
-            if method != "weights" and baseline not in NEW_WEIGHTS:
-                text = (
-                    f"{baseline} has no trained weights to go on from; use `rewind.method: weights`"
-                )
-                yield ("baselines", i), text
-            elif self.prune.strategy == "filter_l1" and baseline in OF_WEIGHTS:
-                text = "of whole filters use global_random, which preserves the LPR too"
-                yield ("baselines", i), text
-        if method != "weights" and self.eval.rewind_from == "eval":
-            text = "needs `rewind.method: weights`: no weights are rewound"
-            yield ("eval", "rewind_from"), text
 
     def _search_problems(self) -> list[tuple[Loc, str]]:
         drawn = [stage for stage in ("find", "eval") if getattr(self, stage).method != "grid"]
@@ -309,7 +291,7 @@ class Sweep(Config):
         varied = [self.train.milestones]
         for stage in (self.find, self.eval):
             varied += dimensions(stage.parameters).get("milestones", ())
-            given = map(fields_of, stage.points)
+            given = map(fields_of, (*stage.points, *([stage.train] if stage.train else [])))
             varied += [fields["milestones"] for fields in given if "milestones" in fields]
         return max(map(len, varied))
 
@@ -330,15 +312,39 @@ class Sweep(Config):
         own = {key: resources for key, resources in given.items() if resources is not None}
         return own if len(own) == 2 else own | {"resources_per_trial": self.resources_per_trial}
 
+    @property
+    def find_rewind(self) -> Rewinding:
+        """Rewinding between the rounds of a chain."""
+        return self.find.rewind or self.rewind
+
+    @property
+    def eval_rewind(self) -> Rewinding:
+        """Rewinding of a ticket before its evaluation."""
+        return self.eval.rewind or self.rewind
+
+    def rewind_of(self, kind: Kind) -> Rewinding:
+        """Rewinding before a training of a kind."""
+        return self.find_rewind if kind == "find" else self.eval_rewind
+
+    @cached_property
+    def find_train(self) -> Recipe:
+        """The recipe that the points of `find` replace fields of."""
+        return stage_train(self.train, self.find)
+
+    @cached_property
+    def eval_train(self) -> Recipe:
+        """Likewise of `eval`."""
+        return stage_train(self.train, self.eval)
+
     @cached_property
     def find_recipes(self) -> tuple[Recipe, ...]:
         """H_find of every point; in a search the ends of each range stand for what is drawn."""
-        return tuple(at_point(self.train, point) for point in points(self.find))
+        return tuple(at_point(self.find_train, point) for point in points(self.find))
 
     @cached_property
     def eval_recipes(self) -> tuple[Recipe, ...]:
         """H_eval of every point, likewise."""
-        return tuple(at_point(self.train, point) for point in points(self.eval))
+        return tuple(at_point(self.eval_train, point) for point in points(self.eval))
 
     @cached_property
     def lpr_sources(self) -> tuple[Recipe, ...]:
@@ -349,7 +355,7 @@ class Sweep(Config):
         """H_find of each of `find.lpr_from`; None for one that is no point of `find`."""
         finds = {tuple(dict(recipe).values()): recipe for recipe in self.find_recipes}
         for point in self.find.lpr_from:
-            fields = dict(self.train) | fields_of(point)
+            fields = dict(self.find_train) | fields_of(point)
             yield finds.get(tuple(fields.values()))
 
     @cached_property

@@ -4,11 +4,12 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tune_app.results.curves import Curve
 from tune_app.results.result import Result
 from tune_app.results.words import label, text
+from tune_app.sweep.kinds import Kind
 from tune_app.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -45,8 +46,11 @@ def curve_tag(sweep: Sweep, curve: Curve) -> str:
         "prune": sweep.prune.model_dump(
             mode="json", exclude_defaults=True, exclude={"rounds", "final_sparsity"}
         ),
-        "rewind": sweep.rewind.model_dump(mode="json", exclude_defaults=True),
+        "rewind": sweep.rewind_of(key.kind).model_dump(mode="json", exclude_defaults=True),
     }
+    if sweep.find_rewind != sweep.eval_rewind:
+        found = sweep.find_rewind.model_dump(mode="json", exclude_defaults=True)
+        determines["find_rewind"] = found
     if sweep.fingerprints is not None:
         determines["fingerprints"] = sweep.fingerprints.model_dump(mode="json", exclude_none=True)
     if determines["rewind"]:
@@ -72,7 +76,7 @@ def run_params(sweep: Sweep, curve: Curve) -> dict[str, str]:
         own = sweep.fingerprints.model_dump(exclude_none=True)
     groups = {
         "prune": sweep.prune.model_dump(mode="json", exclude={"rounds", "final_sparsity"}),
-        "rewind": sweep.rewind.model_dump(mode="json") | {"from": sweep.eval.rewind_from},
+        "rewind": _rewinding(sweep, key.kind),
         "find": dict(key.find or {}),
         "lpr_find": dict(key.lpr_find or {}),
         "eval": dict(key.eval),
@@ -86,6 +90,14 @@ def run_params(sweep: Sweep, curve: Curve) -> dict[str, str]:
         "dataset": sweep.dataset,
         **{f"{group}.{name}": text(v) for group, its in groups.items() for name, v in its.items()},
     }
+
+
+def _rewinding(sweep: Sweep, kind: Kind) -> dict[str, Any]:
+    rewind = sweep.rewind_of(kind).model_dump(mode="json") | {"from": sweep.eval.rewind_from}
+    if sweep.find_rewind == sweep.eval_rewind:
+        return rewind
+    found = sweep.find_rewind.model_dump(mode="json")
+    return rewind | {f"find.{name}": value for name, value in found.items()}
 
 
 def varied_params(sweep: Sweep) -> list[str]:

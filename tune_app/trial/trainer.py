@@ -10,7 +10,7 @@ import torch
 
 from lt_core import at_initialization, prune, rewind, seeds
 from lt_core.checkpoint import Checkpoints
-from lt_core.config import ModelName, Pruning, Rewinding
+from lt_core.config import ModelName, Pruning
 from lt_core.cost import Cost
 from lt_core.costing import Costing
 from lt_core.data import DataSet
@@ -35,7 +35,6 @@ class Trainer:
 
     model: ModelName
     prune: Prune
-    rewind: Rewinding
     data: DataSet
     store: Store
     """Of the weights that trainings start from."""
@@ -177,7 +176,7 @@ class Trainer:
             self.model,
             self.data,
             training.rewound_at,
-            self.rewind.to,
+            training.rewind.to,
             seed=training.seed,
             device=self.device,
         )
@@ -191,7 +190,7 @@ class Trainer:
             )
         if training.weights is None:
             return Start()
-        return rewind.after_pruning(self.rewind, self.weights(training))
+        return rewind.after_pruning(training.rewind, self.weights(training))
 
 
 def uncountable(error: Exception) -> str:

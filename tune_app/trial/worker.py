@@ -26,7 +26,7 @@ from typing import Protocol
 
 from lt_core import rewind
 from lt_core.chain import Round, finding, prune_trained
-from lt_core.config import ModelName, Rewinding
+from lt_core.config import ModelName
 from lt_core.data import DataSet
 from lt_core.evaluation import Evaluation, Progress
 from lt_core.mask import Mask, alive_by_layer, pack, unpack
@@ -59,7 +59,6 @@ class Setting:
 
     model: ModelName
     prune: Prune
-    rewind: Rewinding
     checkpoint_every: str
     store: Store
     commit: str | None
@@ -81,7 +80,6 @@ class Worker:
         return Trainer(
             setting.model,
             setting.prune,
-            setting.rewind,
             self.data,
             setting.store,
             self.tickets.get,
@@ -188,7 +186,7 @@ class Worker:
                 self.setting.prune,
                 rounds=left[-1].round,
                 seed=chain.seed,
-                rewinding=self.setting.rewind,
+                rewinding=left[0].rewind,
                 num_alive=self._num_alive(chain) or None,
                 start=left[0].round,
                 mask=self.trainer.mask(left[0]),
@@ -202,9 +200,8 @@ class Worker:
         # to be trained again for the mask.
         found = chain.found[training.round]
         for id in chain.weights[training.round : training.round + 1]:
-            weights = round.next_start.weights
-            assert weights is not None  # a chain that keeps weights goes on from them
-            self.setting.store.put_weights(id, arrays(weights))
+            trained = rewind.state(round.evaluation.model)
+            self.setting.store.put_weights(id, arrays(trained))
         for ticket in found:
             self.tickets.put(ticket, pack(round.next_mask))
         return Report(self._keep(training, round.mask, round.evaluation), found)

@@ -286,6 +286,45 @@ def test_weights_that_go_on_are_those_that_the_round_before_was_trained_to():
     assert not other["lottery"] & by_kind(plan)["lottery"]
 
 
+def test_stages_that_rewind_apart_share_the_chains_of_sweeps_that_rewind_as_they_do():
+    together, initial = small(baselines=[], rewind={"to": "1it"}), small(baselines=[])
+    find, eval_ = together.find.model_dump(mode="json"), together.eval.model_dump(mode="json")
+    apart = small(baselines=[], find=find | {"rewind": {"to": "1it"}})
+    same = small(baselines=[], find=find, eval=eval_, rewind={"to": "1it"})
+    assert make_plan(same).trainings.keys() == make_plan(together).trainings.keys()
+    plan, late = make_plan(apart), make_plan(together)
+    # 4 chains of rounds 0, 1, 2: no evaluation is a round of a chain, so none has a last one.
+    assert [[t.kind for t in chain.trainings] for chain in plan.chains] == [
+        ["lottery", "find", "find"]
+    ] * 4
+    assert counts(plan) == {"find": 12, "dense": 4, "lottery": 24}
+    assert len(plan.trainings) == 4 + 8 + 24
+    # The chains are those of late rewinding, with its tickets.
+    assert {c.ids for c in plan.chains} == {c.ids[:3] for c in late.chains}
+    assert {c.tickets for c in plan.chains} == {c.tickets[:3] for c in late.chains}
+    # Evaluated from initialization the first tickets, found in the dense network, are as ever.
+    initially = by_kind(make_plan(initial), round=1)["lottery"]
+    assert by_kind(plan, round=1)["lottery"] == initially
+    assert by_kind(plan, round=2)["lottery"].isdisjoint(by_kind(make_plan(initial))["lottery"])
+    other_way = make_plan(small(baselines=[], eval=eval_ | {"rewind": {"to": "1it"}}))
+    assert by_kind(other_way)["lottery"].isdisjoint(by_kind(late, round=2)["lottery"])
+    assert by_kind(other_way, round=1)["lottery"] == by_kind(late, round=1)["lottery"]
+
+
+def test_a_stage_trains_otherwise_at_each_of_its_points():
+    grid = {"parameters": {"lr": {"values": [0.1, 0.2]}}}
+    short = {"duration": "4it", "weight_decay": 0.01}
+    by_train = make_plan(small(find=grid | {"train": short}, baselines=[]))
+    one_by_one = [{"lr": lr} | short for lr in (0.1, 0.2)]
+    assert (
+        by_train.trainings.keys()
+        == make_plan(small(find={"points": one_by_one}, baselines=[])).trainings.keys()
+    )
+    assert not any(
+        t.find == t.eval for t in by_train.evaluations if t.kind == "lottery" and t.round
+    )
+
+
 def test_a_round_whose_weights_are_lost_is_trained_again_where_they_are_needed():
     chain = make_plan(small(baselines=[], rewind={"method": "learning_rate"})).chains[0]
     results, tickets = frozenset(chain.ids), frozenset(chain.tickets)

@@ -19,7 +19,7 @@ def found(tiny, tmp_path):
     sweep = load_sweep(tiny, [*FILTERS])
     plan, store = make_plan(sweep), Store(str(tmp_path))
     store.create()
-    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None)
+    setting = Setting(sweep.model, sweep.prune, "1ep", store, None)
     worker = Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
     for chain in plan.chains:
         list(worker.find(chain, needed=chain.tickets))

@@ -65,6 +65,20 @@ def test_how_it_is_rewound(method_of, more, expected):
     assert method_of(more=more) == expected
 
 
+def test_how_each_stage_is_rewound(tmp_path):
+    def sentences(find: str, more: str = "") -> list[str]:
+        text = SWEEP.replace("find:\n", f"find:\n  rewind: {find}\n") + more
+        (tmp_path / "sweep.yaml").write_text(text)
+        return method(load_sweep(tmp_path / "sweep.yaml"))
+
+    late = "Rewound to 1ep, to the weights of H_find."
+    assert sentences("{to: 1ep}", "rewind: {to: 1ep}\n") == [late]
+    assert sentences("{method: learning_rate}") == [
+        "While finding: LR rewinding to 0ep: the weights go on as H_find trained them.",
+        "To evaluate: Rewound to initialization.",
+    ]
+
+
 def test_whose_weights_it_is_rewound_to(tmp_path):
     text = SWEEP.replace("eval:\n", "eval:\n  rewind_from: eval\n") + "rewind: {to: 1ep}\n"
     (tmp_path / "sweep.yaml").write_text(text)

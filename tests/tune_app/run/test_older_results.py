@@ -32,7 +32,7 @@ def store(sweep, plan, tmp_path):
     """All that the sweep trains, as an early version left it."""
     store = Store(str(tmp_path))
     store.create()
-    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, "c0ffee")
+    setting = Setting(sweep.model, sweep.prune, "1ep", store, "c0ffee")
     worker = Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
     for chain in plan.chains:
         list(worker.find(chain, needed=chain.tickets))

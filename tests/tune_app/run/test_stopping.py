@@ -94,7 +94,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def setting_of(sweep: Sweep, store: Store) -> Setting:
-    return Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None)
+    return Setting(sweep.model, sweep.prune, "1ep", store, None)
 
 
 def run(

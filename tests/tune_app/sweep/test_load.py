@@ -81,7 +81,8 @@ MISTAKES = [
         23,
         f"parameters:\n    {GRID}",
         GRID,
-        "unknown key `find.lr`; known here: method, parameters, points, resources, lpr_from",
+        "unknown key `find.lr`; known here: train, method, parameters, points, rewind, "
+        "resources, lpr_from",
     ),
     (1, "seeds: [0, 1, 2]", "", "`seeds` is required"),
     (8, "lr: 0.1", "", "`train.lr` is required"),
@@ -159,8 +160,8 @@ MISTAKES = [
         22,
         FIND,
         "find:\n",
-        "`find` must be a mapping {method: .., parameters: .., points: .., resources: .., "
-        "lpr_from: ..}, got null",
+        "`find` must be a mapping {train: .., method: .., parameters: .., points: .., "
+        "rewind: .., resources: .., lpr_from: ..}, got null",
     ),
     (
         24,
@@ -508,6 +509,31 @@ def test_what_goes_on_from_trained_weights_has_none_for_random_masks():
         "sweep.yaml:29: `eval.rewind_from`: needs `rewind.method: weights`: no weights are rewound",
         f"sweep.yaml:33: `baselines.1`: global_random {instead}",
         f"sweep.yaml:33: `baselines.2`: preserve_lpr {instead}",
+    ]
+
+
+def test_each_stage_is_told_of_its_own_rewinding_and_recipe():
+    text = edited(
+        (
+            "find:                             # line 22\n",
+            "find:\n  rewind: {to: 16ep}\n  train: {lr: 0.3, duration: 4ep, milestones: [5ep]}\n",
+        ),
+        ("at_sparsity:", "rewind: {method: learning_rate}\n  at_sparsity:"),
+    )
+    instead = "has no trained weights to go on from; use `eval.rewind.method: weights`"
+    assert problems(text) == [
+        "sweep.yaml:24: `find.train.lr`: is varied by `parameters`; give it in one of them",
+    ]
+    text = text.replace("lr: 0.3, ", "")
+    assert problems(text) == [
+        "sweep.yaml:24: `find.train`: with it, `milestones` must lie before the end of `duration` "
+        "(4ep), got 5ep",
+    ]
+    assert problems(text.replace(", milestones: [5ep]", ", milestones: [3ep]")) == [
+        "sweep.yaml:23: `find.rewind.to`: must lie before the end of every training, such as 4ep, "
+        "got 16ep",
+        f"sweep.yaml:34: `baselines.0`: global_random {instead}",
+        f"sweep.yaml:34: `baselines.1`: preserve_lpr {instead}",
     ]
 
 

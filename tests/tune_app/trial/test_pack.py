@@ -118,7 +118,7 @@ def worker_in(tmp_path):
     def make(name: str) -> Worker:
         store = Store(str(tmp_path / name))
         store.create()
-        setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None)
+        setting = Setting(sweep.model, sweep.prune, "1ep", store, None)
         return Worker(setting, images, Files(store), "cpu")
 
     return make_plan(sweep), make

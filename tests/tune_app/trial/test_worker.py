@@ -48,7 +48,7 @@ def plan(sweep):
 def worker(sweep, tmp_path):
     store = Store(str(tmp_path))
     store.create()
-    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, "c0ffee")
+    setting = Setting(sweep.model, sweep.prune, "1ep", store, "c0ffee")
     return Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
 
 
@@ -183,7 +183,7 @@ def changed(worker, sweep_file, **keys):
     """The plan of the tiny sweep with other keys, and a worker for it."""
     spec = json.loads(load_sweep(sweep_file).model_dump_json()) | keys
     sweep = Sweep.model_validate_json(json.dumps(spec))
-    setting = dataclasses.replace(worker.setting, prune=sweep.prune, rewind=sweep.rewind)
+    setting = dataclasses.replace(worker.setting, prune=sweep.prune)
     return make_plan(sweep), dataclasses.replace(worker, setting=setting)
 
 
@@ -199,6 +199,7 @@ GRID = {"parameters": {"lr": {"values": [0.05, 0.2]}}}
 CONSTRAINED = GRID | {"lpr_from": [{"lr": 0.05}]}
 LR_REWINDING = {"method": "learning_rate"}
 NO_MASKS = {"baselines": ["reinit"]}
+PRUNE = Prune(fraction=0.5, rounds=2)
 
 
 @pytest.mark.parametrize(
@@ -388,6 +389,57 @@ def test_an_early_step_is_trained_to_once(worker, tiny, monkeypatch):
     kept = worker.trainer.weights(training)
     assert made.keys() == kept.keys()
     assert all(torch.equal(made[name], kept[name]) for name in made)
+
+
+@pytest.mark.parametrize("method", ["learning_rate", "fine_tuning"])
+def test_a_ticket_found_by_one_rewinding_is_evaluated_by_another(worker, tiny, calls, method):
+    plan, worker = changed(
+        worker, tiny, eval=GRID | {"rewind": {"method": method, "to": "1it"}}, **NO_MASKS
+    )
+    chain = plan.chains[0]
+    assert [(t.kind, t.round) for t in chain.trainings] == [("lottery", 0), ("find", 1)]
+    straight = in_a_store_of_its_own(worker, "straight")
+    reports = list(worker.find(chain, needed=chain.tickets))
+    rounds = list(find("small_resnet", worker.data, chain.find, PRUNE, rounds=1, seed=chain.seed))
+    for report, round in zip(reports, rounds, strict=True):  # rewound to initialization
+        assert report.result.train_loss == round.evaluation.train_loss
+    for number in (1, 2):
+        calls.clear()
+        coupled = evaluation(plan, "lottery", number, find=chain.find, eval=chain.find, seed=0)
+        [report] = filter(None, worker.evaluate(coupled))
+        start = calls[0]["start"]
+        assert (start.step, start.at_last_rate) == (Steps(1, "it"), method == "fine_tuning")
+        trained = rewind.state(rounds[number - 1].evaluation.model)
+        assert all(torch.equal(start.weights[name], trained[name]) for name in trained)
+        assert (report.result.kind, report.result.round) == ("lottery", number)
+
+    # Killed after its first round, the chain keeps the weights of each for evaluations.
+    going = straight.find(chain, needed=chain.tickets)
+    next(going)
+    going.close()
+    list(straight.find(chain, needed=chain.tickets))
+    for id in chain.weights:
+        kept, again = (w.setting.store.weights(id) for w in (worker, straight))
+        assert all((kept[name] == again[name]).all() for name in kept)
+
+
+def test_chains_and_evaluations_that_rewind_apart_start_from_weights_of_their_own(worker, tiny):
+    grid = GRID | {"rewind": {"to": "1it"}}
+    plan, worker = changed(worker, tiny, find=GRID | {"rewind": {"to": "2it"}}, eval=grid)
+    chain = plan.chains[0]
+    list(worker.find(chain, needed=chain.tickets))
+    at_2, at_1 = (
+        worker.trainer.weights(training)
+        for training in (
+            chain.trainings[1],
+            evaluation(plan, "lottery", 1, find=chain.find, seed=0),
+        )
+    )
+    for found, step in ((at_2, 2), (at_1, 1)):
+        expected = rewind.to_step(
+            "small_resnet", worker.data, chain.find, Steps(step, "it"), seed=0
+        )
+        assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_weights_that_are_gone_fail_the_training_and_say_so(worker, tiny):

@@ -9,7 +9,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from tune_app.results.words import text
 from tune_app.search.samples import Sample
-from tune_app.sweep.spaces import at_point, points
 from tune_app.sweep.sweep import Sweep
 
 
@@ -48,9 +47,9 @@ def recipe_axis(sweep: Sweep, samples: Sequence[Sample], field: str) -> RecipeAx
     recipes = [r for s in samples for r in (s.configuration.find, s.configuration.eval)]
     listed = [
         getattr(recipe, field)
-        for stage in (sweep.find, sweep.eval)
+        for stage, recipes in ((sweep.find, sweep.find_recipes), (sweep.eval, sweep.eval_recipes))
         if field in stage.varied
-        for recipe in (at_point(sweep.train, point) for point in points(stage))
+        for recipe in recipes
     ]
     values = list(dict.fromkeys([*listed, *(getattr(recipe, field) for recipe in recipes)]))
     if not all(isinstance(value, int | float) for value in values):
