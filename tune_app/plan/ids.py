@@ -93,7 +93,7 @@ class Ids:
 
         weights, rewound_at, parts = None, None, {}
         rewind = self.sweep.rewind_of(kind)
-        rewinding = self.find_rewinding if kind == "find" else self.eval_rewinding
+        rewinding = self.find_rewinding if kind == "chain" else self.eval_rewinding
         if rewinding and kind not in NEW_WEIGHTS:
             if rewind.method == "weights":
                 is_at_eval = self.sweep.eval.rewind_from == "eval"

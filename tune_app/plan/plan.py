@@ -138,7 +138,7 @@ def chain_to(
         num_rounds = 1
     kind: Kind = "lottery" if lpr_from is None else "lpr_constrained"
     if sweep.find_rewind != sweep.eval_rewind:
-        kind = "find"
+        kind = "chain"
     trainings = [ids.dense(find, seed)]
     for round in range(1, num_rounds):
         trainings.append(ids.evaluation(kind, find, find, seed, round, lpr_from))

@@ -10,7 +10,7 @@ from tune_app.results.costs import AXES, mean_left
 from tune_app.results.curves import Means, Point, Results, Statistic, how_sparse
 from tune_app.results.result import CurveKey, Result
 from tune_app.results.words import KIND_NAMES, short, text, varied_fields
-from tune_app.sweep.kinds import NEW_WEIGHTS, WITHOUT_TICKET, Kind
+from tune_app.sweep.kinds import UNDER_TICKETS, WITHOUT_TICKET, Kind
 from tune_app.sweep.sweep import Sweep
 
 
@@ -51,7 +51,7 @@ def _masks(sweep: Sweep, means: Means, round: int) -> Iterator[tuple[str, Kind, 
     for kind in kinds:
         if kind in WITHOUT_TICKET:
             keys.append((KIND_NAMES[kind], kind, None))
-        elif kind not in NEW_WEIGHTS:  # the masks of the tickets
+        elif kind not in UNDER_TICKETS:  # whose masks are those of the tickets
             prefix = "" if kind == "lottery" else f"{KIND_NAMES[kind]}, "
             for find in sweep.find_recipes:
                 keys.append((prefix + short(find, varied, "find"), kind, find))

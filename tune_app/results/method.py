@@ -90,6 +90,11 @@ def _baselines(sweep: Sweep, baselines: Collection[str]) -> Iterator[str]:
                 f"{name[0].upper()}{name[1:]}, which has no H_find, starts from the weights at "
                 "H_eval."
             )
+    if "interpolated" in baselines:
+        yield (
+            "Between two orders is the worst network on the line between two trainings of the "
+            "ticket that differ in data order: what it is below the ticket is the error barrier."
+        )
     if "reinit" in baselines:
         yield "Random reinit is the ticket's mask on new weights, trained from step 0 in full."
     if "signs" in baselines:

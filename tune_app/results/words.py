@@ -10,7 +10,8 @@ from tune_app.sweep.sweep import Sweep
 KIND_NAMES: Mapping[Kind, str] = {
     "lottery": "lottery",
     "lpr_constrained": "LPR-constrained",
-    "find": "while finding",
+    "chain": "while finding",
+    "interpolated": "between two orders",
     "preserve_lpr": "preserve LPR",
     "preserve_lpr_live": "preserve LPR, live",
     "reinit": "random reinit",

@@ -20,7 +20,7 @@ from tune_app.plan.plan import Plan
 from tune_app.plan.trainings import Training
 from tune_app.results.result import Result
 from tune_app.store.store import Store
-from tune_app.sweep.kinds import NEW_WEIGHTS
+from tune_app.sweep.kinds import NEW_WEIGHTS, Kind
 from tune_app.sweep.resources import Resources
 from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
@@ -59,12 +59,14 @@ class Workload(NamedTuple):
     pace: Pace
     begin: Steps
     end: Steps
+    times: int = 1
+    """The trainings that it consists of."""
 
     @property
     def length(self) -> int | None:
         """Epochs or iterations; None where its ends are in different units."""
         if self.begin.count == 0 or self.begin.unit == self.end.unit:
-            return self.end.count - self.begin.count
+            return self.times * (self.end.count - self.begin.count)
         return None
 
 
@@ -170,11 +172,11 @@ def estimate(
 def _workloads(sweep: Sweep, plan: Plan) -> Mapping[str, Workload]:
     """The workload of each training of a plan, by id."""
     in_chains = {id for chain in plan.chains for id in chain.ids}
-    shared: dict[tuple[int, int, bool, bool], Workload] = {}  # of a hundred thousand few differ
+    shared: dict[tuple[int, int, Kind, bool], Workload] = {}  # of a hundred thousand few differ
 
     def of(training: Training) -> Workload:
         is_find = training.id in in_chains
-        key = (id(training.eval), training.round, training.kind in NEW_WEIGHTS, is_find)
+        key = (id(training.eval), training.round, training.kind, is_find)
         if key not in shared:
             resources = sweep.find_resources if is_find else sweep.eval_resources
             shared[key] = _workload(sweep, training, resources)
@@ -195,7 +197,7 @@ def _workload(sweep: Sweep, of: Training | Result, resources: Resources) -> Work
     )
     is_rewound = is_pruned and of.kind not in NEW_WEIGHTS
     begin = sweep.rewind_of(of.kind).to if is_rewound else Steps(0, "ep")
-    return Workload(pace, begin, of.eval.trains_for)
+    return Workload(pace, begin, of.eval.trains_for, 2 if of.kind == "interpolated" else 1)
 
 
 # From the store

@@ -9,7 +9,7 @@ from tune_app.plan.trainings import Training
 from tune_app.results.result import Result
 from tune_app.run.identity import Identified, load_data
 from tune_app.store.store import Missing, Store
-from tune_app.sweep.kinds import NEW_WEIGHTS, TICKETS
+from tune_app.sweep.kinds import TICKETS, UNDER_TICKETS
 from tune_app.words import plural
 
 
@@ -74,5 +74,5 @@ def _same_mask(training: Training) -> tuple[object, ...]:
     """Equal for trainings under one mask."""
     if training.ticket is None:
         return (training.kind, training.seed, training.round)
-    is_control = training.kind not in TICKETS | NEW_WEIGHTS
+    is_control = training.kind not in TICKETS | UNDER_TICKETS
     return (training.kind if is_control else "ticket", training.ticket)

@@ -50,7 +50,7 @@ def seconds(
         if workload.pace not in taken:
             taken[workload.pace] = _measured(sweep, workload.pace, loaded)
         fixed, step, _ = taken[workload.pace]
-        found[workload] = fixed + step * num_steps
+        found[workload] = workload.times * (fixed + step * num_steps)
     return found, sum(steps for _, _, steps in taken.values())
 
 

@@ -5,12 +5,18 @@ from typing import Literal, get_args
 AtInitialization = Literal["snip", "grasp", "synflow"]
 NewWeights = Literal["reinit", "signs"]
 Baseline = Literal[
-    "global_random", "erk", "preserve_lpr", "preserve_lpr_live", NewWeights, AtInitialization
+    "global_random",
+    "erk",
+    "preserve_lpr",
+    "preserve_lpr_live",
+    "interpolated",
+    NewWeights,
+    AtInitialization,
 ]
-Kind = Literal["lottery", "lpr_constrained", "find", Baseline]
-"""`find` is a chain's own round where it is no evaluation, since chains rewind otherwise."""
+Kind = Literal["lottery", "lpr_constrained", "chain", Baseline]
+"""`chain` is a chain's own round where it is no evaluation, since chains rewind otherwise."""
 
-TICKETS: frozenset[Kind] = frozenset({"lottery", "lpr_constrained", "find"})
+TICKETS: frozenset[Kind] = frozenset({"lottery", "lpr_constrained", "chain"})
 """Kinds that are a ticket as a chain found it."""
 
 AT_INITIALIZATION: frozenset[Kind] = frozenset(get_args(AtInitialization))
@@ -18,6 +24,9 @@ AT_INITIALIZATION: frozenset[Kind] = frozenset(get_args(AtInitialization))
 
 NEW_WEIGHTS: frozenset[Kind] = frozenset(get_args(NewWeights))
 """Kinds that are a ticket's mask on another initialization, trained from step 0 in full."""
+
+UNDER_TICKETS: frozenset[Kind] = frozenset({"interpolated", *NEW_WEIGHTS})
+"""Baselines whose masks are the tickets themselves."""
 
 WITHOUT_TICKET: frozenset[Kind] = frozenset({"global_random", "erk", *AT_INITIALIZATION})
 """Kinds whose masks depend on the sparsity and the seed alone."""

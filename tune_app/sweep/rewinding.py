@@ -31,7 +31,7 @@ def rewinding_problems(sweep: "Sweep") -> Iterator[tuple[Loc, str]]:
         yield ("find", "rewind"), text
     method, where = sweep.eval_rewind.method, "eval.rewind" if sweep.eval.rewind else "rewind"
     for i, baseline in enumerate(sweep.baselines):
-        if method != "weights" and baseline not in NEW_WEIGHTS:
+        if method != "weights" and baseline not in NEW_WEIGHTS | {"interpolated"}:
             text = f"{baseline} has no trained weights to go on from; use `{where}.method: weights`"
             yield ("baselines", i), text
         elif sweep.prune.strategy == "filter_l1" and baseline in OF_WEIGHTS:

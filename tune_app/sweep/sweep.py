@@ -324,7 +324,7 @@ class Sweep(Config):
 
     def rewind_of(self, kind: Kind) -> Rewinding:
         """Rewinding before a training of a kind."""
-        return self.find_rewind if kind == "find" else self.eval_rewind
+        return self.find_rewind if kind == "chain" else self.eval_rewind
 
     @cached_property
     def find_train(self) -> Recipe:

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from lt_core import at_initialization, prune, rewind, seeds
+from lt_core.barrier import worst_between
 from lt_core.checkpoint import Checkpoints
-from lt_core.config import ModelName, Pruning
+from lt_core.config import ModelName, Pruning, Recipe
 from lt_core.cost import Cost
 from lt_core.costing import Costing
 from lt_core.data import DataSet
@@ -57,18 +58,28 @@ class Trainer:
             Diverged: when a loss or a weight is not finite.
             Missing: when the weights that it starts from are not stored.
         """
-        return evaluating(
-            self.model,
-            self.data,
-            mask,
-            training.eval,
-            seed=training.seed,
-            start=self._start(training),
-            pruning=self.prune if training.round > 0 else Pruning(),
-            checkpoints=checkpoints,
-            device=self.device,
-            watched=watched,
-        )
+        start = self._start(training)
+
+        def train(
+            recipe: Recipe, checkpoints: Checkpoints | None
+        ) -> Generator[Progress | None, None, Evaluation]:
+            return evaluating(
+                self.model,
+                self.data,
+                mask,
+                recipe,
+                seed=training.seed,
+                start=start,
+                pruning=self.prune if training.round > 0 else Pruning(),
+                checkpoints=checkpoints,
+                device=self.device,
+                watched=watched,
+            )
+
+        if training.kind == "interpolated":
+            seed = training.seed
+            return worst_between(train, training.eval, self.data, checkpoints, seed=seed)
+        return train(training.eval, checkpoints)
 
     @cached_property
     def everything(self) -> Mask:

@@ -295,7 +295,7 @@ def test_stages_that_rewind_apart_share_the_chains_of_sweeps_that_rewind_as_they
     plan, late = make_plan(apart), make_plan(together)
     # 4 chains of rounds 0, 1, 2: no evaluation is a round of a chain, so none has a last one.
     assert [[t.kind for t in chain.trainings] for chain in plan.chains] == [
-        ["lottery", "find", "find"]
+        ["lottery", "chain", "chain"]
     ] * 4
     assert counts(plan) == {"find": 12, "dense": 4, "lottery": 24}
     assert len(plan.trainings) == 4 + 8 + 24

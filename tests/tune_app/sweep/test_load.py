@@ -245,7 +245,7 @@ MISTAKES = [
         "preserve_lpr]",
         "preserve_lrp]",
         "`baselines.1` must be one of global_random, erk, preserve_lpr, "
-        'preserve_lpr_live, reinit, signs, snip, grasp, synflow, got "preserve_lrp"; '
+        'preserve_lpr_live, interpolated, reinit, signs, snip, grasp, synflow, got "preserve_lrp"; '
         "did you mean preserve_lpr?",
     ),
     (

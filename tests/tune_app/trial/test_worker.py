@@ -397,7 +397,7 @@ def test_a_ticket_found_by_one_rewinding_is_evaluated_by_another(worker, tiny, c
         worker, tiny, eval=GRID | {"rewind": {"method": method, "to": "1it"}}, **NO_MASKS
     )
     chain = plan.chains[0]
-    assert [(t.kind, t.round) for t in chain.trainings] == [("lottery", 0), ("find", 1)]
+    assert [(t.kind, t.round) for t in chain.trainings] == [("lottery", 0), ("chain", 1)]
     straight = in_a_store_of_its_own(worker, "straight")
     reports = list(worker.find(chain, needed=chain.tickets))
     rounds = list(find("small_resnet", worker.data, chain.find, PRUNE, rounds=1, seed=chain.seed))
@@ -421,6 +421,29 @@ def test_a_ticket_found_by_one_rewinding_is_evaluated_by_another(worker, tiny, c
     for id in chain.weights:
         kept, again = (w.setting.store.weights(id) for w in (worker, straight))
         assert all((kept[name] == again[name]).all() for name in kept)
+
+
+def test_the_error_barrier_is_of_a_ticket_and_is_the_same_after_a_kill(worker, tiny):
+    plan, worker = changed(worker, tiny, train=LONGER, baselines=["interpolated"])
+    worker = dataclasses.replace(
+        worker, setting=dataclasses.replace(worker.setting, checkpoint_every="1ep")
+    )
+    chain = plan.chains[0]
+    list(worker.find(chain, needed=chain.tickets))
+    training = evaluation(plan, "interpolated", 2, find=chain.find, eval=chain.find, seed=0)
+    assert training.ticket == chain.tickets[1]
+    killed = worker.evaluate(training)
+    while worker.setting.store.checkpoint(training.id, bytes) is None:  # of its second training
+        next(killed)
+    killed.close()
+    [report] = filter(None, worker.evaluate(training))
+
+    straight = in_a_store_of_its_own(worker, "straight")
+    list(straight.find(chain, needed=chain.tickets))
+    [again] = filter(None, straight.evaluate(training))
+    assert (report.result.kind, report.result.round) == ("interpolated", 2)
+    for name in ("val_accuracy", "test_accuracy", "train_loss", "distance", "cost"):
+        assert getattr(report.result, name) == getattr(again.result, name)
 
 
 def test_chains_and_evaluations_that_rewind_apart_start_from_weights_of_their_own(worker, tiny):

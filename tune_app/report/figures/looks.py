@@ -21,6 +21,7 @@ KIND_LOOKS: dict[Kind, dict[str, Any]] = {
     "erk": {"color": COLOURS[4], "marker": "P"},
     "reinit": {"color": COLOURS[2], "marker": "D"},
     "signs": {"color": COLOURS[2], "marker": "v", "linestyle": "--"},
+    "interpolated": {"color": COLOURS[0], "marker": "s", "linestyle": "--"},
     "snip": {"color": COLOURS[5], "marker": "X"},
     "grasp": {"color": COLOURS[6], "marker": "<"},
     "synflow": {"color": COLOURS[5], "marker": "D", "linestyle": "--"},
