@@ -10,6 +10,7 @@ from lt_core import prune, rewind
 from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Recipe, Rewinding
 from lt_core.data import DataSet
+from lt_core.erk import erk_counts
 from lt_core.evaluation import Evaluation, evaluating
 from lt_core.mask import Mask, alive_by_layer, dense, prunable_weights, sparsity
 from lt_core.rewind import Start, State
@@ -220,6 +221,12 @@ def _prune_by_score(
     state = rewind.state(network) if started is None else started
     before = {name: state[f"{name}.weight"] for name in mask}
     found = scored(pruning.strategy, to_score(network, data, mask, before, seed))
+    if pruning.scope == "erk":
+        shapes = {name: tuple(layer.shape) for name, layer in mask.items()}
+        num_left = prune.num_alive_after([pruning.fraction], mask)
+        return prune.highest_in_layers(
+            found, mask, erk_counts(shapes, num_left, alive_by_layer(mask))
+        )
     if pruning.is_layerwise:
         left = prune.num_left(alive_by_layer(mask), pruning.fraction, pruning.layer_fractions)
         return prune.highest_in_layers(found, mask, left)

@@ -84,7 +84,7 @@ def _known_or_import_path(value: str, known: Sequence[str], example: str) -> str
 
 
 BY_MAGNITUDE = ("global_magnitude", "layerwise_magnitude", "filter_l1")
-SCORES = ("random", "magnitude_increase", "taylor")
+SCORES = ("random", "magnitude", "magnitude_increase", "taylor")
 
 
 def strategy_name(value: str) -> str:
@@ -289,11 +289,12 @@ class Pruning(Config):
     strategy: Strategy = "global_magnitude"
     """`global_magnitude`: the smallest weights of all layers together; `layerwise_magnitude`: the
     smallest weights of each layer; `filter_l1`: whole filters, those of smallest L1 norm in each
-    layer. Or the weights of the lowest score: `random`, `magnitude_increase`, `taylor`, or the
-    import path of a function, which is given an `lt_core.scores.ToScore`."""
+    layer. Or the weights of the lowest score: `random`, `magnitude`, `magnitude_increase`,
+    `taylor`, or the import path of a function, which is given an `lt_core.scores.ToScore`."""
 
-    scope: Literal["global", "layerwise"] = "global"
-    """Of scores: whether the lowest of all layers together go, or of each layer."""
+    scope: Literal["global", "layerwise", "erk"] = "global"
+    """Of scores: whether the lowest of all layers together go, or of each layer the same share, or
+    as many as leave the layers at the ratios of Erdős and Rényi."""
 
     fraction: float = Field(default=0.2, gt=0, lt=1)
     """Share of the weights still alive that each round removes; of the filters for `filter_l1`."""
@@ -332,6 +333,9 @@ class Pruning(Config):
         if self.scope != "global" and not self.is_scored:
             text = f"goes with a score such as taylor, not with `strategy: {self.strategy}`"
             problems.append((("scope",), text))
+        if self.strategy == "magnitude" and self.scope != "erk":
+            text = f"magnitude goes with `scope: erk`; alike, and faster, is {self.scope}_magnitude"
+            problems.append((("strategy",), text))
         if not self.shrink and self.strategy != "filter_l1":
             text = f"goes with `strategy: filter_l1`, not with {self.strategy}"
             problems.append((("shrink",), text))

@@ -28,13 +28,20 @@ def erk_random(mask: Mask, num_alive: int, generator: torch.Generator) -> Mask:
     return drawn
 
 
-def erk_counts(shapes: Mapping[str, tuple[int, ...]], num_alive: int) -> dict[str, int]:
+def erk_counts(
+    shapes: Mapping[str, tuple[int, ...]], num_alive: int, most: Mapping[str, int] | None = None
+) -> dict[str, int]:
     """The number of weights alive in each layer, `num_alive` in all.
 
     What rounding leaves over goes to the layers with the largest remainders, the first of equal
     ones.
+
+    Args:
+        shapes: of the layers' weights.
+        num_alive: over all layers together.
+        most: weights that a layer can have alive; None: its size.
     """
-    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()} if most is None else most
     full: set[str] = set()
     while True:
         rest = [name for name in sizes if name not in full]

@@ -80,6 +80,11 @@ def random(of: ToScore) -> dict[str, Tensor]:
     }
 
 
+def magnitude(of: ToScore) -> dict[str, Tensor]:
+    """|w trained|: what `prune.global_magnitude` prunes by."""
+    return {name: weight.detach().abs() for name, weight in of.weights.items()}
+
+
 def magnitude_increase(of: ToScore) -> dict[str, Tensor]:
     """|w trained| - |w at the start|: Zhou et al. 2019 (arXiv:1905.01067), section 2."""
     return {name: w.detach().abs() - of.started[name].abs() for name, w in of.weights.items()}
@@ -100,7 +105,12 @@ def gradient_times_weight(of: Tensor, weights: Mapping[str, Tensor]) -> dict[str
     return {name: gradient * weight.detach() for (name, weight), gradient in named}
 
 
-SHIPPED = {"random": random, "magnitude_increase": magnitude_increase, "taylor": taylor}
+SHIPPED = {
+    "random": random,
+    "magnitude": magnitude,
+    "magnitude_increase": magnitude_increase,
+    "taylor": taylor,
+}
 
 
 def scored(strategy: str, of: ToScore) -> Mapping[str, Tensor]:

@@ -25,6 +25,12 @@ def test_a_layer_that_would_keep_more_than_it_has_is_whole():
     assert erk_counts(SHAPES, 272) == {"conv": 72, "fc": 200}
 
 
+def test_a_layer_keeps_no_more_than_it_has_alive():
+    # Of 42 it would keep 12.
+    assert erk_counts(SHAPES, 42, {"conv": 10, "fc": 200}) == {"conv": 10, "fc": 32}
+    assert erk_counts(SHAPES, 42, {"conv": 12, "fc": 30}) == {"conv": 12, "fc": 30}
+
+
 @given(
     st.lists(st.lists(st.integers(1, 9), min_size=2, max_size=4), min_size=1, max_size=5),
     st.floats(0, 1),
@@ -35,6 +41,11 @@ def test_the_number_is_exact_and_no_layer_has_more_than_its_weights(shapes, shar
     counts = erk_counts({str(i): tuple(shape) for i, shape in enumerate(shapes)}, num_alive)
     assert sum(counts.values()) == num_alive
     assert all(0 <= counts[name] <= size for name, size in sizes.items())
+    fewer = erk_counts(
+        {str(i): tuple(shape) for i, shape in enumerate(shapes)}, num_alive * 3 // 4, counts
+    )
+    assert sum(fewer.values()) == num_alive * 3 // 4
+    assert all(0 <= fewer[name] <= counts[name] for name in sizes)
 
 
 def test_a_mask_is_random_and_the_same_for_the_same_seed():

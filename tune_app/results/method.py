@@ -13,6 +13,11 @@ _BY = {
     "layerwise_magnitude": "by magnitude, layer by layer",
     "filter_l1": "whole filters by L1 norm, layer by layer",
 }
+_WHERE = {
+    "global": "over all layers together",
+    "layerwise": "layer by layer",
+    "erk": "at the layerwise ratios of Erdős and Rényi",
+}
 _MAX_LAYERS = 3  # to name one by one
 
 
@@ -40,8 +45,7 @@ def _pruning(prune: Prune) -> Iterator[str]:
 def _by(prune: Prune) -> str:
     if not prune.is_scored:
         return _BY[prune.strategy]
-    where = "layer by layer" if prune.is_layerwise else "over all layers together"
-    return f"by the score {prune.strategy} {where}"
+    return f"by the score {prune.strategy} {_WHERE[prune.scope]}"
 
 
 def _few(layers: Iterable[str]) -> str:

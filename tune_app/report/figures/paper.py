@@ -44,7 +44,8 @@ def _has_masks(sweep: Sweep) -> bool:
 
 def _finds_lprs(sweep: Sweep) -> bool:
     """Whether the LPR come from training; otherwise the sweep file gives them."""
-    return not sweep.prune.is_layerwise and sweep.prune.strategy != "filter_l1"
+    prune = sweep.prune
+    return not (prune.is_layerwise or prune.scope == "erk" or prune.strategy == "filter_l1")
 
 
 def _takes_lprs(sweep: Sweep) -> bool:
