@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -222,15 +222,22 @@ class UntrainedTrial(TicketTrial):
     def setup(
         self, config: dict[str, Any], setting: Setting, data: DataSet, keys: dict[str, str]
     ) -> None:
-        trainer.evaluate = lt_core.chain.evaluate = _without_training
+        trainer.evaluating = lt_core.chain.evaluating = _without_training
         super().setup(config, setting, data, keys)
 
 
-def _without_training(model, data, mask, recipe, *, seed, **_) -> Evaluation:
+def _without_training(model, data, mask, recipe, *, seed, **_) -> Generator[None, None, Evaluation]:
+    yield None
     network = rewind.to_initialization(model, data, seed=seed)
     canned = dict.fromkeys((field.name for field in dataclasses.fields(Evaluation)), 0.5)
     measured = {"sparsity": sparsity(mask), "lpr": layerwise_pruning_ratios(mask)}
-    others = {"model": network, "precision": "fp32", "movement": Movement(0.5, 0.5)}
+    others = {
+        "model": network,
+        "precision": "fp32",
+        "movement": Movement(0.5, 0.5),
+        "not_deterministic": frozenset(),
+        "not_captured": "",
+    }
     return Evaluation(**canned | measured | others)
 
 
