@@ -23,7 +23,7 @@ def with_costs(
     """Results with what their networks cost, stored anew where they had none.
 
     Args:
-        identified: the sweep; a data set of its own, where loaded, is left in it.
+        identified: the sweep; the data set, where loaded, is left in it.
         trainings: of its plan, by id.
         results: of some of them, by id.
         store: of the masks.
@@ -44,7 +44,9 @@ def with_costs(
     from tune_app.trial.trainer import Trainer, stored_ticket, uncountable
 
     sweep = identified.sweep
-    data = identified.data[0] if identified.data else load_data(sweep, path)
+    if not identified.data:
+        identified.data.append(load_data(sweep, path))
+    data = identified.data[0]
     ticket = partial(stored_ticket, store)
     trainer = Trainer(sweep.model, sweep.prune, data, store, ticket, "cpu")
     try:
