@@ -144,14 +144,9 @@ def gain(search: Sweep, samples: Samples, comparison: Sweep, results: Iterable[R
         where = f"the mean over {len(gain.rounds)} sparsities"
     return (
         f"Trained again over {seeds}, at {where}: decoupled, {decoupled}, reaches test "
-        f"{_score(gain.decoupled)}; coupled, {coupled}, {_score(gain.coupled)}. "
+        f"{gain.decoupled.sentence()}; coupled, {coupled}, {gain.coupled.sentence()}. "
         f"{_in_words(gain)}"
     )
-
-
-def _score(statistic: Statistic) -> str:
-    spread = f" ± {100 * statistic.std:.1f}" if statistic.n > 1 else ""
-    return f"{100 * statistic.mean:.1f}{spread}% (n={statistic.n})"
 
 
 def _in_words(gain: Gain) -> str:

@@ -49,7 +49,7 @@ def _compared(sweep: Sweep, means: Means, round: int, found: Sequence[Cell]) -> 
     if len(found) == 1:
         total = num_cells(sweep)
         only = "the only configuration" + (" with results" if total > 1 else "")
-        return f"{at}, {only}, {_place(sweep, top)}, reaches test {_score(top)}."
+        return f"{at}, {only}, {_place(sweep, top)}, reaches test {top.point.test.sentence()}."
 
     others = [cell for cell in found if cell.coupled != top.coupled]
     other_kind = "decoupled" if top.coupled else "coupled"
@@ -61,7 +61,8 @@ def _compared(sweep: Sweep, means: Means, round: int, found: Sequence[Cell]) -> 
     same = "the same H" if top.coupled else "another H"
     return (
         f"{at}, masks {_place(sweep, top)}, {same}, are best by {sweep.select_on} accuracy: "
-        f"test {_score(top)}, against {_score(other)} for the {rank}, {_place(sweep, other)}. "
+        f"test {top.point.test.sentence()}, against {other.point.test.sentence()} for the {rank}, "
+        f"{_place(sweep, other)}. "
         f"{_difference(top, other)}."
     )
 
@@ -151,9 +152,3 @@ def _at(sweep: Sweep, pair: Pair) -> str:
     if pair[0] == pair[1]:
         return f"found and trained at {find}"
     return f"found at {find} and trained at {eval_}"
-
-
-def _score(cell: Cell) -> str:
-    test = cell.point.test
-    spread = f" ± {100 * test.std:.1f}" if test.n > 1 else ""
-    return f"{100 * test.mean:.1f}{spread}% (n={test.n})"

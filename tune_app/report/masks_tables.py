@@ -39,8 +39,7 @@ def _seeds_last(finds: tuple[int, int]) -> tuple[bool, tuple[int, int]]:
 def _cell(overlap: Overlap) -> str:
     """`0.68 ± 0.01 (3), chance 0.26`"""
     jaccard = overlap.jaccard
-    spread = f" ± {jaccard.std:.2f}" if jaccard.n > 1 else ""
-    return f"{jaccard.mean:.2f}{spread} ({jaccard.n}), chance {overlap.chance:.2f}"
+    return f"{jaccard.text(2, scale=1)} ({jaccard.n}), chance {overlap.chance:.2f}"
 
 
 def overlap_lines(sweep: Sweep, masks: MaskComparison) -> list[str]:

@@ -44,8 +44,7 @@ def _moved(point: Point) -> list[str]:
     def over_seeds(measure: Callable[[Result], float | None], digits: int) -> str:
         values = [value for result in point.results if (value := measure(result)) is not None]
         statistic = Statistic.of(values)
-        spread = f" ± {statistic.std:.{digits}f}" if statistic.n > 1 else ""
-        return f"{statistic.mean:.{digits}f}{spread} ({statistic.n})"
+        return f"{statistic.text(digits, scale=1)} ({statistic.n})"
 
     def signs(result: Result) -> float | None:
         return None if result.sign_changes is None else 100 * result.sign_changes

@@ -94,10 +94,18 @@ class Statistic:
         # As statistics.stdev up to rounding, which takes ten times as long.
         return cls(mean, math.sqrt(math.fsum((x - mean) ** 2 for x in values) / (n - 1)), n)
 
+    def text(self, digits: int = 1, scale: float = 100) -> str:
+        """`97.5 ± 0.3`, of one seed `97.5`; by default percent of a fraction."""
+        spread = f" ± {scale * self.std:.{digits}f}" if self.n > 1 else ""
+        return f"{scale * self.mean:.{digits}f}{spread}"
+
     def percent(self) -> str:
         """`97.5 ± 0.3 (3)`, or `97.5 (1)`."""
-        spread = f" ± {100 * self.std:.1f}" if self.n > 1 else ""
-        return f"{100 * self.mean:.1f}{spread} ({self.n})"
+        return f"{self.text()} ({self.n})"
+
+    def sentence(self) -> str:
+        """`97.5 ± 0.3% (n=3)`."""
+        return f"{self.text()}% (n={self.n})"
 
 
 @dataclass(frozen=True)
