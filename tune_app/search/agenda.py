@@ -12,6 +12,7 @@ from tune_app.results.words import short, varied_fields
 from tune_app.run.console import how_far
 from tune_app.run.events import Ended, Event, Failed, Finished, Found, Listener, Said, Stopped
 from tune_app.search.bilevel import Bilevel, Configuration
+from tune_app.search.gaussian import Gaussian
 from tune_app.search.plan import SearchPlan
 from tune_app.search.samples import Sample, Samples, Spent, State
 from tune_app.store.claims import Claims
@@ -59,7 +60,9 @@ class SearchAgenda:
         self._store = claims.store
         self._tell = tell
         chain = self.plan.chains(sweep.find_recipes[0])[0]
-        self._bilevel = Bilevel(sweep, len(chain.trainings), len(sweep.search_rounds))
+        is_modelled = "gp" in (sweep.find.method, sweep.eval.method)
+        chooses = Gaussian if is_modelled else Bilevel
+        self._chooser = chooses(sweep, len(chain.trainings), len(sweep.search_rounds))
         self._num_others = samples.leave_out(
             lambda sample: (
                 sample.id != self._id(sample.configuration)
@@ -106,11 +109,13 @@ class SearchAgenda:
             if sample.value is not None:
                 told[sample.configuration] = sample.value
         finds = [configuration.find for configuration in told]
-        self._bilevel.values.update(told)
-        self._bilevel.found.update((f, self._is_found(f, self.stored.tickets)) for f in finds)
+        unfit = {s.configuration for s in self.samples.all if s.state in ("failed", "stopped")}
+        for configuration, value in told.items():
+            self._chooser.tell(configuration, value, is_whole=configuration not in unfit)
+        self._chooser.found.update((f, self._is_found(f, self.stored.tickets)) for f in finds)
         for sample in self._interrupted:
-            self._bilevel.values.setdefault(sample.configuration, None)
-            self._bilevel.found.setdefault(sample.configuration.find, False)
+            self._chooser.values.setdefault(sample.configuration, None)
+            self._chooser.found.setdefault(sample.configuration.find, False)
         return len(told.keys() - mine)
 
     def _found(self, results: Iterable[Result]) -> None:
@@ -146,13 +151,13 @@ class SearchAgenda:
             )
         if over := self.why_over():
             yield f"nothing new is tried: {over} is spent"
-        elif self._bilevel.is_exhausted():
+        elif self._chooser.is_exhausted():
             yield "nothing new is tried: every configuration of the spaces has been"
 
     def _is_inside(self, configuration: Configuration) -> bool:
         """Whether the search might choose it."""
-        is_eval = configuration.coupled or self._bilevel.eval.has(configuration.eval)
-        return is_eval and self._bilevel.find.has(configuration.find)
+        is_eval = configuration.coupled or self._chooser.eval.has(configuration.eval)
+        return is_eval and self._chooser.find.has(configuration.find)
 
     def _id(self, configuration: Configuration) -> str:
         return self.plan.evaluations(configuration)[0].id
@@ -166,13 +171,13 @@ class SearchAgenda:
     # What next
 
     def next(self, tickets: frozenset[str]) -> ToDo | None:
-        for find, is_found in self._bilevel.found.items():
-            self._bilevel.found[find] = is_found or self._is_found(find, tickets)
+        for find, is_found in self._chooser.found.items():
+            self._chooser.found[find] = is_found or self._is_found(find, tickets)
         if (running := self._left_by_others()) is not None:
             return self._to_do(running, tickets)
         if self._interrupted:
             sample = self._interrupted.pop(0)
-        elif self.why_over() or (configuration := self._bilevel.ask()) is None:
+        elif self.why_over() or (configuration := self._chooser.ask()) is None:
             return None
         else:
             sample = Sample(configuration, self._id(configuration))
@@ -241,7 +246,7 @@ class SearchAgenda:
 
     def is_over(self) -> bool:
         """True once a budget is spent or every configuration tried, and no sample is unfinished."""
-        return not self._interrupted and (self.why_over() != "" or self._bilevel.is_exhausted())
+        return not self._interrupted and (self.why_over() != "" or self._chooser.is_exhausted())
 
     def why_over(self) -> str:
         """Which budget is spent, in words; empty while none is."""
@@ -308,7 +313,7 @@ class SearchAgenda:
         sample = running.sample
         sample.state, sample.value, sample.reason = state, value, reason
         sample.trainings, sample.training_seconds, sample.seconds = self._spent()
-        self._bilevel.values[sample.configuration] = value
+        self._chooser.tell(sample.configuration, value, is_whole=state == "complete")
         self._write()
         self._tell(Said(self._in_words(sample)))
 

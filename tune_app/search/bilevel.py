@@ -200,6 +200,10 @@ class Bilevel:
             self.values[choice] = None
         return choice
 
+    def tell(self, configuration: Configuration, value: float, is_whole: bool) -> None:
+        """The value of a configuration; of one that failed or was stopped it is what is left."""
+        self.values[configuration] = value
+
     def is_exhausted(self) -> bool:
         """True where `ask` would return None."""
         return self._choose() is None

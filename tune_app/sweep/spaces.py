@@ -17,7 +17,7 @@ from tune_app.sweep.yaml_source import Loc
 MAX_POINTS = 100_000
 
 Item = TypeVar("Item")
-Method = Literal["grid", "random", "tpe"]
+Method = Literal["grid", "gp", "random", "tpe"]
 
 
 def _no_repeats(items: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -38,7 +38,7 @@ class Dimension(Config, Generic[Item]):
 
     min: Item | None = None
     max: Item | None = None
-    """For `method: random` and `tpe`; both ends belong to the range."""
+    """For every method but grid; both ends belong to the range."""
 
     log: bool = False
     """Whether numbers are drawn evenly by order of magnitude."""
@@ -109,8 +109,9 @@ class Stage(Config):
     """Fields of `train` that are others in this stage, at each of its points."""
 
     method: Method = "grid"
-    """`grid`: all of them. `random`, or `tpe`, the tree-structured Parzen estimator (Bergstra et
-    al. 2011), draw points until a budget of `search` is spent."""
+    """`grid`: all of them. The others draw points until a budget of `search` is spent: `gp` by a
+    Gaussian process over both stages, the default of ranges; `tpe`, the tree-structured Parzen
+    estimator (Bergstra et al. 2011), and `random` in each by itself."""
 
     parameters: Space = Space()
     """Dimensions; the points are every combination of their values."""
@@ -125,6 +126,14 @@ class Stage(Config):
     """Resources of a trial of this stage, in place of `resources_per_trial`."""
 
     @model_validator(mode="after")
+    def _ranges_are_searched(self) -> Self:
+        varied = dimensions(self.parameters)
+        has_range = any(getattr(self.parameters, name).values is None for name in varied)
+        if has_range and "method" not in self.model_fields_set:
+            object.__setattr__(self, "method", "gp")  # frozen, and not yet seen by anyone
+        return self
+
+    @model_validator(mode="after")
     def _points_go_with_grid(self) -> Self:
         varied = dimensions(self.parameters)
         ranges = [name for name in varied if getattr(self.parameters, name).values is None]
@@ -136,7 +145,7 @@ class Stage(Config):
         elif self.method != "grid" and not varied:
             problems.append((("method",), f"{self.method} needs `parameters` to draw from"))
         if self.method == "grid":
-            text = "a range needs `method: random` or `tpe`; a grid needs `values`"
+            text = "a range needs `method: gp`, `tpe` or `random`; a grid needs `values`"
             problems += [(("parameters", name), text) for name in ranges]
         fixed = fields_of(self.train) if self.train else {}
         for name in fixed.keys() & set(self.varied):

@@ -229,9 +229,14 @@ class Sweep(Config):
             text = "needs a `search`, which says what is best and when to end"
             return [((stage, "method"), text) for stage in drawn]
         if not drawn:
-            text = "needs `method: random` or `tpe` in `find`, `eval` or both; a grid is run whole"
+            text = "needs a range, or `method: gp`, in `find`, `eval` or both; a grid is run whole"
             return [(("search",), text)]
         problems: list[tuple[Loc, str]] = []
+        methods = {self.find.method, self.eval.method}
+        if "gp" in methods and (others := methods - {"gp", "grid"}):
+            stage = "find" if self.find.method in others else "eval"
+            text = f"must be gp or grid where the other stage is gp, got {others.pop()}"
+            problems.append(((stage, "method"), text))
         if len(self.name) > MAX_SEARCH_NAME:
             text = f"of a search must be at most {MAX_SEARCH_NAME} long: its best are NAME-best"
             problems.append((("name",), text))

@@ -224,6 +224,37 @@ def test_a_search_whose_spaces_hold_no_other_configuration_is_over(path, tmp_pat
     assert Taken(tmp_path, path, *spaces).agenda.is_over()
 
 
+def test_the_model_searches_several_sparsities_and_seeds_and_goes_on(path, tmp_path):
+    spaces = ("find.method=gp", "eval.method=gp", "search.at=[0.5, 0.75]", "seeds=[0, 1]")
+    search = Taken(tmp_path, path, *spaces, "search.num_samples=3")
+    # Two chains of rounds 0 and 1 for each of two seeds. Decoupled, rounds 1 and 2 are trained, and
+    # coupled only round 2: the other is the chain's own. 8 + 2 x (4 + 2), or one without the last.
+    trained = len(list(search.train()))
+    tried = samples(tmp_path)
+    assert [sample["state"] for sample in tried] == ["complete"] * 3
+    assert [sample["find"] == sample["eval"] for sample in tried] == [False, True, False]
+    assert tried[0]["find"] == tried[1]["find"] != tried[2]["find"]
+    assert trained == 2 * 4 + 2 * 4 + 2
+    again = Taken(tmp_path, path, *spaces, "search.num_samples=4")
+    list(again.train())
+    assert samples(tmp_path)[:3] == tried
+    assert samples(tmp_path)[3]["find"] == samples(tmp_path)[3]["eval"] == tried[2]["find"]
+
+
+def test_a_sample_that_failed_is_the_worst_to_the_model_after_a_restart_too(path, tmp_path):
+    spaces = ("find.method=gp", "eval.method=gp", "search.num_samples=2")
+    search = Taken(tmp_path, path, *spaces)
+    trained = search.train()
+    next(trained)
+    [sample] = search.agenda.samples.all
+    [evaluation] = search.agenda.plan.evaluations(sample.configuration)
+    search.listeners.tell(Failed(evaluation, "diverged", "Diverged: loss", evaluation.id))
+    search.interrupt()
+    assert search.agenda._chooser.given_up == {sample.configuration}
+    again = Taken(tmp_path, path, *spaces)
+    assert again.agenda._chooser.given_up == {sample.configuration}
+
+
 def test_a_search_with_an_interrupted_sample_is_not_over(path, tmp_path):
     search = Taken(tmp_path, path, "search.num_samples=1")
     next(search.train())

@@ -83,9 +83,17 @@ def test_without_at_the_curve_counts(path):
         ),
         (
             "find.method=grid",
-            "`find.parameters.lr`: a range needs `method: random` or `tpe`; a grid needs `values`",
+            "`find.parameters.lr`: a range needs `method: gp`, `tpe` or `random`; a grid needs "
+            "`values`",
         ),
-        ("find.method=bayes", '`find.method` must be one of grid, random, tpe, got "bayes"'),
+        (
+            "find.method=bayes",
+            '`find.method` must be one of grid, gp, random, tpe, got "bayes"',
+        ),
+        (
+            "eval.method=gp",
+            "`find.method`: must be gp or grid where the other stage is gp, got tpe",
+        ),
         (
             "find.parameters.lr.max=0.001",
             "`find.parameters.lr.max`: must be more than `min` (0.01)",
@@ -129,6 +137,16 @@ def test_a_search_without_anything_to_draw_is_a_grid(path):
     overrides = ("find.method=grid", f"{lr}.min=null", f"{lr}.max=null", f"{lr}.values=[0.1]")
     [problem] = problems(path, *overrides, f"{lr}.log=false")
     assert "a grid is run whole" in problem
+
+
+def test_ranges_are_searched_by_the_model_unless_a_method_is_given(path):
+    without = path.with_name("without.yaml")
+    without.write_text(TEXT.replace("  method: tpe\n", ""))
+    assert load_sweep(path).find.method == "tpe"
+    assert load_sweep(without).find.method == "gp"
+    assert load_sweep(without).eval.method == "grid"  # of values
+    [problem] = problems(without, "search=null")
+    assert problem.startswith("`find.method`: needs a `search`, which says what is best")
 
 
 def test_points_are_a_grid_of_their_own(path):

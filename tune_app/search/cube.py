@@ -1,0 +1,122 @@
+"""Recipes as places in unit cubes: of a search space, to draw from, and of a model, to compare."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lt_core.config import Recipe
+from tune_app.results.words import varied_fields
+from tune_app.search.model import Array
+from tune_app.sweep.spaces import Dimension, Stage, at_point, points
+from tune_app.sweep.sweep import Sweep
+
+
+class Cube:
+    """One search space; each of its dimensions, or its list of points, is an axis."""
+
+    def __init__(self, stage: Stage, train: Recipe) -> None:
+        self.train = train
+        self._points = [at_point(train, point) for point in points(stage)] if stage.points else []
+        self._dimensions: dict[str, Dimension[Any]] = {
+            name: domain for name, domain in stage.parameters if domain is not None
+        }
+        self.num_axes = 1 if self._points else len(self._dimensions)
+
+    def at(self, place: Array) -> Recipe:
+        """The point at a place, [axes], each coordinate in [0, 1]."""
+        if self._points:
+            recipe: Recipe = _item(self._points, place[0])
+            return recipe
+        values = {
+            name: _value(domain, x)
+            for (name, domain), x in zip(self._dimensions.items(), place, strict=True)
+        }
+        return at_point(self.train, values)
+
+    def place(self, recipe: Recipe) -> Array:
+        """The place of a point, [axes]."""
+        if self._points:
+            return np.array([_middle(self._points, recipe)])
+        dimensions = self._dimensions.items()
+        return np.array([_place(domain, getattr(recipe, name)) for name, domain in dimensions])
+
+
+def _value(domain: Dimension[Any], x: float) -> Any:
+    if domain.values is not None:
+        return _item(domain.values, x)
+    low, high = domain.ends
+    if isinstance(low, int) and isinstance(high, int):
+        if domain.log:
+            return min(max(round(low * (high / low) ** x), low), high)
+        return min(low + int(x * (high - low + 1)), high)
+    value = low * (high / low) ** x if domain.log else low + x * (high - low)
+    # Four digits are what people read; both ends stay inside.
+    return min(max(float(f"{value:.4g}"), low), high)
+
+
+def _place(domain: Dimension[Any], value: Any) -> float:
+    if domain.values is not None:
+        return _middle(domain.values, value)
+    low, high = domain.ends
+    if domain.log:
+        return math.log(value / low) / math.log(high / low)
+    return float((value - low) / (high - low))
+
+
+def _item(items: Sequence[Any], x: float) -> Any:
+    return items[min(int(x * len(items)), len(items) - 1)]
+
+
+def _middle(items: Sequence[Any], item: Any) -> float:
+    return (items.index(item) + 0.5) / len(items)
+
+
+class Encoding:
+    """Recipes as what a model compares: a column for each number, several for each category."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        # Both stages alike: a coupled configuration has the H_find of fields that only `find` has.
+        self.names = varied_fields(sweep)
+        recipes = [*sweep.find_recipes, *sweep.eval_recipes]
+        self._scales = [_scale(sweep, name, recipes) for name in self.names]
+        widths = [1 if isinstance(scale, tuple) else len(scale) for scale in self._scales]
+        self.fields = tuple(i for i, width in enumerate(widths) for _ in range(width))
+        """For each column the number of its field."""
+
+    def __call__(self, recipes: Sequence[Recipe]) -> Array:
+        """[len(recipes), columns]."""
+        rows = [
+            [
+                x
+                for name, scale in zip(self.names, self._scales, strict=True)
+                for x in _columns(scale, getattr(recipe, name))
+            ]
+            for recipe in recipes
+        ]
+        return np.array(rows, dtype=float).reshape(len(recipes), len(self.fields))
+
+
+_Scale = tuple[float, float, bool] | list[Any]
+"""The ends of numbers, and whether they are compared by order of magnitude; or all categories."""
+
+
+def _scale(sweep: Sweep, name: str, recipes: Sequence[Recipe]) -> _Scale:
+    values = list(dict.fromkeys(getattr(recipe, name) for recipe in recipes))
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+        return values
+    low, high = float(min(values)), float(max(values))
+    domains = [getattr(stage.parameters, name) for stage in (sweep.find, sweep.eval)]
+    ranges = [domain for domain in domains if domain is not None and domain.values is None]
+    log = any(domain.log for domain in ranges) if ranges else high >= 5 * low
+    return low, high, log and low > 0
+
+
+def _columns(scale: _Scale, value: Any) -> list[float]:
+    if isinstance(scale, list):  # two categories are 1 apart
+        return [math.sqrt(0.5) * (value == category) for category in scale]
+    low, high, log = scale
+    if low == high:
+        return [0.0]
+    return [math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)]

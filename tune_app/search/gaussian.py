@@ -1,0 +1,173 @@
+"""Which configuration to try next, by a Gaussian process over both search spaces.
+
+The next sample is the one of the highest knowledge gradient per training, as Frazier et al. weigh
+what a sample tells and EEIPU (arXiv:2411.03731) what it costs where a part is stored: a new mask
+takes a chain of trainings, one that is there a single one. No share of the budget has to be set for
+either, since a mask's own error is known in part: its further evaluations tell less and less.
+
+Both questions of a search count alike, which decoupled and which coupled configuration is best.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy.stats import qmc
+
+from lt_core.config import Recipe
+from tune_app.search.acquisition import knowledge_gradient
+from tune_app.search.bilevel import Configuration, SearchSpace
+from tune_app.search.cube import Cube
+from tune_app.search.judgement import Judge
+from tune_app.search.model import Array
+from tune_app.sweep.spaces import at_point, points
+from tune_app.sweep.sweep import Sweep
+
+NUM_START = 3
+"""Chains before the model chooses, each with two H_eval."""
+
+_NUM_SOBOL = 8
+_NUM_BEST = 5
+_NUM_NEW, _NUM_OLD = 40, 40
+"""Candidates of either kind that are drawn from the whole space; as many again near the best."""
+
+_NEAR, _NEAR_EVAL = 0.12, 0.2
+"""Deviations of what is drawn near to a point: of a new mask, and of an H_eval for one."""
+
+
+class Gaussian:
+    """Decides what to try next from what is known; knows nothing of how it is tried."""
+
+    def __init__(self, sweep: Sweep, chain_cost: float, evaluation_cost: float) -> None:
+        """Know nothing yet.
+
+        Args:
+            sweep: a search.
+            chain_cost: trainings that finding a mask takes.
+            evaluation_cost: trainings that evaluating it takes; at its own H_find one, since the
+                others are rounds of its chain.
+        """
+        self.find = SearchSpace(sweep.find, sweep.train)
+        self.eval = SearchSpace(sweep.eval, sweep.train)
+        self.seed = sweep.search_block.seed
+        self.found: dict[Recipe, bool] = {}
+        """For each H_find that was chosen, whether its mask is there."""
+
+        self.values: dict[Configuration, float | None] = {}
+        """Of each configuration that was chosen; None while it is not known."""
+
+        self.given_up: set[Configuration] = set()
+        """Those that failed or were stopped: as bad as the worst that was measured."""
+
+        self._costs = chain_cost, evaluation_cost
+        self._cubes = Cube(sweep.find, sweep.train), Cube(sweep.eval, sweep.train)
+        self._judge = Judge(sweep)
+
+    def ask(self) -> Configuration | None:
+        """What to try next; None where nothing is left, or all that is left waits for results."""
+        choice = self._start() or self._best() or self._any()
+        if choice is not None:
+            self.found.setdefault(choice.find, False)
+            self.values[choice] = None
+        return choice
+
+    def tell(self, configuration: Configuration, value: float, is_whole: bool) -> None:
+        """The value of a configuration; that of one that failed or was stopped does not count."""
+        self.values[configuration] = value
+        if not is_whole:
+            self.given_up.add(configuration)
+
+    def is_exhausted(self) -> bool:
+        """True where every configuration has been tried, but for those of masks that failed."""
+        if not self.find.is_finite:
+            return False
+        finds = [find for find in self._points(self.find) if self._may_come(find)]
+        return not finds if not self.eval.is_finite else next(self._untried(finds), None) is None
+
+    def _any(self) -> Configuration | None:
+        """A configuration that no draw has met, where the spaces have few values."""
+        if not (self.find.is_finite and self.eval.is_finite):
+            return None
+        finds = [find for find in self._points(self.find) if self.found.get(find, True)]
+        return next(self._untried(finds), None)
+
+    def _untried(self, finds: Sequence[Recipe]) -> Iterator[Configuration]:
+        evals = self._points(self.eval)
+        pairs = (Configuration(find, eval_) for find in finds for eval_ in (*evals, find))
+        return (pair for pair in pairs if pair not in self.values)
+
+    def _points(self, space: SearchSpace) -> list[Recipe]:
+        return [at_point(space.train, point) for point in points(space.stage)]
+
+    def _start(self) -> Configuration | None:
+        """Chains that fill the spaces evenly, each evaluated there and at its own H_find."""
+        if len(self.found) <= NUM_START:
+            for find in self.found:
+                if Configuration(find, find) not in self.values and self._may_come(find):
+                    return Configuration(find, find)
+        if len(self.found) < NUM_START:
+            axes = [cube.num_axes for cube in self._cubes]
+            for place in qmc.Sobol(sum(axes), rng=self.seed).random(_NUM_SOBOL):
+                pair = self._at(place[: axes[0]], place[axes[0] :])
+                if pair.find not in self.found:
+                    return pair
+        return None
+
+    def _may_come(self, find: Recipe) -> bool:
+        """Whether a mask is there, or looked for, or new."""
+        return self.found.get(find, True) or any(
+            value is None for pair, value in self.values.items() if pair.find == find
+        )
+
+    def _at(self, find: Array, eval_: Array) -> Configuration:
+        return Configuration(self._cubes[0].at(find), self._cubes[1].at(eval_))
+
+    def _best(self) -> Configuration | None:
+        """The candidate that tells most per training."""
+        judged = self._judge.judge(self.values, self.given_up)
+        candidates = [
+            pair
+            for pair in dict.fromkeys(self._candidates(judged.best(_NUM_BEST)))
+            if pair not in self.values and self.found.get(pair.find, True)
+        ]
+        if not candidates:
+            return None
+        tried = judged.tried
+        places = self._judge.places([*candidates, *tried])
+        masks = judged.masks(candidates)
+        told = judged.posterior.told_by(places, places[: len(candidates)], masks)
+        coupled = np.array([pair.coupled for pair in (*candidates, *tried)])
+        among = [each for each in (coupled, ~coupled) if each.any()]
+        gain = knowledge_gradient(judged.posterior.mean(places), *told, among)
+        return candidates[int((gain / [self._cost(pair) for pair in candidates]).argmax())]
+
+    def _cost(self, pair: Configuration) -> float:
+        chain, evaluation = self._costs
+        return (0 if pair.find in self.found else chain) + (1 if pair.coupled else evaluation)
+
+    def _candidates(self, best: Sequence[Configuration]) -> Iterator[Configuration]:
+        """New masks and those that are there, in the whole space and near the best samples."""
+        rng = np.random.default_rng([self.seed, len(self.values)])
+        find, eval_ = self._cubes
+        old = [recipe for recipe, is_found in self.found.items() if is_found]
+
+        def near(cube: Cube, recipe: Recipe, deviation: float) -> Array:
+            place = cube.place(recipe)
+            moved: Array = np.clip(place + rng.normal(0, deviation, len(place)), 0, 1)
+            return moved
+
+        yield from (Configuration(recipe, recipe) for recipe in old)
+        for i in range(_NUM_NEW):
+            pair = self._at(rng.random(find.num_axes), rng.random(eval_.num_axes))
+            yield pair if i % 4 else Configuration(pair.find, pair.find)
+        for i in range(_NUM_NEW if best else 0):
+            of = best[int(rng.integers(len(best)))]
+            place = near(find, of.find, _NEAR)
+            h_eval = of.eval if self.eval.has(of.eval) else eval_.at(rng.random(eval_.num_axes))
+            pair = self._at(place, near(eval_, h_eval, _NEAR))
+            yield pair if i % 4 else Configuration(pair.find, pair.find)
+        for _ in range(_NUM_OLD if old else 0):
+            yield Configuration(old[rng.integers(len(old))], eval_.at(rng.random(eval_.num_axes)))
+        for _ in range(_NUM_OLD if best else 0):
+            of, other = (best[int(i)] for i in rng.integers(len(best), size=2))
+            if self.eval.has(other.eval):
+                yield Configuration(of.find, eval_.at(near(eval_, other.eval, _NEAR_EVAL)))
