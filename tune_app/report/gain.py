@@ -15,10 +15,11 @@ import numpy as np
 from scipy import stats
 
 from tune_app.report.search_words import place
-from tune_app.results.curves import Statistic, percent_pruned
+from tune_app.results.curves import Statistic, best_pair, cells, mean_curves, percent_pruned
 from tune_app.results.result import CurveKey, Result
 from tune_app.search.bilevel import Configuration
-from tune_app.search.samples import Samples, best
+from tune_app.search.ranking import rank
+from tune_app.search.samples import Samples
 from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
 
@@ -62,7 +63,7 @@ def gains(
         comparison: the sweep that trained the best of them over fresh seeds.
         results: of the comparison; rounds where no seed has both configurations are left out.
     """
-    chosen = _chosen(samples)
+    chosen = _chosen(search, samples)
     if len(chosen) < 2:
         return []
     results = list(results)
@@ -72,9 +73,10 @@ def gains(
     return [gain for gain in every if gain is not None]
 
 
-def _chosen(samples: Samples) -> list[Configuration]:
+def _chosen(search: Sweep, samples: Samples) -> list[Configuration]:
     """The best decoupled and the best coupled configuration, as far as there are any."""
-    found = (best(samples.all, coupled) for coupled in (False, True))
+    ranking = rank(search, samples.all)
+    found = (ranking.best(coupled) for coupled in (False, True))
     return [sample.configuration for sample in found if sample is not None]
 
 
@@ -136,23 +138,41 @@ def gain(search: Sweep, samples: Samples, comparison: Sweep, results: Iterable[R
     gain = found.get(search.search_rounds)
     if gain is None:
         return ""
-    decoupled, coupled = (place(search, configuration) for configuration in _chosen(samples))
     n, asked = gain.difference.n, len(comparison.seeds)
     seeds = plural(asked, "fresh seed") if n == asked else f"{n} of {asked} fresh seeds"
     where = f"{percent_pruned(gain.sparsity)} pruned"
     if len(gain.rounds) > 1:
         where = f"the mean over {len(gain.rounds)} sparsities"
     return (
-        f"Trained again over {seeds}, at {where}: decoupled, {decoupled}, reaches test "
-        f"{gain.decoupled.sentence()}; coupled, {coupled}, {gain.coupled.sentence()}. "
-        f"{_in_words(gain)}"
+        f"Trained again over {seeds}, at {where}, decoupled reaches test {gain.decoupled.sentence()}, "
+        f"coupled {gain.coupled.sentence()}; {_in_words(gain)}"
     )
+
+
+def other_picks(
+    search: Sweep, samples: Samples, comparison: Sweep, results: Iterable[Result]
+) -> list[str]:
+    """Why the comparison's own report names another configuration; nothing where it names the same.
+
+    Takes what `gains` takes.
+    """
+    round = search.search_rounds[-1]
+    pair = best_pair(comparison, cells(comparison, mean_curves(results), round))
+    if pair is None:
+        return []
+    named = {Configuration(cell.find, cell.eval) for cell in pair}
+    others = [place(search, one) for one in named.difference(_chosen(search, samples))]
+    return [
+        f"The report of {comparison.name} names another configuration, {other}: it has every "
+        "pairing of the chosen H_find and H_eval, and picks by the fresh seeds themselves."
+        for other in others
+    ]
 
 
 def _in_words(gain: Gain) -> str:
     """The difference, and what it shows."""
     mean, n = 100 * gain.difference.mean, gain.difference.n
-    said = f"Decoupled less coupled, by seed: {mean:+.1f} points"
+    said = f"decoupled less coupled, by seed: {mean:+.1f} points"
     if n == 1:
         return f"{said}; one seed has no spread, so it may be chance."
     if gain.interval is None:

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from tune_app.plan.plan import make_plan
 from tune_app.report.figures.heat_map import heat_map
 from tune_app.report.figures.importance_bars import draw_importances
+from tune_app.report.figures.posterior import draw_posterior
 from tune_app.report.figures.search_progress import draw_search
-from tune_app.report.gain import gain, gain_csv, gains
+from tune_app.report.gain import gain, gain_csv, gains, other_picks
 from tune_app.report.optuna_study import write_study
 from tune_app.report.page import Report, head_lines, provenance_lines, write_figures
 from tune_app.report.search_answer import answer
@@ -31,6 +32,7 @@ from tune_app.words import plural
 _FIGURES: dict[str, tuple[str, Callable[[Sweep, Samples, str | None], Figure]]] = {
     "search": ("The best so far", draw_search),
     "heat_map": ("H_find and H_eval at a glance", heat_map),
+    "posterior": ("What to expect along each field", draw_posterior),
     "importances": ("Which hyperparameter matters", draw_importances),
 }
 _ON_PAGE = 10  # samples
@@ -71,8 +73,9 @@ def report_search(run_dir: Path, sweep: Sweep, samples: Samples) -> Report:
     )
     trainings, training_seconds, _ = samples.spent
     lines = head_lines(sweep, report.answer)
+    has_run = "" if gained else ", once it has run"
     lines.append(
-        "The comparison over fresh seeds, once it has run: "
+        f"The comparison over fresh seeds{has_run}: "
         f"[{sweep.name}-best](../{sweep.name}-best/report.md)\n"
     )
     lines += [f"- {note}" for note in report.notes]
@@ -104,6 +107,7 @@ def _compare(
     if not said:
         table.unlink(missing_ok=True)  # of an earlier comparison
         return "", []
+    notes += other_picks(sweep, samples, chosen, results)
     table.parent.mkdir(exist_ok=True)
     write_atomically(table, as_csv(gain_csv(gains(sweep, samples, chosen, results))))
     return said, [run_dir.parent / table.relative_to(beside)]

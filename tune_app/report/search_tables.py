@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tune_app.report.search_words import complete, counts
+from tune_app.report.search_words import counts, points
 from tune_app.report.tables import Rows, as_text
 from tune_app.results.words import field_name, text, varied_fields
 from tune_app.run.console import duration
-from tune_app.search.samples import Sample, Samples, best
+from tune_app.search.ranking import rank
+from tune_app.search.samples import Sample, Samples
 from tune_app.sweep.sweep import Sweep
 
 _SPENT = ("trainings", "training_seconds", "seconds")
@@ -36,27 +37,28 @@ def samples_csv(sweep: Sweep, samples: Samples) -> list[list[Any]]:
 
 
 def best_rows(sweep: Sweep, samples: Samples, most: int) -> Rows:
-    """The `most` best samples, and the best coupled and the best decoupled one, with asterisks,
-    if they are not among those."""
-    done = complete(samples)
-    chosen = [best(done, coupled) for coupled in (True, False)]
-    top = sorted(done, key=lambda sample: -sample.known_value)
+    """The `most` best samples by what is expected of them, and the best coupled and the best
+    decoupled one, with asterisks, if they are not among those."""
+    ranking = rank(sweep, samples.all)
+    chosen = [ranking.best(coupled) for coupled in (True, False)]
+    expected = ranking.expected([sample.configuration for sample in ranking.samples])
     fields = [
         (stage, field)
         for stage, varied in (("find", sweep.find.varied), ("eval", sweep.eval.varied))
         for field in varied
     ]
     names = [field_name(field, stage) for stage, field in fields]
-    rows = [["sample", "", *names, "validation (%)"]]
-    for i, sample in enumerate(top):
+    rows = [["sample", "", *names, "validation (%)", "expected (%)"]]
+    for i, (sample, of_sample) in enumerate(zip(ranking.samples, expected, strict=True)):
         if i < most or _is_in(sample, chosen):
             pair = sample.configuration
-            value = f"{100 * sample.known_value:.1f}"
+            value = points(of_sample)
             rows.append(
                 [
                     str(samples.all.index(sample) + 1),
                     "coupled" if pair.coupled else "decoupled",
                     *(text(getattr(getattr(pair, stage), field)) for stage, field in fields),
+                    f"{100 * sample.known_value:.1f}",
                     f"*{value}" if _is_in(sample, chosen) else value,
                 ]
             )

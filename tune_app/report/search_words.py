@@ -3,6 +3,7 @@
 from tune_app.results.curves import percent_pruned
 from tune_app.results.words import short, varied_fields
 from tune_app.search.bilevel import Configuration
+from tune_app.search.ranking import Expected
 from tune_app.search.samples import Sample, Samples
 from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
@@ -31,6 +32,11 @@ def counts(samples: Samples) -> str:
     there = (state for state in ("complete", "stopped", "failed", "running") if state in states)
     parts = ", ".join(f"{states.count(state):,} {state}" for state in there)
     return f"{plural(len(states), 'sample')}: {parts}" if states else "no samples"
+
+
+def points(expected: Expected, sign: str = "") -> str:
+    """An accuracy in percent, or with `sign="+"` a difference in points: `94.1 ± 0.8`."""
+    return f"{100 * expected.mean:{sign}.1f} ± {100 * expected.deviation:.1f}"
 
 
 def complete(samples: Samples) -> list[Sample]:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from lt_core.config import Recipe
 from tune_app.search.bilevel import Configuration
-from tune_app.search.samples import Samples, best
+from tune_app.search.ranking import rank
+from tune_app.search.samples import Samples
 from tune_app.sweep.spaces import PointOfRecipe
 from tune_app.sweep.sweep import Eval, Find, Sweep
 
@@ -14,7 +15,8 @@ def comparison(sweep: Sweep, samples: Samples) -> Sweep | None:
 
     None where a search has not finished one of each.
     """
-    coupled, decoupled = best(samples.all, coupled=True), best(samples.all, coupled=False)
+    ranking = rank(sweep, samples.all)
+    coupled, decoupled = ranking.best(coupled=True), ranking.best(coupled=False)
     if coupled is None or decoupled is None:
         return None
     return between(sweep, (coupled.configuration, decoupled.configuration))
@@ -29,7 +31,9 @@ def between(sweep: Sweep, found: Sequence[Configuration]) -> Sweep:
     evals = dict.fromkeys(_point(sweep.train, configuration.eval) for configuration in found)
     changes = {
         "name": f"{sweep.name}-best",
-        "description": f"the best coupled and the best decoupled configuration of {sweep.name}",
+        "description": f"the best coupled and the best decoupled configuration of {sweep.name}, "
+        f"and each H_find with the other H_eval; the report of {sweep.name} has what decoupling "
+        "gains",
         "seeds": sweep.search_block.report_seeds,
         "find": Find(points=tuple(finds), rewind=sweep.find.rewind, resources=sweep.find.resources),
         "eval": Eval(

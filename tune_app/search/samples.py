@@ -165,12 +165,6 @@ class Samples:
         return Spent(*map(max, zip(self.last_spent, *ends, strict=True)))
 
 
-def best(samples: Sequence[Sample], coupled: bool) -> Sample | None:
-    """The finished sample of the highest value, coupled or decoupled; the first if two are."""
-    among = [s for s in samples if s.state == "complete" and s.configuration.coupled == coupled]
-    return max(among, key=lambda sample: sample.known_value, default=None)
-
-
 def _read(path: Path) -> list[Sample]:
     """The samples in a file; none without one. Raises ValidationError."""
     try:

@@ -10,16 +10,19 @@ from tune_app.report.__main__ import main
 from tune_app.report.figures.heat_map import heat_map
 from tune_app.report.figures.importance_bars import draw_importances
 from tune_app.report.figures.not_drawn import NotDrawn
+from tune_app.report.figures.posterior import draw_posterior
 from tune_app.report.figures.search_progress import draw_search
-from tune_app.report.gain import _interval, gain, gain_csv, gains
+from tune_app.report.gain import _interval, gain, gain_csv, gains, other_picks
 from tune_app.report.importances import MIN_SAMPLES, Unknown, importances
 from tune_app.report.search import report_search
 from tune_app.report.search_answer import answer
+from tune_app.report.search_words import points
 from tune_app.report.write import write_report
 from tune_app.results.curves import Statistic
 from tune_app.results.run_directory import RunDirectory
 from tune_app.search.bilevel import Configuration
 from tune_app.search.comparison import comparison
+from tune_app.search.ranking import rank
 from tune_app.search.samples import Sample, Samples
 from tune_app.sweep.load import load_sweep
 
@@ -52,7 +55,7 @@ TRIED = [
     (0.8, 0.1, "failed", 0.0, 39),
     (0.05, 0.5, "complete", 0.94, 42),
     (0.02, 0.1, "stopped", 0.50, 48),
-    (0.1, 0.1, "complete", 0.30, 60),
+    (0.9, 0.9, "complete", 0.30, 60),
     (0.3, 0.1, "running", None, 0),
 ]
 REASONS = {"failed": "diverged: loss is nan", "stopped": "worse than the median"}
@@ -158,11 +161,14 @@ def test_the_heat_map_has_every_sample_and_the_diagonal(searched):
         (0.05, 0.05, "s"),
         (0.05, 0.1, "o"),
         (0.05, 0.5, "o"),
-        (0.1, 0.1, "s"),
+        (0.9, 0.9, "s"),
     }
     named = lines(axes)
-    assert named["best decoupled, 94.0%"] == [(0.05, 0.5)]
-    assert named["best coupled, 91.0%"] == [(0.05, 0.05)]
+    ranking = rank(sweep, samples.all)
+    for coupled, at in ((False, (0.05, 0.5)), (True, (0.05, 0.05))):
+        [expected] = ranking.expected([ranking.best(coupled).configuration])
+        kind = "coupled" if coupled else "decoupled"
+        assert named[f"best {kind}, {points(expected)}%"] == [at]
     assert [x == y for x, y in named["coupled"]] == [True, True]
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     assert axes.get_xlabel() == r"LR$_\mathrm{find}$"
@@ -175,7 +181,8 @@ def test_values_that_are_no_numbers_have_ticks(tmp_path):
     _, sweep, samples = make_run(tmp_path / "tiny", text, tried)
     axes = heat_map(sweep, samples, None).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["1ep", "2ep", "3ep"]
-    assert lines(axes)["best decoupled, 90.0%"] == [(0.2, 1)]  # 2ep, as `train` says
+    named = {name.partition(",")[0]: at for name, at in lines(axes).items()}
+    assert named["best decoupled"] == [(0.2, 1)]  # 2ep, as `train` says
     assert "coupled" not in lines(axes)  # two fields have no diagonal
     assert axes.get_ylabel() == r"duration$_\mathrm{eval}$"
 
@@ -185,7 +192,8 @@ def test_where_h_eval_is_fixed_the_field_of_h_find_is_shown(tmp_path):
     _, sweep, samples = make_run(tmp_path / "tiny", text)
     axes = heat_map(sweep, samples, None).axes[0]
     assert axes.get_ylabel() == r"LR$_\mathrm{eval}$"
-    assert lines(axes)["best coupled, 91.0%"] == [(0.05, 0.05)]
+    named = {name.partition(",")[0]: at for name, at in lines(axes).items()}
+    assert named["best coupled"] == [(0.05, 0.05)]
 
 
 def test_importances_name_what_decides(of_many):
@@ -227,17 +235,18 @@ def test_equal_values_or_one_parameter_have_no_importances(of_many, tmp_path):
 
 def test_the_answer_says_what_it_claims(searched):
     _, sweep, samples = searched
+    ranking = rank(sweep, samples.all)
+    coupled, decoupled = (ranking.best(of).configuration for of in (True, False))
+    of_coupled, of_decoupled = map(points, ranking.expected([coupled, decoupled]))
+    gain = points(ranking.difference(decoupled, coupled), "+")
     assert answer(sweep, samples) == (
-        "Of 9 samples and 60 trainings, the best of 3 decoupled configurations, found at LR 0.05 "
-        "and trained at LR 0.5, reaches validation 94.0% and the best of 3 coupled "
-        "configurations, found and trained at LR 0.05, reaches validation 91.0% (mean over 3 seeds "
-        "at 93.8% pruned); the highest of many noisy values is optimistic, which is why both are "
-        "trained again over 6 fresh seeds."
+        f"At 93.8% pruned, the best coupled configuration, found and trained at LR 0.05, at "
+        f"{of_coupled}%, and the best decoupled configuration, found at LR 0.05 and trained at LR "
+        f"0.5, at {of_decoupled}%: decoupled less coupled {gain} points (validation, posterior "
+        "mean ± its deviation given 9 samples and 60 trainings)."
     )
     samples.all = [s for s in samples.all if not s.configuration.coupled]
-    assert answer(sweep, samples).endswith(
-        "noisy values is optimistic); no coupled one is complete."
-    )
+    assert answer(sweep, samples).endswith("48 trainings); no coupled one is complete.")
     samples.all = samples.all[2:3]
     assert answer(sweep, samples) == "No answer: 1 sample: 1 failed; none is complete."
 
@@ -254,7 +263,7 @@ def test_the_samples_as_csv(searched):
         "5,0.8,0.1,false,failed,,39,78.0,58.5,diverged: loss is nan",
         "6,0.05,0.5,false,complete,0.94,42,84.0,63.0,",
         "7,0.02,0.1,false,stopped,0.5,48,96.0,72.0,worse than the median",
-        "8,0.1,0.1,true,complete,0.3,60,120.0,90.0,",
+        "8,0.9,0.9,true,complete,0.3,60,120.0,90.0,",
         "9,0.3,0.1,false,running,,,,,",
     ]
 
@@ -274,7 +283,7 @@ def test_optuna_opens_the_samples(searched):
         (states.FAIL, None, {"find.lr": 0.8, "eval.lr": "0.1"}),
         (states.COMPLETE, 0.94, {"find.lr": 0.05, "eval.lr": "0.5"}),
         (states.PRUNED, 0.50, {"find.lr": 0.02, "eval.lr": "0.1"}),
-        (states.COMPLETE, 0.30, {"find.lr": 0.1, "eval.lr": "0.1"}),
+        (states.COMPLETE, 0.30, {"find.lr": 0.9}),
         (states.RUNNING, None, {"find.lr": 0.3, "eval.lr": "0.1"}),
     ]
     assert study.best_trial.number == 5
@@ -305,22 +314,26 @@ def test_the_terminal_shows_the_best_and_the_best_coupled(searched):
     for sample in samples.all[1:3]:  # the coupled ones become the worst but one
         sample.value -= 0.5
     table = report_search(run_dir, sweep, samples).table
-    assert table == (
-        """\
-the best of 9 samples: 6 complete, 1 stopped, 1 failed, 1 running; * the best coupled and the \
-best decoupled
-sample             LR_find  LR_eval  validation (%)
-6       decoupled     0.05      0.5           *94.0
-1       decoupled      0.2      0.1            90.0
-4       decoupled     0.05      0.1            89.0
-3         coupled     0.05     0.05           *41.0
-2         coupled      0.2      0.2            38.0"""
+    title, names, *rows = table.splitlines()
+    assert title == (
+        "the best of 9 samples: 6 complete, 1 stopped, 1 failed, 1 running; * the best coupled "
+        "and the best decoupled"
     )
+    assert names.split("  ")[-1] == "expected (%)"
+    ranking = rank(sweep, samples.all)
+    expected = ranking.expected([sample.configuration for sample in ranking.samples])
+    assert [row.split()[0] for row in rows] == [
+        str(samples.all.index(sample) + 1) for sample in ranking.samples[:5]
+    ]
+    starred = [ranking.best(coupled) for coupled in (True, False)]
+    for row, sample, of_sample in zip(rows, ranking.samples, expected, strict=False):
+        star = "*" if any(sample is one for one in starred) else " "
+        assert row.endswith(f"{star}{points(of_sample)}")
     many = [Sample(s.configuration, "id", s.state, 0.95) for s in samples.all[:1] * 5]
     samples.all = [*many, *samples.all]
-    assert report_search(run_dir, sweep, samples).table.splitlines()[-1].split() == (
-        ["8", "coupled", "0.05", "0.05", "*41.0"]
-    )
+    rows = report_search(run_dir, sweep, samples).table.splitlines()[2:]
+    starred = [row.split()[1] for row in rows if "*" in row]
+    assert sorted(starred) == ["coupled", "decoupled"] and len(rows) in (5, 6)
 
 
 def test_the_files_of_a_search(searched):
@@ -329,12 +342,13 @@ def test_the_files_of_a_search(searched):
     assert [str(path.relative_to(run_dir)) for path in report.paths] == [
         "figures/search.png",
         "figures/heat_map.png",
+        "figures/posterior.png",
         "tables/samples.csv",
         "optuna.db",
         "report.md",
     ]
     [note] = report.notes
-    assert note.startswith("importances is not drawn: 4 complete samples with both H in")
+    assert note.startswith("importances is not drawn: 3 complete samples with both H in")
     page = (run_dir / "report.md").read_text()
     for line in (
         "# tiny",
@@ -342,7 +356,7 @@ def test_the_files_of_a_search(searched):
         f"**{report.answer}**",
         "[tiny-best](../tiny-best/report.md)",
         "![The best so far](figures/search.png)",
-        "| 6 | decoupled | 0.05 | 0.5 | **94.0** |",
+        "| 6 | decoupled | 0.05 | 0.5 | 94.0 | **9",
         "| samples | 9 | 8 |",
         "| trainings | 60 | 90 |",
         "| wall time | 1m30s | none |",
@@ -358,6 +372,7 @@ def test_a_search_without_a_complete_sample_is_reported(tmp_path):
     assert [note.split(":")[0] for note in report.notes] == [
         "search is not drawn",
         "heat_map is not drawn",
+        "posterior is not drawn",
         "importances is not drawn",
     ]
 
@@ -380,9 +395,9 @@ def test_the_gain_is_paired_by_seed(searched):
 
     said = gain(sweep, samples, chosen, results)
     assert said.startswith(
-        "Trained again over 6 fresh seeds, at 93.8% pruned: decoupled, found at LR 0.05 and "
-        "trained at LR 0.5, reaches test 95.3 ± 1.0% (n=6); coupled, found and trained at LR 0.05, "
-        "93.3 ± 1.4% (n=6). Decoupled less coupled, by seed: +2.0 points, 95% bootstrap interval "
+        "Trained again over 6 fresh seeds, at 93.8% pruned, decoupled reaches test 95.3 ± 1.0% "
+        "(n=6), coupled 93.3 ± 1.4% (n=6); decoupled less coupled, by seed: +2.0 points, 95% "
+        "bootstrap interval "
     )
     assert said.endswith("; it excludes 0: decoupled is better, as far as 6 seeds can tell.")
 
@@ -448,7 +463,7 @@ def test_of_several_searched_sparsities_the_mean_is_compared(tmp_path):
     *_, together = gains(*run[1:], chosen, results)
     assert together.rounds == (2, 4)
     assert together.difference.mean == pytest.approx(0.03)  # 4 points at one, 2 at the other
-    assert ", at the mean over 2 sparsities: " in gain(*run[1:], chosen, results)
+    assert ", at the mean over 2 sparsities, " in gain(*run[1:], chosen, results)
 
 
 def test_baselines_and_other_combinations_play_no_part(tmp_path):
@@ -456,6 +471,47 @@ def test_baselines_and_other_combinations_play_no_part(tmp_path):
     chosen, results = compare(run)
     assert {result.kind for result in results} > {"lottery", "preserve_lpr"}
     assert gains(*run[1:], chosen, results)[-1].difference.mean == pytest.approx(0.02)
+
+
+def test_another_pick_of_the_comparison_is_explained_in_a_line(tmp_path):
+    tried = [(0.2, 0.2, "complete", 0.9, 12), (0.5, 0.1, "complete", 0.95, 20)]
+    _, sweep, samples = make_run(tmp_path / "tiny", tried=tried)
+    chosen = comparison(sweep, samples)
+    assert "and each H_find with the other H_eval" in chosen.description
+    by_pair = {(0.2, 0.2): 0.8, (0.5, 0.1): 0.9, (0.2, 0.1): 0.7}
+    results = [
+        dataclasses.replace(r, val_accuracy=by_pair.get((r.find and r.find.lr, r.eval.lr), 0.5))
+        for r in synthetic_results(chosen, lambda *_: 0.5)
+    ]
+    assert other_picks(sweep, samples, chosen, results) == []
+    others = [
+        dataclasses.replace(r, val_accuracy=0.99)
+        if (r.kind, r.round, r.find and r.find.lr, r.eval.lr) == ("lottery", 4, 0.2, 0.1)
+        else r
+        for r in results
+    ]
+    assert other_picks(sweep, samples, chosen, others) == [
+        "The report of tiny-best names another configuration, found at LR 0.2 and trained at LR "
+        "0.1: it has every pairing of the chosen H_find and H_eval, and picks by the fresh seeds "
+        "themselves."
+    ]
+
+
+def test_slices_of_the_posterior_have_each_searched_field(searched):
+    _, sweep, samples = searched
+    figure = draw_posterior(sweep, samples, None)
+    panels = {axes.get_xlabel(): axes for axes in figure.axes}
+    assert list(panels) == [r"LR$_\mathrm{find}$", r"LR$_\mathrm{eval}$"]
+    ranking = rank(sweep, samples.all)
+    [expected] = ranking.expected([ranking.best(coupled=False).configuration])
+    for axes, lr in zip(panels.values(), (0.05, 0.5), strict=True):
+        dots = [line for line in axes.get_lines() if line.get_marker() == "o"]
+        assert [float(x) for x in dots[0].get_xydata()[0]] == pytest.approx(
+            [lr, 100 * expected.mean]
+        )
+    curve = panels[r"LR$_\mathrm{find}$"].get_lines()[0].get_xydata()
+    assert len(curve) == 41 and curve[:, 0].min() < 0.02 and curve[:, 0].max() > 0.9
+    assert "two of its deviations" in caption(figure)
 
 
 # From the directory
@@ -470,8 +526,8 @@ def test_the_command_reports_a_search_and_its_gain(searched, capsys):
     compare(searched)
     assert main([str(run_dir)]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("Of 9 samples and 60 trainings, the best of 3 decoupled")
-    assert "Trained again over 6 fresh seeds, at 93.8% pruned: decoupled" in out
+    assert out.startswith("At 93.8% pruned, the best coupled configuration, found and trained at")
+    assert "Trained again over 6 fresh seeds, at 93.8% pruned, decoupled" in out
     assert "it excludes 0: decoupled is better" in (run_dir / "report.md").read_text()
     table = run_dir.parent / "tiny-best" / "tables" / "gain.csv"
     assert str(table) in out.splitlines()

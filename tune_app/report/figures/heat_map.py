@@ -21,10 +21,18 @@ from tune_app.report.figures.search_looks import (
     shown_samples,
 )
 from tune_app.report.importances import Unknown, importances
-from tune_app.report.search_words import counts
+from tune_app.report.search_words import counts, points
 from tune_app.results.words import field_name
-from tune_app.search.samples import Sample, Samples, best
+from tune_app.search.ranking import rank
+from tune_app.search.samples import Sample, Samples
 from tune_app.sweep.sweep import Sweep
+
+_DOT: dict[str, Any] = {
+    "linestyle": "",
+    "markersize": 4.5,
+    "markeredgecolor": "#333333",
+    "markeredgewidth": 0.4,
+}
 
 
 def heat_map(sweep: Sweep, samples: Samples, commit: str | None) -> Figure:
@@ -53,13 +61,17 @@ def heat_map(sweep: Sweep, samples: Samples, commit: str | None) -> Figure:
     floor, top = lower_end(values), max(values)
     colours = ScalarMappable(Normalize(100 * floor, 100 * max(top, floor + 0.001)), "viridis")
     _draw_samples(axes, shown, place, colours)
+    _draw_best(axes, sweep, samples, place)
     is_cut = min(values) < floor
     bar = figure.colorbar(colours, ax=axes, extend="min" if is_cut else "neither", pad=0.02)
     bar.ax.tick_params(labelsize=SMALL, width=0.6, length=2.5)
     bar.set_label("validation accuracy (%)", fontsize=TEXT)
     bar.outline.set_linewidth(0.6)
     add_legend(corner, [axes])
-    about = f"The mean validation accuracy of every configuration; {counts(samples)}.{how_chosen}"
+    about = (
+        f"The mean validation accuracy of every configuration; {counts(samples)}.{how_chosen} "
+        "Rings: the best by posterior mean ± its deviation."
+    )
     if is_cut:
         about += f" Below {100 * floor:.1f}% all look alike."
     add_search_caption(figure, sweep, commit, about)
@@ -72,21 +84,23 @@ def _draw_samples(
     place: Callable[[Sample], tuple[float, float]],
     colours: ScalarMappable,
 ) -> None:
-    """A dot for each sample, and a ring around the best coupled and the best decoupled one."""
-    dot: dict[str, Any] = {
-        "linestyle": "",
-        "markersize": 4.5,
-        "markeredgecolor": "#333333",
-        "markeredgewidth": 0.4,
-    }
+    """A dot for each sample."""
     for sample in sorted(samples, key=lambda sample: sample.known_value):  # the best on top
         marker = SAMPLE_MARKERS[sample.configuration.coupled]
         colour = colours.to_rgba(np.array(100 * sample.known_value))
-        axes.plot(*place(sample), marker=marker, color=colour, **dot)
+        axes.plot(*place(sample), marker=marker, color=colour, **_DOT)
+
+
+def _draw_best(
+    axes: Axes, sweep: Sweep, samples: Samples, place: Callable[[Sample], tuple[float, float]]
+) -> None:
+    """A ring around the best coupled and the best decoupled sample."""
+    ranking = rank(sweep, samples.all)
     for coupled, size in ((False, 9), (True, 11)):
-        if top_of_kind := best(samples, coupled):
+        if top_of_kind := ranking.best(coupled):
             name, marker = SAMPLE_NAMES[coupled], SAMPLE_MARKERS[coupled]
-            axes.plot([], [], marker=marker, color="white", label=f"{name} sample", **dot)
+            [expected] = ranking.expected([top_of_kind.configuration])
+            axes.plot([], [], marker=marker, color="white", label=f"{name} sample", **_DOT)
             axes.plot(
                 *place(top_of_kind),
                 linestyle="",
@@ -95,7 +109,7 @@ def _draw_samples(
                 fillstyle="none",
                 markeredgewidth=1.4,
                 color=SAMPLE_COLOURS[coupled],
-                label=f"best {name}, {100 * top_of_kind.known_value:.1f}%",
+                label=f"best {name}, {points(expected)}%",
             )
 
 
