@@ -73,6 +73,6 @@ def test_the_search_is_one(tmp_path):
     path = tmp_path / "shown.yaml"
     path.write_text(base + shown)
     sweep = load_sweep(path)
-    assert (sweep.find.method, len(sweep.eval_recipes)) == ("tpe", 3)
+    assert (sweep.find.method, len(sweep.eval_recipes)) == ("gp", 3)
     # 0.6^8 = 1.7% are left; 0.6^2 = 36% and 0.6^3 = 22% are nearest to 60% and 80% pruned.
     assert (sweep.search_rounds, sweep.probe_rounds) == ((8,), (2, 3))

@@ -8,7 +8,7 @@ either, since a mask's own error is known in part: its further evaluations tell 
 Both questions of a search count alike, which decoupled and which coupled configuration is best.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from scipy.stats import qmc
@@ -80,29 +80,33 @@ class Gaussian:
         """True where every configuration has been tried, but for those of masks that failed."""
         if not self.find.is_finite:
             return False
-        finds = [find for find in self._points(self.find) if self._may_come(find)]
-        return not finds if not self.eval.is_finite else next(self._untried(finds), None) is None
+        running = {pair.find for pair, value in self.values.items() if value is None}
+        finds = (f for f in self._points(self.find) if self.found.get(f, True) or f in running)
+        some = finds if not self.eval.is_finite else self._untried(finds)
+        return next(iter(some), None) is None
 
     def _any(self) -> Configuration | None:
         """A configuration that no draw has met, where the spaces have few values."""
         if not (self.find.is_finite and self.eval.is_finite):
             return None
-        finds = [find for find in self._points(self.find) if self.found.get(find, True)]
+        finds = (find for find in self._points(self.find) if self.found.get(find, True))
         return next(self._untried(finds), None)
 
-    def _untried(self, finds: Sequence[Recipe]) -> Iterator[Configuration]:
-        evals = self._points(self.eval)
-        pairs = (Configuration(find, eval_) for find in finds for eval_ in (*evals, find))
-        return (pair for pair in pairs if pair not in self.values)
+    def _untried(self, finds: Iterable[Recipe]) -> Iterator[Configuration]:
+        for find in finds:
+            pairs = (Configuration(find, eval_) for eval_ in (*self._points(self.eval), find))
+            yield from (pair for pair in pairs if pair not in self.values)
 
-    def _points(self, space: SearchSpace) -> list[Recipe]:
-        return [at_point(space.train, point) for point in points(space.stage)]
+    def _points(self, space: SearchSpace) -> Iterator[Recipe]:
+        return (at_point(space.train, point) for point in points(space.stage))
 
     def _start(self) -> Configuration | None:
         """Chains that fill the spaces evenly, each evaluated there and at its own H_find."""
         if len(self.found) <= NUM_START:
             for find in self.found:
-                if Configuration(find, find) not in self.values and self._may_come(find):
+                evals = [value for pair, value in self.values.items() if pair.find == find]
+                may_come = self.found[find] or None in evals
+                if may_come and Configuration(find, find) not in self.values:
                     return Configuration(find, find)
         if len(self.found) < NUM_START:
             axes = [cube.num_axes for cube in self._cubes]
@@ -111,12 +115,6 @@ class Gaussian:
                 if pair.find not in self.found:
                     return pair
         return None
-
-    def _may_come(self, find: Recipe) -> bool:
-        """Whether a mask is there, or looked for, or new."""
-        return self.found.get(find, True) or any(
-            value is None for pair, value in self.values.items() if pair.find == find
-        )
 
     def _at(self, find: Array, eval_: Array) -> Configuration:
         return Configuration(self._cubes[0].at(find), self._cubes[1].at(eval_))

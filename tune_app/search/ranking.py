@@ -26,6 +26,12 @@ class Expected:
     deviation: float
     """How well the mean is known, not how far single seeds lie around it."""
 
+    def within(self, deviations: float) -> tuple[float, float]:
+        """The accuracies so many deviations of log error to both sides; none is below 0."""
+        error = 1 - self.mean
+        factor = math.exp(deviations * self.deviation / error)
+        return max(1 - error * factor, 0.0), 1 - error / factor
+
 
 @dataclass(frozen=True)
 class Ranking:

@@ -126,6 +126,16 @@ def test_a_list_whose_masks_all_failed_is_at_its_end_and_one_that_runs_is_not():
     assert chooser.is_exhausted() and last.find.lr in (0.1, 0.2)
 
 
+def test_it_goes_on_before_any_result_and_where_a_stage_is_fixed():
+    chooser = Gaussian(search(), chain_cost=9, evaluation_cost=1)
+    # Of the three chains of the start both evaluations, and then more chains: no mask is there.
+    asked = [chooser.ask() for _ in range(8)]
+    assert len({pair.find for pair in asked}) == NUM_START + 2
+    for find, eval_ in (({"points": ({},)}, None), (None, {"points": ({},)})):
+        fixed = Gaussian(search(find, eval_), chain_cost=9, evaluation_cost=1)
+        assert len(set(run(fixed, 9))) == 9
+
+
 MIXED = {
     "lr": LR,
     "batch_size": {"min": 16, "max": 64},

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tune_app.search.bilevel import Configuration
-from tune_app.search.ranking import rank
+from tune_app.search.ranking import Expected, rank
 from tune_app.search.samples import Sample
 from tune_app.sweep.sweep import Sweep
 
@@ -49,6 +49,13 @@ def test_the_expected_accuracy_is_the_mean_over_masks_and_trainings():
     near, far = ranking.expected([pair(0.05, 0.05), pair(0.05, 0.5)])
     assert near.mean == pytest.approx(1 - 0.1 * math.exp(0.04)) and far.mean == near.mean
     assert 0 < near.deviation < far.deviation  # where nothing was tried
+
+
+def test_bounds_are_of_log_error_and_never_below_0():
+    # 0.1 / 0.2 is half of log error: by exp(1) times the error for two of them, and by 1 / e.
+    low, high = Expected(0.8, 0.1).within(2)
+    assert (low, high) == pytest.approx((1 - 0.2 * math.e, 1 - 0.2 / math.e))
+    assert Expected(0.1, 0.9).within(2)[0] == 0
 
 
 def test_a_difference_is_surer_than_two_accuracies():

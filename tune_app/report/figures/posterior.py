@@ -13,6 +13,7 @@ from tune_app.report.figures.search_looks import (
     SAMPLE_COLOURS,
     SAMPLE_NAMES,
     add_search_caption,
+    lower_end,
     shown_samples,
 )
 from tune_app.report.search_words import place
@@ -39,7 +40,9 @@ def draw_posterior(sweep: Sweep, samples: Samples, commit: str | None) -> Figure
     stages = [("find", sweep.find.varied), ("eval", sweep.eval.varied)]
     rows = [(stage, fields) for stage, fields in stages if fields]
     columns = max(len(fields) for _, fields in rows)
-    figure = Figure(figsize=(1.1 * WIDTH * columns + 0.6, 1.9 * len(rows)), layout="constrained")
+    figure = Figure(
+        figsize=(max(1.1 * WIDTH * columns + 0.6, 4.5), 1.9 * len(rows)), layout="constrained"
+    )
     grid = figure.add_gridspec(len(rows), columns)
     panels: list[Axes] = []
     for row, (stage, fields) in enumerate(rows):
@@ -53,6 +56,10 @@ def draw_posterior(sweep: Sweep, samples: Samples, commit: str | None) -> Figure
             for top in tops:
                 _draw_slice(axes, axis, ranking, top.configuration, (stage, field))
             axes.tick_params(labelleft=column == 0)
+    values = [sample.known_value for sample in shown_samples(samples)]
+    floor, highest = lower_end(values), max(values)
+    margin = 0.2 * max(highest - floor, 0.01)
+    panels[0].set_ylim(100 * (floor - margin), min(100 * (highest + margin), 100))
     panels[0].legend(fontsize=SMALL, frameon=False)
     figure.supylabel("expected validation accuracy (%)", fontsize=TEXT)
     through = "; ".join(
@@ -80,14 +87,16 @@ def _draw_slice(
         pairs.append(Configuration(*((moved, top.eval) if stage == "find" else (top.find, moved))))
     expected = ranking.expected(pairs)
     mean = 100 * np.array([each.mean for each in expected])
-    twice = 200 * np.array([each.deviation for each in expected])
+    low, high = 100 * np.array([each.within(2) for each in expected]).T
     x = [axis.place(value) for value in values]
     colour, name = SAMPLE_COLOURS[top.coupled], f"best {SAMPLE_NAMES[top.coupled]}"
     if axis.places is None:
         axes.plot(x, mean, color=colour, linewidth=1.2, label=name)
-        axes.fill_between(x, mean - twice, mean + twice, color=colour, alpha=0.2, linewidth=0)
+        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
     else:
-        axes.errorbar(x, mean, twice, color=colour, linestyle="", marker="_", label=name)
+        axes.errorbar(
+            x, mean, (mean - low, high - mean), color=colour, linestyle="", marker="_", label=name
+        )
     [at_top] = ranking.expected([top])
     axes.plot(
         axis.place(getattr(recipe, field)), 100 * at_top.mean, "o", color=colour, markersize=4
