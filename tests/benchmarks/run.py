@@ -1,19 +1,25 @@
 """All benchmarks, or those named: `python tests/benchmarks/run.py [name ...]`.
 
-Not a part of the tests: they take about half an hour, and a machine that does something else at the
-same time measures that too.
+Not a part of the tests: they take about half an hour, two_level_search hours, and a machine that
+does something else at the same time measures that too.
 """
 
 import sys
 import time
 
 import engine
+import replay
 import search
 import service
 
 BENCHMARKS = {
     benchmark.__name__: benchmark
-    for benchmark in (*engine.BENCHMARKS, *service.BENCHMARKS, *search.BENCHMARKS)
+    for benchmark in (
+        *engine.BENCHMARKS,
+        *service.BENCHMARKS,
+        *replay.BENCHMARKS,
+        *search.BENCHMARKS,
+    )
 }
 
 

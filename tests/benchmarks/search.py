@@ -1,10 +1,13 @@
-"""Whether the two-level search finds better tickets than plain ones for the same trainings.
+"""Whether the default search finds better tickets than others for the same trainings, for real.
 
-Real trainings on the digits. A strategy chooses one configuration after another; a chain that it
-had before costs nothing. What it thinks best on validation is then trained with fresh seeds, and
-its test accuracy counts. Repeats differ in the seed of everything.
+Trainings on the digits, 99.0% pruned, where decoupling matters (at 98.3% the differences of a
+replay are a third of what ten repeats can show; replay.py costs minutes, this hours). A strategy
+chooses one configuration after another; a chain that it had before costs nothing. Its answer is
+then trained with fresh seeds, and its test accuracy counts. Repeats differ in the seed of
+everything.
 """
 
+import math
 import statistics
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -16,6 +19,7 @@ import optuna
 import torch
 from measure import Row
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from scipy import stats
 
 from lt_core import data
 from lt_core.chain import find
@@ -23,12 +27,14 @@ from lt_core.config import Recipe
 from lt_core.evaluation import evaluate
 from lt_core.mask import Mask
 from tune_app.search.bilevel import NUM_RANDOM, Bilevel, Configuration, SearchSpace
+from tune_app.search.gaussian import Gaussian
+from tune_app.search.judgement import Judge
 from tune_app.sweep.sweep import Sweep
 
 TRAININGS = 120
 REPEATS = 10
 FRESH_SEEDS = range(100, 105)
-ROUNDS = 8  # 98.3% at 0.4
+ROUNDS = 9  # 99.0% at 0.4
 
 
 def sweep(seed: int) -> Sweep:
@@ -72,15 +78,15 @@ class Strategy(Protocol):
 class TwoLevel:
     """What the program does, one configuration at a time."""
 
-    def __init__(self, sweep: Sweep) -> None:
-        self.bilevel = Bilevel(sweep, chain_cost=ROUNDS, evaluation_cost=1)
+    def __init__(self, method: type[Gaussian] | type[Bilevel], sweep: Sweep) -> None:
+        self.chooser = method(sweep, chain_cost=ROUNDS, evaluation_cost=1)
 
     def ask(self) -> Configuration:
-        return self.bilevel.ask()
+        return self.chooser.ask()
 
     def tell(self, configuration: Configuration, value: float) -> None:
-        self.bilevel.found[configuration.find] = True
-        self.bilevel.values[configuration] = value
+        self.chooser.found[configuration.find] = True
+        self.chooser.tell(configuration, value, is_whole=True)
 
 
 class Joint:
@@ -117,8 +123,10 @@ class Joint:
         self.study.tell(self.trial, value)
 
 
+DEFAULT = "gp"
 STRATEGIES = {
-    "two-level": TwoLevel,
+    DEFAULT: partial(TwoLevel, Gaussian),
+    "tpe": partial(TwoLevel, Bilevel),
     "random, joint": partial(Joint, RandomSampler),
     "TPE, joint": partial(Joint, TPESampler),
     "TPE, coupled": partial(Joint, TPESampler, coupled=True),
@@ -159,7 +167,10 @@ def search(name: str, seed: int) -> Outcome:
         trainings, seconds = trainings + 1, seconds + result.seconds
         values[chosen] = result.val_accuracy
         strategy.tell(chosen, result.val_accuracy)
-    best = max(values, key=values.get)
+    if isinstance(strategy, TwoLevel):  # as the program answers
+        [best] = Judge(setting).judge(values, ()).best(1)
+    else:
+        best = max(values, key=values.get)
     test = [_test_accuracy(setting, digits, best, fresh) for fresh in FRESH_SEEDS]
     return Outcome(
         trainings, seconds, len(masks), len(values), values[best], statistics.fmean(test)
@@ -194,17 +205,23 @@ def two_level_search() -> Iterator[Row]:
             f"validation {100 * mean['validation']:.1f}%",
             "",
         )
-        if name != "two-level":
+        if name != DEFAULT:
             gains = [
-                100 * (outcomes["two-level", seed].test - outcomes[name, seed].test)
+                100 * (outcomes[DEFAULT, seed].test - outcomes[name, seed].test)
                 for seed in range(REPEATS)
             ]
             yield Row(
-                f"two-level against {name}, points",
-                f"{_spread(gains)}, better in {sum(gain > 0 for gain in gains)} of {REPEATS}",
-                "> 0",
-                statistics.fmean(gains) > 0,
+                f"{DEFAULT} against {name}, points",
+                f"{_spread(gains)}, 95% interval ± {_half(gains):.2f}, better in "
+                f"{sum(gain > 0 for gain in gains)} of {REPEATS}",
+                "",
             )
+
+
+def _half(values: list[float]) -> float:
+    """Half of a 95% interval of the mean."""
+    quantile = stats.t.ppf(0.975, len(values) - 1)
+    return quantile * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def _spread(values: list[float]) -> str:
