@@ -144,8 +144,8 @@ def gain(search: Sweep, samples: Samples, comparison: Sweep, results: Iterable[R
     if len(gain.rounds) > 1:
         where = f"the mean over {len(gain.rounds)} sparsities"
     return (
-        f"Trained again over {seeds}, at {where}, decoupled reaches test {gain.decoupled.sentence()}, "
-        f"coupled {gain.coupled.sentence()}; {_in_words(gain)}"
+        f"Trained again over {seeds}, at {where}, decoupled reaches test "
+        f"{gain.decoupled.sentence()}, coupled {gain.coupled.sentence()}; {_in_words(gain)}"
     )
 
 

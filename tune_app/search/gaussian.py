@@ -46,8 +46,8 @@ class Gaussian:
             evaluation_cost: trainings that evaluating it takes; at its own H_find one, since the
                 others are rounds of its chain.
         """
-        self.find = SearchSpace(sweep.find, sweep.train)
-        self.eval = SearchSpace(sweep.eval, sweep.train)
+        self.find = SearchSpace(sweep.find, sweep.find_train)
+        self.eval = SearchSpace(sweep.eval, sweep.eval_train)
         self.seed = sweep.search_block.seed
         self.found: dict[Recipe, bool] = {}
         """For each H_find that was chosen, whether its mask is there."""
@@ -59,7 +59,7 @@ class Gaussian:
         """Those that failed or were stopped: as bad as the worst that was measured."""
 
         self._costs = chain_cost, evaluation_cost
-        self._cubes = Cube(sweep.find, sweep.train), Cube(sweep.eval, sweep.train)
+        self._cubes = Cube(sweep.find, sweep.find_train), Cube(sweep.eval, sweep.eval_train)
         self._judge = Judge(sweep)
 
     def ask(self) -> Configuration | None:
