@@ -12,7 +12,14 @@ from lt_core.config import ModelName, Pruning, Recipe, Rewinding
 from lt_core.data import DataSet
 from lt_core.erk import erk_counts
 from lt_core.evaluation import Evaluation, evaluating
-from lt_core.mask import Mask, alive_by_layer, dense, prunable_weights, sparsity
+from lt_core.mask import (
+    Mask,
+    alive_by_layer,
+    dense,
+    parameter_name,
+    prunable_weights,
+    sparsity,
+)
 from lt_core.rewind import Start, State
 from lt_core.scores import scored, to_score
 from lt_core.structured.channels import channel_groups
@@ -219,7 +226,7 @@ def _prune_by_score(
     seed: int,
 ) -> Mask:
     state = rewind.state(network) if started is None else started
-    before = {name: state[f"{name}.weight"] for name in mask}
+    before = {name: state[parameter_name(name, state)] for name in mask}
     found = scored(pruning.strategy, to_score(network, data, mask, before, seed))
     if pruning.scope == "erk":
         shapes = {name: tuple(layer.shape) for name, layer in mask.items()}

@@ -5,12 +5,13 @@ scales or bends (norms, activations), and let pooling average. Then everything i
 cancels, and the output depends on a weight if and only if a path leads through it: its gradient is
 positive. Vysogorets & Kempe 2023 (arXiv:2107.02306), section 2, count paths by the same trick.
 
-It holds for sums, products and concatenations of layers, activations, norms and pooling. A network
-in which not every two channels of each unpruned layer are on a path does something else besides,
-and is not counted.
+It holds for sums, products and concatenations of layers, activations, norms, pooling and attention,
+whose weights are gates. A network in which not every two channels of each unpruned layer are on a
+path does something else besides, and is not counted.
 """
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -37,8 +38,10 @@ _OPEN_AT_0 = {"sigmoid", "sigmoid_", "hardsigmoid", "softplus", "softmax"}
 _AVERAGES: Mapping[str, Callable[..., Tensor]] = {
     "max_pool1d": F.avg_pool1d,
     "max_pool2d": F.avg_pool2d,
+    "max_pool3d": F.avg_pool3d,
     "adaptive_max_pool1d": F.adaptive_avg_pool1d,
     "adaptive_max_pool2d": F.adaptive_avg_pool2d,
+    "adaptive_max_pool3d": F.adaptive_avg_pool3d,
 }
 """For a maximum, through which only one path has a gradient, a mean, through which all have."""
 
@@ -137,8 +140,36 @@ class _Positive(TorchFunctionMode):
         if name in ("maximum", "minimum"):  # with a constant, as an activation
             return next(of for of in args[:2] if of.requires_grad)
         if name in _AVERAGES:
-            if len(args) > 4 or kwargs.pop("dilation", 1) not in (1, (1, 1)):
+            if len(args) > 4 or kwargs.pop("dilation", 1) not in (1, (1,), (1, 1), (1, 1, 1)):
                 raise RuntimeError("a mean over spread pixels is not in torch")
             kwargs.pop("return_indices", None)
             return _AVERAGES[name](*args, **kwargs)
+        if name == "scaled_dot_product_attention":
+            return _gated(*args[:3], **{key: kwargs[key] for key in _GATED if key in kwargs})
+        if func is F.multi_head_attention_forward:
+            return _attention(inspect.signature(func).bind(*args, **kwargs).arguments), None
         return func(*args, **kwargs)
+
+
+_GATED = ("query", "key", "value")
+
+
+def _gated(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attention with gates open at 0 for its weights: [..., L, E], [..., S, E] and [..., S, V].
+
+    Every place attends to every other, also where the network has a mask.
+    """
+    return (query @ key.transpose(-2, -1) + 1) @ value
+
+
+def _attention(given: Mapping[str, Any]) -> Tensor:
+    """The output of `F.multi_head_attention_forward`, by its arguments, with such gates."""
+    if given.get("use_separate_proj_weight"):
+        projections = [given[f"{name}_proj_weight"] for name in "qkv"]
+    else:
+        projections = given["in_proj_weight"].chunk(3)
+    projected = (
+        F.linear(given[name], weight) for name, weight in zip(_GATED, projections, strict=True)
+    )
+    heads = (x.unflatten(-1, (given["num_heads"], -1)).movedim(0, -2) for x in projected)
+    return F.linear(_gated(*heads).movedim(-2, 0).flatten(-2), given["out_proj_weight"])

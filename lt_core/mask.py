@@ -1,6 +1,6 @@
 """Masks of live weights: a mask maps a layer's name to a bool tensor of its weight's shape."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Container, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -12,21 +12,42 @@ Mask = Mapping[str, Tensor]
 """True is alive. The names are those of `prunable_weights`, in network order."""
 
 
-def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of two-dimensional convolutions and linear layers, by layer name, in network
-    order.
+_CONVOLUTIONS = (
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+)
+_PROJECTIONS = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight")
+"""Parameters of `nn.MultiheadAttention` that are no layer's; its `out_proj` is a linear layer."""
 
-    Biases and norms are never pruned. A weight that layers share is there once, under the name of
-    the first.
+
+def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
+    """The weights of convolutions, transposed ones, linear layers and attention, in network order.
+
+    They go by the name of their layer; those that project the input of an `nn.MultiheadAttention`
+    by their own (`attention.in_proj_weight`, of queries, keys and values below each other). Biases,
+    norms, embeddings and recurrent layers are never pruned. A weight that layers share is there
+    once, under the name of the first.
     """
     weights: dict[str, Tensor] = {}
-    for name, module in model.named_modules():
-        if not isinstance(module, nn.Conv2d | nn.Linear):
-            continue
-        weight: object = getattr(module, "weight", None)  # which a subclass may have taken away
+    for name, weight in _candidates(model):
         if isinstance(weight, Tensor) and not any(weight is w for w in weights.values()):
             weights[name] = weight
     return weights
+
+
+def _candidates(model: nn.Module) -> Iterator[tuple[str, object]]:
+    """Names with what may be a weight, or what a subclass has in its place."""
+    for name, module in model.named_modules():
+        if isinstance(module, (*_CONVOLUTIONS, nn.Linear)):
+            yield name, getattr(module, "weight", None)
+        elif isinstance(module, nn.MultiheadAttention):
+            for key in _PROJECTIONS:
+                yield f"{name}.{key}".removeprefix("."), getattr(module, key, None)
+
+
+def parameter_name(name: str, parameters: Container[str]) -> str:
+    """The full name of the weight that a mask has as `name`, among those of all parameters."""
+    return f"{name}.weight" if f"{name}.weight" in parameters else name
 
 
 def never_pruned(model: nn.Module, mask: Mask) -> dict[str, int]:

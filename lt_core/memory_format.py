@@ -11,7 +11,8 @@ def to_device(network: nn.Module, device: str, image_shape: tuple[int, int, int]
     """Move a network to where it trains, in channels_last, in which convolutions are fastest.
 
     Contiguous where a user's network can do no other, such as one with `x.view(len(x), -1)` after a
-    convolution. And where torch would corrupt memory: on a CPU, the gradient of a strided 1x1
+    convolution, or with convolutions in three dimensions, whose weights have no such format. And
+    where torch would corrupt memory: on a CPU, the gradient of a strided 1x1
     convolution whose input has fewer channels than a vector register has floats is written past its
     end (torch 2.14.1). With AVX2 that is up to 7 channels, from 8x8 pixels on; with AVX-512 up to
     15, but only in large images (seen from 56 pixels for 4 and 8 channels and from 112 for 12, not
@@ -23,7 +24,8 @@ def to_device(network: nn.Module, device: str, image_shape: tuple[int, int, int]
         image_shape: channels, height and width.
     """
     overflows = torch.device(device).type == "cpu" and _would_overflow(network, image_shape)
-    if overflows or _takes_contiguous_images_alone(network, image_shape):
+    is_flat = all(parameter.dim() < 5 for parameter in network.parameters())
+    if overflows or not is_flat or _takes_contiguous_images_alone(network, image_shape):
         network.register_forward_pre_hook(_contiguous)
         return network.to(device).to(memory_format=torch.contiguous_format)
     return network.to(device).to(memory_format=torch.channels_last)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lt_core.config import Recipe
-from lt_core.mask import Mask
+from lt_core.mask import Mask, parameter_name
 
 
 def masked_optimizer(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.optim.Optimizer:
@@ -21,8 +21,7 @@ def masked_optimizer(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.opti
     """
     # A weight that is shared is there under each of its names.
     parameters = dict(model.named_parameters(remove_duplicate=False))
-    names = [f"{name}.weight" if f"{name}.weight" in parameters else name for name in mask]
-    masked: list[Tensor] = [parameters[name] for name in names]
+    masked: list[Tensor] = [parameters[parameter_name(name, parameters)] for name in mask]
     alive = [_like(weight, layer) for weight, layer in zip(masked, mask.values(), strict=True)]
     with torch.no_grad():
         torch._foreach_mul_(masked, alive)

@@ -17,6 +17,7 @@ from lt_core import models, seeds
 from lt_core.config import ModelName
 from lt_core.data import Shape
 from lt_core.import_path import source, told
+from lt_core.mask import prunable_weights
 
 _TOLERANCE = 1e-3
 """Relative; processors and versions of torch differ by less, another activation by more."""
@@ -144,7 +145,14 @@ def _structure(network: nn.Module) -> str:
         for name, tensor in network.state_dict().items()
         if isinstance(tensor, Tensor)
     ]
-    return hashlib.sha256(f"{layers}{tensors}".encode()).hexdigest()[:20]
+    # What was trained while only these two were pruned is of another mask.
+    others = [
+        name
+        for name in prunable_weights(network)
+        if not isinstance(dict(network.named_modules()).get(name), nn.Conv2d | nn.Linear)
+    ]
+    text = f"{layers}{tensors}{others or ''}"
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def _magnitudes(network: nn.Module) -> tuple[float, ...]:

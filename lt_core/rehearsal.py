@@ -18,7 +18,7 @@ from lt_core.data import DataSet, Split
 from lt_core.data.batches import Batches
 from lt_core.evaluation import evaluate
 from lt_core.import_path import told
-from lt_core.mask import Mask, dense, num_weights
+from lt_core.mask import Mask, dense, num_weights, parameter_name, prunable_weights
 from lt_core.memory_format import to_device
 from lt_core.optimizer import masked_optimizer
 from lt_core.own_network import equal
@@ -132,15 +132,18 @@ def _not_tensors(network: nn.Module) -> Iterator[str]:
 
 def _not_own(network: nn.Module, everything: Mask) -> Iterator[str]:
     """Layers of which no parameter is the weight."""
+    layers = dict(network.named_modules())
+    parameters = dict(network.named_parameters(remove_duplicate=False))
     for name in everything:
-        layer = network.get_submodule(name)
-        if "weight" not in dict(layer.named_parameters(recurse=False)):
+        own = parameter_name(name, parameters)
+        if own not in parameters:
+            layer = layers[name] if name in layers else layers[name.rpartition(".")[0]]
             others = ", ".join(key for key, _ in layer.named_parameters())
             yield (
                 f"the weight of layer {name} is worked out from other parameters ({others}), as "
                 f"with weight_norm, and only a parameter can be pruned; {_skipped(name)}"
             )
-        elif not layer.weight.requires_grad:
+        elif not parameters[own].requires_grad:
             yield f"the weight of layer {name} is frozen (requires_grad=False); {_skipped(name)}"
 
 
@@ -185,9 +188,8 @@ class _WeightsInUse(TorchFunctionMode):
         super().__init__()
         self.mask = mask
         self.images = images
-        self.weights: dict[str, Tensor] = {
-            name: network.get_parameter(f"{name}.weight") for name in mask
-        }
+        weights = prunable_weights(network)
+        self.weights = {name: weights[name] for name in mask}
         self.sizes = {layer.numel() for layer in mask.values()}
         self.not_zero: set[str] = set()
         """Layers with a weight in use that is not 0 where the mask prunes it."""
@@ -216,7 +218,9 @@ class _WeightsInUse(TorchFunctionMode):
 
 
 _PRODUCTS = {
-    *(F.linear, F.conv2d, torch.matmul, Tensor.matmul, Tensor.__matmul__, Tensor.__rmatmul__),
+    *(F.linear, F.conv1d, F.conv2d, F.conv3d, F.multi_head_attention_forward),
+    *(F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d),
+    *(torch.matmul, Tensor.matmul, Tensor.__matmul__, Tensor.__rmatmul__),
     *(torch.mm, Tensor.mm, torch.addmm, Tensor.addmm, torch.einsum, torch.bmm, Tensor.bmm),
 }
 
@@ -304,7 +308,7 @@ _KEEPS_STATE = (
 
 
 def _regrown(state: State, mask: Mask) -> list[str]:
-    weights = ((name, state.get(f"{name}.weight"), layer) for name, layer in mask.items())
+    weights = ((name, state.get(parameter_name(name, state)), mask[name]) for name in mask)
     return [name for name, weight, layer in weights if weight is not None and weight[~layer].any()]
 
 

@@ -97,5 +97,8 @@ def _the_users_own(
             "use; give it its sizes"
         )
     if not prunable_weights(network):
-        raise ValueError(f"{path}: the network has nothing to prune: no nn.Conv2d and no nn.Linear")
+        raise ValueError(
+            f"{path}: the network has nothing to prune: no convolution, no nn.Linear and no "
+            "nn.MultiheadAttention; embeddings, norms and recurrent layers are never pruned"
+        )
     return network.train()

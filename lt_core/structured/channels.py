@@ -83,6 +83,8 @@ def channel_groups(network: nn.Module, image_shape: tuple[int, int, int]) -> tup
                 _refuse("it must return one tensor, the logits")
             carried[inputs[0]].prunable = False
         elif not isinstance(node.meta["value"], Tensor):
+            if node.op == "call_module":
+                _refuse(f"{_named(node, layers[str(node.target)])} is not a layer it knows")
             continue  # a size, or the default of an argument
         elif node.op == "placeholder":
             carried[node] = _Channels(node.meta["value"].shape[1], prunable=False)

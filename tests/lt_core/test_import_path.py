@@ -105,7 +105,7 @@ def build(path: str, seed: int = 0) -> nn.Module:
         ("own_nets:larger", "must give [batch, classes], here [2, 10], gives [2, 11]"),
         ("own_nets:in_pairs", "must give [batch, classes], here [2, 10], gives tuple"),
         ("own_nets:of_another_size", "fails on images [2, 1, 8, 8]: RuntimeError: mat1 and mat2"),
-        ("own_nets:without_layers", "nothing to prune: no nn.Conv2d and no nn.Linear"),
+        ("own_nets:without_layers", "nothing to prune: no convolution, no nn.Linear and no nn.Mul"),
         ("own-nets:net", "must be module:function if it has a colon, such as my_package.nets:make"),
     ],
 )

@@ -59,7 +59,7 @@ def shared_in_words(data: "DataSet") -> list[str]:
 
 
 def pruned_in_words(network: "nn.Module", everything: "Mask") -> str:
-    """`10,688 of 18,154 parameters; never: encoder.in_proj_weight (3,072), ...`."""
+    """`10,688 of 18,154 parameters; never: positions (3,072), ...`."""
     from lt_core.mask import never_pruned, num_weights
 
     total = sum(parameter.numel() for parameter in network.parameters())
