@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from lt_core import prune
+from lt_core import inputs, prune
+from lt_core.data.shapes import InputShape, Tokens
 from lt_core.mask import Mask, num_alive, prunable_weights
 from lt_core.scores import gradient_times_weight
 
@@ -26,7 +27,7 @@ def snip(network: nn.Module, mask: Mask, num_left: int, images: Tensor, labels: 
         network: as initialized, on the CPU; is not changed.
         mask: weights to choose from; the others are 0 in what follows.
         num_left: number of weights to leave.
-        images: float32 [B, C, H, W].
+        images: of `Batches`.
         labels: int64 [B].
     """
     own, weights = _copy(network, mask)
@@ -53,7 +54,7 @@ def synflow(
     network: nn.Module,
     mask: Mask,
     num_left: int,
-    image_shape: tuple[int, int, int],
+    image_shape: InputShape,
     steps: int = SYNFLOW_STEPS,
 ) -> Mask:
     """Keep the weights of the largest synaptic flow, in several prunings of one share.
@@ -66,7 +67,7 @@ def synflow(
         network: as initialized, on the CPU; is not changed.
         mask: weights to choose from.
         num_left: number of weights to leave.
-        image_shape: channels, height and width.
+        image_shape: of one image, or other input.
         steps: number of prunings.
     """
     own = copy.deepcopy(network).double().eval()  # the flow of a deep network overflows a float
@@ -74,7 +75,7 @@ def synflow(
         for tensor in own.state_dict().values():
             if tensor.is_floating_point():
                 tensor.abs_()
-    image = torch.ones(1, *image_shape, dtype=torch.float64)
+    image = inputs.ones(image_shape, 1, torch.float64)
     most = num_alive(mask)
     for step in range(1, steps + 1):
         weights = _masked(own, mask)
@@ -94,8 +95,11 @@ def found(
 ) -> Mask:
     """The mask that `snip`, `grasp` or `synflow` finds, by its name."""
     if kind == "synflow":
-        _, channels, height, width = images.shape
-        return synflow(network, mask, num_left, (channels, height, width), synflow_steps)
+        _, *sizes = images.shape
+        one: InputShape = tuple(sizes)
+        if not images.is_floating_point():
+            one = Tokens(sizes[0], vocabulary=int(images.max()) + 1)
+        return synflow(network, mask, num_left, one, synflow_steps)
     return {"snip": snip, "grasp": grasp}[kind](network, mask, num_left, images, labels)
 
 

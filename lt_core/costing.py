@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from torch import nn
 
 from lt_core.cost import Cost
+from lt_core.data.shapes import InputShape
 from lt_core.live_paths import LivePaths
 from lt_core.macs import macs_by_weight
 from lt_core.mask import Mask, alive_by_layer, num_weights
@@ -19,19 +20,19 @@ class Costing:
     def __init__(
         self,
         network: nn.Module,
-        image_shape: tuple[int, int, int],
+        image_shape: InputShape,
         groups: Sequence[Group] | None = None,
     ) -> None:
         """Prepare.
 
         Args:
             network: dense; is kept, and left as it is.
-            image_shape: [channels, height, width].
+            image_shape: of one image, or other input.
             groups: its `channel_groups`, where masks are of whole filters, which a smaller network
                 is without.
 
         Raises:
-            Exception: whatever the network raises for images of zeros.
+            Exception: whatever the network raises for inputs of ones.
         """
         self.network = network
         self.groups = groups

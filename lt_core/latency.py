@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from lt_core import inputs
+from lt_core.data.shapes import InputShape
+
 _WARM_UP = 5
 
 
@@ -24,16 +27,16 @@ class Latency:
 
 
 def latencies(
-    networks: Sequence[nn.Module], image_shape: tuple[int, int, int], repeats: int = 50
+    networks: Sequence[nn.Module], image_shape: InputShape, repeats: int = 50
 ) -> list[Latency]:
     """Time networks on the CPU, one pass of each in turn, so that what else runs slows all alike.
 
     Args:
         networks: are put in evaluation mode.
-        image_shape: [channels, height, width].
+        image_shape: of one image, or other input.
         repeats: number of passes of each, after a few that are not timed; at least 2.
     """
-    image = torch.zeros(1, *image_shape)
+    image = inputs.ones(image_shape, 1)
     seconds: list[list[float]] = [[] for _ in networks]
     with torch.inference_mode():
         for _ in range(_WARM_UP + repeats):

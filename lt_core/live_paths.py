@@ -20,6 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from lt_core import inputs
+from lt_core.data.shapes import InputShape
 from lt_core.mask import Mask, num_alive, prunable_weights
 
 _LEFT_OUT = {
@@ -49,19 +51,19 @@ _AVERAGES: Mapping[str, Callable[..., Tensor]] = {
 class LivePaths:
     """The paths of one network under any mask."""
 
-    def __init__(self, network: nn.Module, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, network: nn.Module, image_shape: InputShape) -> None:
         """Prepare.
 
         Args:
             network: is copied.
-            image_shape: [channels, height, width].
+            image_shape: of one input.
         """
         self.network = copy.deepcopy(network).cpu().double().eval()
         for name, parameter in self.network.named_parameters():
             parameter.data.fill_(0.0 if name.endswith("bias") else 1.0)
             parameter.requires_grad_(False)
         self.weights = prunable_weights(self.network)
-        self.image = torch.ones(1, *image_shape, dtype=torch.float64)
+        self.image = inputs.ones(image_shape, 1, torch.float64)
         whole = {
             name: torch.ones_like(weight, dtype=torch.bool) for name, weight in self.weights.items()
         }

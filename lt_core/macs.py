@@ -10,10 +10,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 from torch.utils.module_tracker import ModuleTracker
 
+from lt_core import inputs
+from lt_core.data.shapes import InputShape
 from lt_core.mask import prunable_weights
 
 
-def macs_by_weight(network: nn.Module, image_shape: tuple[int, int, int]) -> dict[str | None, int]:
+def macs_by_weight(network: nn.Module, image_shape: InputShape) -> dict[str | None, int]:
     """Multiply-adds for one image of each prunable weight's layer, and of all others under None.
 
     Counted as torch's `FlopCounterMode` counts, from the operations that the network really does:
@@ -22,7 +24,7 @@ def macs_by_weight(network: nn.Module, image_shape: tuple[int, int, int]) -> dic
 
     Args:
         network: is copied, since a forward pass may leave something in it.
-        image_shape: [channels, height, width].
+        image_shape: of one image, or other input.
 
     Raises:
         Exception: whatever the network raises.
@@ -33,7 +35,7 @@ def macs_by_weight(network: nn.Module, image_shape: tuple[int, int, int]) -> dic
     # Two images: a norm over the batch takes no single one. With gradients: without them, torch
     # fuses the layers of a transformer into one operation that it has no formula for.
     with torch.enable_grad(), counter.modules, counter:
-        network(torch.zeros(2, *image_shape, device=device))
+        network(inputs.ones(image_shape, 2, device=device))
     return {name: macs // 2 for name, macs in counter.macs.items()}
 
 

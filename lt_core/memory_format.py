@@ -3,11 +3,13 @@
 import torch
 from torch import Tensor, nn
 
+from lt_core.data.shapes import InputShape, Tokens
+
 _ANY_FORMAT = ("torchvision", "lt_core")
 """Packages whose networks take images of any memory format."""
 
 
-def to_device(network: nn.Module, device: str, image_shape: tuple[int, int, int]) -> nn.Module:
+def to_device(network: nn.Module, device: str, image_shape: InputShape) -> nn.Module:
     """Move a network to where it trains, in channels_last, in which convolutions are fastest.
 
     Contiguous where a user's network can do no other, such as one with `x.view(len(x), -1)` after a
@@ -21,8 +23,10 @@ def to_device(network: nn.Module, device: str, image_shape: tuple[int, int, int]
     Args:
         network: built for images of this shape, on the CPU; changed in place.
         device: as torch writes it.
-        image_shape: channels, height and width.
+        image_shape: channels, height and width; inputs of another kind have no such format.
     """
+    if isinstance(image_shape, Tokens) or len(image_shape) != 3:
+        return network.to(device)
     overflows = torch.device(device).type == "cpu" and _would_overflow(network, image_shape)
     is_flat = all(parameter.dim() < 5 for parameter in network.parameters())
     if overflows or not is_flat or _takes_contiguous_images_alone(network, image_shape):
@@ -31,7 +35,7 @@ def to_device(network: nn.Module, device: str, image_shape: tuple[int, int, int]
     return network.to(device).to(memory_format=torch.channels_last)
 
 
-def _takes_contiguous_images_alone(network: nn.Module, image_shape: tuple[int, int, int]) -> bool:
+def _takes_contiguous_images_alone(network: nn.Module, image_shape: tuple[int, ...]) -> bool:
     if type(network).__module__.partition(".")[0] in _ANY_FORMAT:
         return False
     return _fails(network, image_shape, torch.channels_last) and not _fails(
@@ -40,7 +44,7 @@ def _takes_contiguous_images_alone(network: nn.Module, image_shape: tuple[int, i
 
 
 def _fails(
-    network: nn.Module, image_shape: tuple[int, int, int], memory_format: torch.memory_format
+    network: nn.Module, image_shape: tuple[int, ...], memory_format: torch.memory_format
 ) -> bool:
     """Whether a network that was just built fails on two images of this memory format."""
     network.to(memory_format=memory_format).eval()
@@ -56,7 +60,7 @@ def _fails(
     return False
 
 
-def _would_overflow(network: nn.Module, image_shape: tuple[int, int, int]) -> bool:
+def _would_overflow(network: nn.Module, image_shape: tuple[int, ...]) -> bool:
     pixels = max(image_shape[1:])
     if torch.backends.cpu.get_cpu_capability() == "AVX512":
         return pixels > 48 and _strides_over_fewer_channels(network, 16)

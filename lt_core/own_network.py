@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lt_core import models, seeds
+from lt_core import inputs, models, seeds
 from lt_core.config import ModelName
-from lt_core.data import Shape
+from lt_core.data.shapes import AnyShape
 from lt_core.import_path import source, told
 from lt_core.mask import prunable_weights
 
@@ -79,8 +79,8 @@ def _close(ours: Sequence[float], theirs: Sequence[float], of_largest: float) ->
     return np.allclose(a, b, rtol=_TOLERANCE, atol=of_largest * largest, equal_nan=True)
 
 
-def content(path: ModelName, shape: Shape) -> NetworkContent:
-    """What the network at an import path is, for images of a shape.
+def content(path: ModelName, shape: AnyShape) -> NetworkContent:
+    """What the network at an import path is, for inputs of a shape.
 
     Raises:
         ValueError: when it cannot be built, or one seed does not always give one network: it hands
@@ -162,11 +162,10 @@ def _magnitudes(network: nn.Module) -> tuple[float, ...]:
 
 
 def _probed(
-    path: ModelName, network: nn.Module, shape: Shape
+    path: ModelName, network: nn.Module, shape: AnyShape
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Logits and magnitudes of gradients for fixed images, in evaluation and in training mode."""
-    drawn = np.random.RandomState(0).standard_normal((4, shape.channels, *shape.image_size))
-    images, labels = torch.from_numpy(drawn.astype(np.float32)), torch.arange(4) % shape.classes
+    images, labels = inputs.drawn(shape.inputs, 4), torch.arange(4) % shape.classes
     values: list[float] = []
     gradients: list[float] = []
     for is_training in (False, True):

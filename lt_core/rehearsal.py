@@ -110,8 +110,9 @@ def _sample(data: DataSet, number: int) -> DataSet:
 
     # Other numbers to evaluate: a network that is made for one size of batch fails.
     splits = some(data.train, number), some(data.validation, 3), some(data.test, 5)
-    sample = DataSet(data.name, *splits, data.classes, data.augment)
-    vars(sample)["mean_and_std"] = data.mean_and_std  # where cached_property keeps it
+    sample = DataSet(data.name, *splits, data.classes, data.augment, vocabulary=data.vocabulary)
+    if data.is_normalized:
+        vars(sample)["mean_and_std"] = data.mean_and_std  # where cached_property keeps it
     return sample
 
 
@@ -151,7 +152,8 @@ def _not_under_mask(network: nn.Module, mask: Mask, sample: DataSet) -> list[str
     """What one step fails with, or the layers that it shows not to be pruned by a mask."""
     network = to_device(network, "cpu", sample.image_shape).train()
     images, labels = Batches(sample, sample.train, "cpu")[:]
-    images.requires_grad_()  # so that an activation is known by what it was worked out from
+    if images.is_floating_point():
+        images.requires_grad_()  # so that an activation is known by what it was worked out from
     try:
         used = _WeightsInUse(network, mask, images)
         recipe = _recipe(len(sample.train))
@@ -187,7 +189,9 @@ class _WeightsInUse(TorchFunctionMode):
         """Prepare; `images` are what the network is given, as a leaf."""
         super().__init__()
         self.mask = mask
-        self.images = images
+        # Tokens are no leaf: 0 stands for them, added to all that is worked out from whole numbers.
+        self.has_tokens = not images.is_floating_point()
+        self.images = torch.zeros((), requires_grad=True) if self.has_tokens else images
         weights = prunable_weights(network)
         self.weights = {name: weights[name] for name in mask}
         self.sizes = {layer.numel() for layer in mask.values()}
@@ -202,7 +206,12 @@ class _WeightsInUse(TorchFunctionMode):
             for used in (*args, *kwargs.values()):
                 if isinstance(used, Tensor) and used.numel() in self.sizes:
                     self._look(used)
-        return func(*args, **kwargs)
+        out = func(*args, **kwargs)
+        if self.has_tokens and isinstance(out, Tensor) and out.is_floating_point():
+            given = (of for of in (*args, *kwargs.values()) if isinstance(of, Tensor))
+            if any(of.dtype in (torch.int64, torch.int32) for of in given):
+                return out + self.images
+        return out
 
     def _look(self, used: Tensor) -> None:
         leaves = _leaves(used)

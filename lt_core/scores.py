@@ -31,7 +31,7 @@ class ToScore:
     """The weights that the training started from, by the names of `mask`."""
 
     images: Tensor
-    """Training images, normalized; float32 [B, C, H, W]."""
+    """Training images, normalized; float32 [B, C, H, W]. Inputs of another kind as they are."""
 
     labels: Tensor
     """int64 [B]."""

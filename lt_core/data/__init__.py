@@ -1,28 +1,32 @@
-"""Data sets by name, whole in memory as uint8 images."""
+"""Data sets by name, whole in memory: images, rows of a table, sequences or texts."""
 
 import operator
 import pkgutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lt_core import import_path
 from lt_core.config import DataSetName, data_set_name
+from lt_core.data.shapes import AnyShape, InputShape, Series, Shape, Table, Text
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their classes.
+    """Images, or other inputs, and their classes.
 
     Raises:
-        ValueError: for arrays of another type or shape.
+        ValueError: for arrays of another type or shape, and for numbers that are not finite.
     """
 
-    images: NDArray[np.uint8]
-    """uint8 [N, C, H, W]."""
+    images: NDArray[Any]
+    """Images are uint8 [N, C, H, W], and are normalized. All others are taken as they are: rows of
+    a table float32 [N, F], sequences [N, C, L], images that are scaled already [N, C, H, W],
+    volumes [N, C, D, H, W]; and texts int64 or int32 tokens [N, L]."""
 
     labels: NDArray[np.int64]
     """int64 [N], in [0, classes)."""
@@ -33,16 +37,13 @@ class Split:
             if not isinstance(array, np.ndarray):
                 kind = f"{type(array).__module__}.{type(array).__name__}"
                 raise ValueError(f"{name} must be a NumPy array, got {kind}: np.asarray makes one")
-        if images.dtype != np.uint8 or images.ndim != 4 or images.size == 0:
+        if images.ndim not in _DIMENSIONS.get(str(images.dtype), ()) or images.size == 0:
             raise ValueError(
-                f"images must be uint8 [N, C, H, W], got {images.dtype} {list(images.shape)}"
+                "images must be uint8 [N, C, H, W], or other inputs: float32 [N, features], "
+                "[N, C, length] or [N, C, H, W], or int64 tokens [N, length], "
+                f"got {images.dtype} {list(images.shape)}{_hint(images)}"
             )
-        _, channels, height, width = images.shape
-        if channels == height > 4 and width in (3, 4):
-            raise ValueError(
-                f"images must be uint8 [N, C, H, W], got {list(images.shape)}, which looks like "
-                "height, width, channels: images.transpose(0, 3, 1, 2) puts the channels first"
-            )
+        _check_values(images)
         if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
             raise ValueError(
                 f"labels must be int64 [{len(images)}], one for each image, "
@@ -56,15 +57,35 @@ class Split:
         return len(self.labels)
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What a network must know of a data set to be built for it."""
+_DIMENSIONS = {"uint8": (4,), "float32": (2, 3, 4, 5), "int64": (2,), "int32": (2,)}
+"""Of the arrays of inputs, with that of their number."""
 
-    channels: int
-    image_size: tuple[int, int]
-    """(height, width)."""
 
-    classes: int
+def _hint(images: NDArray[Any]) -> str:
+    if images.dtype == np.float64 and images.ndim in _DIMENSIONS["float32"]:
+        return "; .astype(np.float32) makes it one"
+    if images.dtype.kind in "iu" and images.ndim == 2:
+        return "; .astype(np.int64) makes tokens of it, .astype(np.float32) numbers"
+    return ""
+
+
+def _check_values(images: NDArray[Any]) -> None:
+    """Refuse numbers that no network can take, and images whose channels are not in front."""
+    if images.dtype.kind == "f" and not (finite := np.isfinite(images)).all():
+        first = np.argwhere(~finite)[0].tolist()
+        raise ValueError(
+            f"images must be finite, {np.count_nonzero(~finite):,} of {images.size:,} numbers are "
+            f"nan or infinite, the first at {first}"
+        )
+    if images.dtype.kind == "i" and (least := int(images.min())) < 0:
+        raise ValueError(f"tokens must be 0 or more, got {least}")
+    if images.dtype == np.uint8:
+        _, channels, height, width = images.shape
+        if channels == height > 4 and width in (3, 4):
+            raise ValueError(
+                f"images must be uint8 [N, C, H, W], got {list(images.shape)}, which looks like "
+                "height, width, channels: images.transpose(0, 3, 1, 2) puts the channels first"
+            )
 
 
 @dataclass(frozen=True)
@@ -74,7 +95,8 @@ class DataSet:
     Arrays and not tensors, so that Ray hands all trials of a node one copy in shared memory.
 
     Raises:
-        ValueError: for labels out of range or images of several shapes.
+        ValueError: for labels or tokens out of range, images of several shapes or types, and for
+            `augment` of what is no uint8 image.
     """
 
     name: str
@@ -87,6 +109,10 @@ class DataSet:
 
     notes: tuple[str, ...] = ()
     """What was done to read them, for people: `3 of 16 bits scaled`."""
+
+    vocabulary: int | None = None
+    """Number of tokens of texts; if not given, one more than the highest of all splits. None for
+    all else."""
 
     def __post_init__(self) -> None:
         # As plain values, whatever NumPy made them: they are hashed, and written as JSON.
@@ -109,28 +135,61 @@ class DataSet:
                     f"images of train are {list(self.train.images.shape[1:])}, "
                     f"of {part} {list(split.images.shape[1:])}"
                 )
+            if split.images.dtype != self.train.images.dtype:
+                raise ValueError(
+                    f"images of train are {self.train.images.dtype}, of {part} {split.images.dtype}"
+                )
+        if self.augment and not self.is_normalized:
+            raise ValueError("augment=True goes with uint8 images, which are cropped and mirrored")
+        self._count_tokens()
+
+    def _count_tokens(self) -> None:
+        if self.train.images.dtype.kind != "i":
+            if self.vocabulary is not None:
+                raise ValueError("vocabulary goes with tokens, int64 or int32 [N, length]")
+            return
+        most = max(int(split.images.max()) for split in (self.train, self.validation, self.test))
+        given = most + 1 if self.vocabulary is None else operator.index(self.vocabulary)
+        if most >= given:
+            raise ValueError(f"tokens must be 0 to {given - 1} (vocabulary={given}), one is {most}")
+        object.__setattr__(self, "vocabulary", given)
 
     @property
-    def shape(self) -> Shape:
-        return Shape(self.channels, self.image_size, self.classes)
+    def shape(self) -> AnyShape:
+        first, *others = sizes = self.train.images.shape[1:]
+        if self.vocabulary is not None:
+            return Text(self.vocabulary, first, self.classes)
+        if len(sizes) == 1:
+            return Table(first, self.classes)
+        if len(sizes) == 2:
+            return Series(*sizes, self.classes)
+        return Shape(first, tuple(others), self.classes)
+
+    @property
+    def is_normalized(self) -> bool:
+        """Whether networks are given the images less their mean, by their standard deviation."""
+        return self.train.images.dtype == np.uint8
 
     @property
     def channels(self) -> int:
-        return self.image_shape[0]
+        """Of images."""
+        number: int = self.train.images.shape[1]
+        return number
 
     @property
-    def image_size(self) -> tuple[int, int]:
-        """(height, width)."""
-        return self.image_shape[1:]
+    def image_size(self) -> tuple[int, ...]:
+        """(height, width) of images."""
+        return self.train.images.shape[2:]
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(channels, height, width)."""
-        return self.train.images.shape[1:]
+    def image_shape(self) -> InputShape:
+        """(channels, height, width) of images; what it is of one input of another kind."""
+        return self.shape.inputs
 
     @cached_property
     def mean_and_std(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Mean and standard deviation of the training images per channel; float32 [C, 1, 1].
+        """Mean and standard deviation of the training images per channel, where `is_normalized`;
+        float32 [C, 1, 1].
 
         Raises:
             ValueError: for a channel that has one value everywhere, which cannot be normalized.
@@ -217,7 +276,7 @@ def _load_built_in(name: DataSetName, data_dir: Path) -> DataSet:
 
 
 def draw_splits(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], num_train: int, num_validation: int
+    images: NDArray[Any], labels: NDArray[np.int64], num_train: int, num_validation: int
 ) -> tuple[Split, Split, Split]:
     """Split by one fixed permutation: `num_train`, `num_validation`, the rest for test."""
     # RandomState: unlike Generator's, its numbers are promised never to change.

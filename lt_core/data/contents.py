@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lt_core.data import DataSet, Shape
+from lt_core.data import DataSet
+from lt_core.data.shapes import Shape
 
 PUBLISHED = {
     "digits": "8963c58c5aa0d4ac83e7",
@@ -36,7 +37,7 @@ def fingerprint(data: DataSet) -> str:
     """A hash of everything of a data set that trainings see: 20 hexadecimal digits.
 
     That is pixels, labels and shapes of its splits, the number of classes, and whether images are
-    augmented; not its name.
+    augmented; of other inputs their type, and of texts the number of tokens. Not its name.
     """
     with ThreadPoolExecutor() as threads:  # hashlib lets go of the GIL
         splits = [
@@ -44,7 +45,8 @@ def fingerprint(data: DataSet) -> str:
             for split in (data.train, data.validation, data.test)
             for array in (split.images, split.labels)
         ]
-    text = repr([splits, data.classes, data.augment])
+    others = [] if data.is_normalized else [str(data.train.images.dtype), data.vocabulary]
+    text = repr([splits, data.classes, data.augment, *others])
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 

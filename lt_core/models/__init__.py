@@ -1,20 +1,22 @@
 """Networks by name, initialized from a seed."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
-from lt_core import import_path, seeds
+from lt_core import import_path, inputs, seeds
 from lt_core.config import ModelName, model_name
+from lt_core.data.shapes import AnyShape, Shape, Text, shape_of
 from lt_core.mask import prunable_weights
 from lt_core.models.cifar_resnet import CifarResNet
 from lt_core.models.imagenet_resnet import resnet
 from lt_core.models.lenet import lenet_300_100
 from lt_core.models.vgg import Vgg16
 
-BUILDERS: dict[str, Callable[[int, int, tuple[int, int]], nn.Module]] = {
+BUILDERS: dict[str, Callable[[int, int, Any], nn.Module]] = {
     "small_resnet": lambda channels, classes, image_size: CifarResNet(8, 8, channels, classes),
     "resnet20": lambda channels, classes, image_size: CifarResNet(20, 16, channels, classes),
     "resnet32": lambda channels, classes, image_size: CifarResNet(32, 16, channels, classes),
@@ -30,11 +32,9 @@ BUILDERS: dict[str, Callable[[int, int, tuple[int, int]], nn.Module]] = {
 def build(
     name: ModelName,
     *,
-    channels: int,
-    classes: int,
-    image_size: tuple[int, int],
     seed: int,
     draw: str = "initialization",
+    **sizes: Any,
 ) -> nn.Module:
     """A freshly initialized network on the CPU, the same for the same seed.
 
@@ -43,24 +43,40 @@ def build(
 
     Args:
         name: one of `BUILDERS`; `small_resnet` is a ResNet-8 that is half as wide. Or the import
-            path of a function that is called with `channels`, `classes` and `image_size` and
-            returns a network, which keeps the initialization it has.
-        channels: of the images.
-        classes: of the data set, the size of the output.
-        image_size: (height, width) of the images.
+            path of a function that is called with `sizes` and returns a network, which keeps the
+            initialization it has.
         seed: of the sweep; initialization draws from a generator of its own.
         draw: names that generator; another draw is another initialization of the same seed.
+        sizes: fields of the data set's shape: `channels`, `classes` and `image_size` of images,
+            those of `Table`, `Series` and `Text` for the like.
 
     Raises:
-        ValueError: for a name that is not known, a network that takes no images of this size, or
-            a network of the user's own that cannot be pruned.
+        ValueError: for a name that is not known, a network that takes no inputs of this kind or
+            size, or a network of the user's own that cannot be pruned.
     """
+    shape = shape_of(sizes)
     with seeds.seeded(torch.device("cpu"), seed, draw):
         if ":" in model_name(name):
-            return _the_users_own(name, channels, classes, image_size)
-        network = BUILDERS[name](channels, classes, image_size)
+            return _the_users_own(name, shape)
+        network = _shipped(name, shape)
         network.apply(_initialize)
         return network
+
+
+_OF_ANY_SIZE = ("lenet_300_100",)
+"""The networks that take images as rows of numbers, and so all else that is numbers."""
+
+
+def _shipped(name: str, shape: AnyShape) -> nn.Module:
+    is_of_images = isinstance(shape, Shape) and len(shape.image_size) == 2
+    if isinstance(shape, Text) or not (is_of_images or name in _OF_ANY_SIZE):
+        raise ValueError(
+            f"{name} takes images, not a {shape.noun} {shape}; lenet_300_100 takes all that is "
+            "numbers, and a network of yours, module:function, whatever it is made for"
+        )
+    assert isinstance(shape.inputs, tuple)  # as of all but texts
+    first, *others = shape.inputs
+    return BUILDERS[name](first, shape.classes, tuple(others))
 
 
 def _initialize(module: nn.Module) -> None:
@@ -68,22 +84,21 @@ def _initialize(module: nn.Module) -> None:
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
 
-def _the_users_own(
-    path: str, channels: int, classes: int, image_size: tuple[int, int]
-) -> nn.Module:
-    """A network by import path, tried on two images, so that a mistake shows before Ray starts."""
-    network = import_path.call(path, channels=channels, classes=classes, image_size=image_size)
+def _the_users_own(path: str, shape: AnyShape) -> nn.Module:
+    """A network by import path, tried on two inputs, so that a mistake shows before Ray starts."""
+    network, classes = import_path.call(path, **dict(sorted(vars(shape).items()))), shape.classes
     if not isinstance(network, nn.Module):
         raise ValueError(
             f"{path}: must return a torch.nn.Module, returned {type(network).__name__}"
         )
-    images = torch.randn(2, channels, *image_size)
+    images = inputs.drawn(shape.inputs, 2)
     try:
         with torch.no_grad():
             logits = network.eval()(images)
     except (Exception, SystemExit) as error:
         raise ValueError(
-            f"{path}: the network fails on images {list(images.shape)}: {import_path.told(error)}"
+            f"{path}: the network fails on {shape.noun}s {list(images.shape)}: "
+            f"{import_path.told(error)}"
         ) from error
     if not isinstance(logits, torch.Tensor) or logits.shape != (2, classes):
         got = list(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from torch import nn
 
 
-def lenet_300_100(channels: int, classes: int, image_size: tuple[int, int]) -> nn.Module:
+def lenet_300_100(channels: int, classes: int, image_size: tuple[int, ...]) -> nn.Module:
     """Two hidden layers of 300 and 100. [B, channels, H, W] -> [B, classes] logits.
 
     The paper's has 784 inputs, for MNIST; here any `image_size` fixes them.

@@ -8,6 +8,9 @@ from typing import NoReturn
 import torch
 from torch import Tensor, fx, nn
 
+from lt_core import inputs as made
+from lt_core.data.shapes import InputShape
+
 _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _DIMENSIONS = {nn.Conv2d: 4, nn.Linear: 2}
 
@@ -57,7 +60,7 @@ class _Channels:
     readers: list[str] = field(default_factory=list)
 
 
-def channel_groups(network: nn.Module, image_shape: tuple[int, int, int]) -> tuple[Group, ...]:
+def channel_groups(network: nn.Module, image_shape: InputShape) -> tuple[Group, ...]:
     """The groups of channels that can be pruned, in network order.
 
     A convolution or linear layer makes new channels. Activations, batch norm, pooling and dropout
@@ -67,7 +70,7 @@ def channel_groups(network: nn.Module, image_shape: tuple[int, int, int]) -> tup
 
     Args:
         network: traceable by torch.fx, with each layer called once.
-        image_shape: (channels, height, width).
+        image_shape: of one image, (channels, height, width), or other input.
 
     Raises:
         ValueError: when the channels of the network cannot be followed, with the place.
@@ -138,12 +141,12 @@ class _KeepValues(fx.Interpreter):
         return node.meta["value"]
 
 
-def _traced(network: nn.Module, image_shape: tuple[int, int, int]) -> list[fx.Node]:
+def _traced(network: nn.Module, image_shape: InputShape) -> list[fx.Node]:
     """The operations in the order they run; `meta["value"]` of each is its result without data."""
     try:
         # A copy without data: running it costs nothing and moves no batch norm statistics.
         traced = fx.symbolic_trace(copy.deepcopy(network).to("meta", torch.float32).train())
-        _KeepValues(traced).run(torch.empty(2, *image_shape, device="meta"))
+        _KeepValues(traced).run(made.ones(image_shape, 2, device="meta"))
     except Exception as error:
         first_line = str(error).partition("\n")[0]
         _refuse(f"{type(error).__name__}: {first_line}")

@@ -60,7 +60,7 @@ def export(
     if recipe["not_traced"]:
         print(f"no model: torch.export cannot trace {recipe['not_traced']}", file=sys.stderr)
         return SOME_FAILED
-    print(_how_to_load(out))
+    print(_how_to_load(out, is_normalized="mean" in recipe["input"]))
     try:
         name, place = log_export(choice, recipe, out / "model")
     except TrackingError as error:
@@ -74,11 +74,17 @@ def export(
     return OK
 
 
-def _how_to_load(out: Path) -> str:
+def _how_to_load(out: Path, *, is_normalized: bool) -> str:
+    inputs = "Inputs are what the data set has: recipe.json under `input`."
+    if is_normalized:
+        inputs = (
+            "Images are normalized: (pixels from 0 to 255 - mean) / std, both in recipe.json under "
+            "`input`."
+        )
     return f"""\
 In Python:
   network = mlflow.pytorch.load_model({str(out / "model")!r})
   network = torch.export.load({str(out / "model.pt2")!r}).module()
   weights = safetensors.torch.load_file({str(out / "weights.safetensors")!r})
   mask = safetensors.torch.load_file({str(out / "mask.safetensors")!r})
-Images are normalized: (pixels from 0 to 255 - mean) / std, both in recipe.json under `input`."""
+{inputs}"""

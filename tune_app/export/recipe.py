@@ -12,13 +12,13 @@ from tune_app.results.result import described
 from tune_app.results.run_directory import provenance
 
 if TYPE_CHECKING:
+    from lt_core.data import DataSet
     from tune_app.export.retraining import Trained  # loads torch
 
 
 def recipe_of(choice: Choice, trained: "Trained", command: str) -> dict[str, Any]:
     """The content of recipe.json; `not_traced` is None until torch.export has failed."""
     sweep, images, evaluation = choice.sweep, trained.images, trained.evaluation
-    mean, std = (value.flatten().tolist() for value in images.mean_and_std)
     accuracies = ("val_accuracy", "test_accuracy")
     return {
         **described(choice.training),
@@ -33,11 +33,22 @@ def recipe_of(choice: Choice, trained: "Trained", command: str) -> dict[str, Any
         "recorded": {name: getattr(choice.result, name) for name in accuracies},
         "precision": evaluation.precision,
         "seconds": evaluation.seconds,
-        "input": {"shape": list(images.image_shape), "mean": mean, "std": std},
+        "input": _input(images),
         "classes": images.classes,
         "not_traced": None,
         **provenance(command),
     }
+
+
+def _input(images: "DataSet") -> dict[str, Any]:
+    """What the network takes: images normalized by mean and std, all else as it was trained on."""
+    of_one = {"shape": list(images.train.images.shape[1:])}
+    if images.is_normalized:
+        mean, std = (value.flatten().tolist() for value in images.mean_and_std)
+        return of_one | {"mean": mean, "std": std}
+    if images.vocabulary is not None:
+        return of_one | {"dtype": "int64", "vocabulary": images.vocabulary}
+    return of_one | {"dtype": "float32"}
 
 
 def read_recipe(out: Path, training: Training) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def _rows(sweep: Sweep, plan: Plan, store: Store) -> Rows:
     shape = SHAPES.get(sweep.dataset)
     if shape is None:
         return head
-    image_shape = (shape.channels, *shape.image_size)
+    image_shape = shape.inputs
     dense = models.build(sweep.model, **vars(shape), seed=sweep.seeds[0])
     groups = channel_groups(dense, image_shape)
     networks = {"not pruned": dense}

@@ -21,18 +21,21 @@ FEW = 16
 
 def data_in_words(data: "DataSet") -> str:
     """`4 classes, 3x16x16: 400 images to train, 100 to validate, 200 to test; 3 enlarged`."""
-    size = "x".join(map(str, data.image_shape))
+    sizes = data.train.images.shape[1:]
+    size = "x".join(map(str, sizes))
+    if data.vocabulary is not None:
+        size += f" of {plural(data.vocabulary, 'token')}"
     text = (
-        f"{plural(data.classes, 'class')}, {size}: {plural(len(data.train), 'image')} to train, "
-        f"{len(data.validation):,} to validate, {len(data.test):,} to test"
+        f"{plural(data.classes, 'class')}, {size}: {plural(len(data.train), data.shape.noun)} to "
+        f"train, {len(data.validation):,} to validate, {len(data.test):,} to test"
     )
-    channels, height, width = data.image_shape
-    if channels > 4 and width in (1, 3, 4):
+    if len(sizes) == 3 and sizes[0] > 4 and sizes[2] in (1, 3, 4):
+        channels, height, width = sizes
         text += (
             f"; {channels} channels of {height}x{width} pixels: if that is height, width and "
             "channels, images.transpose(0, 3, 1, 2) puts these first"
         )
-    if (most := int(data.train.images.max())) < FEW:
+    if data.is_normalized and (most := int(data.train.images.max())) < FEW:
         text += f"; no value above {most} of 255: were they cut off, as of floats from 0 to 1?"
     there = set(data.train.labels.tolist())
     if absent := [str(c) for c in range(data.classes) if c not in there]:
@@ -51,9 +54,10 @@ def shared_in_words(data: "DataSet") -> list[str]:
     for name, split in (("validation", data.validation), ("test", data.test)):
         same = sum(image in trained for image in content(split))
         if same:
-            of = plural(len(split), f"{name} image")
+            noun = data.shape.noun
+            of = plural(len(split), f"{name} {noun}")
             sentences.append(
-                f"{same:,} of {of} are training images too: accuracy on them is not that on others"
+                f"{same:,} of {of} are training {noun}s too: accuracy on them is not that on others"
             )
     return sentences
 

@@ -24,7 +24,8 @@ from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
 
 if TYPE_CHECKING:
-    from lt_core.data import DataSet, Shape
+    from lt_core.data import DataSet
+    from lt_core.data.shapes import AnyShape
     from lt_core.own_network import NetworkContent
 
 # Of names with a published content nothing is loaded here, so that a dry run of them is quick.
@@ -145,7 +146,7 @@ def _of_score(path: str) -> str:
     )
 
 
-def _published_shape(sweep: Sweep) -> "Shape":
+def _published_shape(sweep: Sweep) -> "AnyShape":
     from lt_core.data.contents import SHAPES
 
     return SHAPES[sweep.dataset]
@@ -254,15 +255,14 @@ def _check_loaded_alike(sweep: Sweep, here: str) -> None:
         )
 
 
-def _check_built_alike(sweep: Sweep, shape: "Shape", here: "NetworkContent") -> None:
+def _check_built_alike(sweep: Sweep, shape: "AnyShape", here: "NetworkContent") -> None:
     """Build the network once more, in another process, as each trial does."""
     code = (
-        "from lt_core.data import Shape; from lt_core.own_network import content; "
-        "c, h, w, n = map(int, sys.argv[3:]); "
-        "found = content(sys.argv[2], Shape(c, (h, w), n)).to_json()"
+        "from lt_core.data.shapes import shape_of; from lt_core.own_network import content; "
+        "found = content(sys.argv[2], shape_of(json.loads(sys.argv[3]))).to_json()"
     )
-    sizes = map(str, (shape.channels, *shape.image_size, shape.classes))
-    there = type(here).from_json(_elsewhere("model", sweep.model, code, sweep.model, *sizes))
+    sizes = json.dumps(vars(shape))
+    there = type(here).from_json(_elsewhere("model", sweep.model, code, sweep.model, sizes))
     if not here.is_like(there):
         raise ValueError(
             f"`model`: {sweep.model}: built in two processes from one seed, it is two networks: "
@@ -292,7 +292,7 @@ def _elsewhere(key: str, name: str, code: str, *arguments: str) -> Any:
     raise ValueError(f"`{key}`: {name}: in another process, it fails: {last}")
 
 
-def _of_network(sweep: Sweep, shape: "Shape", known: Sequence[Mapping[str, Any]]) -> _Part:
+def _of_network(sweep: Sweep, shape: "AnyShape", known: Sequence[Mapping[str, Any]]) -> _Part:
     from lt_core.own_network import NetworkContent, content
 
     try:
@@ -305,7 +305,7 @@ def _of_network(sweep: Sweep, shape: "Shape", known: Sequence[Mapping[str, Any]]
             f"{sweep.model}: its initialization is the same for every seed: seeds differ only by "
             "the order of the images"
         )
-    sizes = [shape.channels, *shape.image_size, shape.classes]
+    sizes = _sizes(shape)
     same_shape = [record for record in known if record.get("shape") == sizes]
     before = _named(same_shape, "model", sweep.model)
     for fingerprint, record in before.items():
@@ -327,7 +327,16 @@ def _of_network(sweep: Sweep, shape: "Shape", known: Sequence[Mapping[str, Any]]
     return _Part(here.fingerprint, about, (new,), notes)
 
 
-def _pruned(sweep: Sweep, shape: "Shape") -> str:
+def _sizes(shape: "AnyShape") -> list[int] | dict[str, int]:
+    """As the store has them; of images without names, as before there was anything else."""
+    from lt_core.data.shapes import Shape
+
+    if isinstance(shape, Shape):
+        return [shape.channels, *shape.image_size, shape.classes]
+    return dict(vars(shape))
+
+
+def _pruned(sweep: Sweep, shape: "AnyShape") -> str:
     from lt_core import models
     from lt_core.mask import dense
 

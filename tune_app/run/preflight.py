@@ -59,7 +59,8 @@ def load_fitting(
     problems = []
     key, about = "dataset", {}
     try:
-        _ = loaded.mean_and_std  # kept with the data set: not to be worked out again by each worker
+        if loaded.is_normalized:
+            _ = loaded.mean_and_std  # kept with the data set: not worked out again by each worker
         _check_variety(loaded)
         about = {"data": data_in_words(loaded)}
         key = "model"

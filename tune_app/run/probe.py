@@ -100,7 +100,8 @@ def _training(sweep: Sweep, pace: Pace, data: DataSet, device: str) -> Callable[
     """A training of so many steps, as trials train, but evaluated on one image; its network."""
     one = [Split(split.images[:1], split.labels[:1]) for split in (data.validation, data.test)]
     hardly_evaluated = replace(data, validation=one[0], test=one[1])
-    vars(hardly_evaluated)["mean_and_std"] = data.mean_and_std  # where cached_property keeps it
+    if data.is_normalized:
+        vars(hardly_evaluated)["mean_and_std"] = data.mean_and_std  # where cached_property keeps it
     network = rewind.to_initialization(sweep.model, data, seed=0)
     mask, pruning = dense(network, sweep.prune.skip), Pruning()
     if pace.filters_pruned:
