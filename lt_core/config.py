@@ -96,7 +96,7 @@ Strategy = Annotated[str, AfterValidator(strategy_name)]
 """One of `BY_MAGNITUDE`, one of `SCORES`, or the import path of the user's own score."""
 
 ModelName = Annotated[str, AfterValidator(model_name)]
-"""One of `MODELS`, or the import path of the user's own."""
+"""One of `MODELS`, the import path of the user's own, or a name of `torchvision:` or `timm:`."""
 
 DataSetName = Annotated[str, AfterValidator(data_set_name)]
 """One of `DATA_SETS`, or the import path of the user's own."""

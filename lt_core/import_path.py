@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 _NOT_THE_USERS = {
-    *("lt_core", "tune_app", "numpy", "PIL", "ray", "torch", "torchvision"),
+    *("lt_core", "tune_app", "numpy", "PIL", "ray", "timm", "torch", "torchvision"),
     *sys.stdlib_module_names,
 }
 """Packages whose frames say nothing of where in their own code a user's mistake is."""

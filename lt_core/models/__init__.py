@@ -11,6 +11,7 @@ from lt_core import import_path, inputs, seeds
 from lt_core.config import ModelName, model_name
 from lt_core.data.shapes import AnyShape, Shape, Text, shape_of
 from lt_core.mask import prunable_weights
+from lt_core.models import packages
 from lt_core.models.cifar_resnet import CifarResNet
 from lt_core.models.imagenet_resnet import resnet
 from lt_core.models.lenet import lenet_300_100
@@ -43,8 +44,8 @@ def build(
 
     Args:
         name: one of `BUILDERS`; `small_resnet` is a ResNet-8 that is half as wide. Or the import
-            path of a function that is called with `sizes` and returns a network, which keeps the
-            initialization it has.
+            path of a function that is called with `sizes` and returns a network, or a name such as
+            `timm:resnet18` or `torchvision:resnet18`; these keep the initialization they have.
         seed: of the sweep; initialization draws from a generator of its own.
         draw: names that generator; another draw is another initialization of the same seed.
         sizes: fields of the data set's shape: `channels`, `classes` and `image_size` of images,
@@ -86,7 +87,11 @@ def _initialize(module: nn.Module) -> None:
 
 def _the_users_own(path: str, shape: AnyShape) -> nn.Module:
     """A network by import path, tried on two inputs, so that a mistake shows before Ray starts."""
-    network, classes = import_path.call(path, **dict(sorted(vars(shape).items()))), shape.classes
+    classes = shape.classes
+    if packages.is_of_a_package(path):
+        network: object = packages.build_named(path, shape)
+    else:
+        network = import_path.call(path, **dict(sorted(vars(shape).items())))
     if not isinstance(network, nn.Module):
         raise ValueError(
             f"{path}: must return a torch.nn.Module, returned {type(network).__name__}"
