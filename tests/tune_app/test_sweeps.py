@@ -38,6 +38,8 @@ FIGURES = {
     "structured_bs": GRID - {"fig6"},
     "structured_lr": GRID - {"fig6"},
     "structured_wd": GRID - {"fig6"},
+    "tabular": GRID,
+    "text": GRID,
     "warmup": GRID,
     "wd_grid": GRID,
 }
