@@ -92,6 +92,18 @@ def strategy_name(value: str) -> str:
     return _known_or_import_path(value, (*BY_MAGNITUDE, *SCORES), "my_package.scores:score")
 
 
+def mask_name(value: str) -> str:
+    """`value`, if it is a safetensors file by its name or an import path; ValueError if not."""
+    if value.endswith(".safetensors"):
+        return value
+    if ":" not in value:
+        raise ValueError(
+            "must be an import path such as my_package.search:find, or a file whose name ends with "
+            f".safetensors, got {value!r}"
+        )
+    return _known_or_import_path(value, (), "my_package.search:find")
+
+
 Strategy = Annotated[str, AfterValidator(strategy_name)]
 """One of `BY_MAGNITUDE`, one of `SCORES`, or the import path of the user's own score."""
 
@@ -100,6 +112,9 @@ ModelName = Annotated[str, AfterValidator(model_name)]
 
 DataSetName = Annotated[str, AfterValidator(data_set_name)]
 """One of `DATA_SETS`, or the import path of the user's own."""
+
+MaskName = Annotated[str, AfterValidator(mask_name)]
+"""Where a given mask comes from: a file, or the import path of the user's own search."""
 
 
 Problem = tuple[tuple[str | int, ...], str]

@@ -5,7 +5,7 @@ import os
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,23 @@ def find(path: str) -> Callable[..., Any]:
     if not callable(function):
         raise ValueError(f"{path}: must be a function, is of type {type(function).__name__}")
     found: Callable[..., Any] = function
+    return found
+
+
+def mapping(path: str, function: Callable[..., Any], of: object) -> Mapping[str, object]:
+    """The mapping that a function of the user's returns for its one argument.
+
+    Raises:
+        ValueError: when it fails, as in `call`, or returns something else.
+    """
+    try:
+        found = function(of)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit too, as of any code of a user's
+        raise ValueError(f"{path} fails: {told(error)}") from error
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{path}: must return a mapping, returned {type(found).__name__}")
     return found
 
 

@@ -1,5 +1,6 @@
 """Masks as they are stored and sent; without torch, which takes seconds and 300 MB to load."""
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -47,6 +48,10 @@ class PackedMask:
                 f"not a packed mask: {bits.size} bytes for {packed.num_weights} weights"
             )
         return packed
+
+    def fingerprint(self) -> str:
+        """A hash of the mask: of its layers, their shapes and bits."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()[:20]
 
     @property
     def num_weights(self) -> int:

@@ -128,15 +128,8 @@ def scored(strategy: str, of: ToScore) -> Mapping[str, Tensor]:
     if strategy in SHIPPED:
         return SHIPPED[strategy](of)
     function, mask = import_path.find(strategy), dict(of.mask)
-    try:
-        with seeds.seeded(torch.device("cpu"), of.generator.initial_seed(), "own score"):
-            found = function(of)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # sys.exit too, as of any code of a user's
-        raise ValueError(f"{strategy} fails: {import_path.told(error)}") from error
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{strategy}: must return a mapping, returned {type(found).__name__}")
+    with seeds.seeded(torch.device("cpu"), of.generator.initial_seed(), "own score"):
+        found = import_path.mapping(strategy, function, of)
     return {name: _checked(strategy, name, found, layer) for name, layer in mask.items()}
 
 

@@ -23,6 +23,7 @@ from tune_app.run.console import Progress, show_plan
 from tune_app.run.estimate import Estimate
 from tune_app.run.estimate_words import show_estimate
 from tune_app.run.events import Event, Finished, Found, Listener, Listeners
+from tune_app.run.given_masks import keep_masks
 from tune_app.run.grid import GridAgenda
 from tune_app.run.identity import Identified, identify, remember
 from tune_app.run.older_results import with_costs
@@ -243,6 +244,7 @@ class _Session:
 
             fitting = load_fitting(self.identified, site.store, site.sweep_file)
             remember(fitting.contents, site.store)
+            keep_masks(sweep, self.identified.masks, site.store)
             data, about = [fitting.data], fitting.about
             del fitting
         run_dir = RunDirectory(site.out / sweep.name)

@@ -25,6 +25,7 @@ FIGURES = {
     "adamw": GRID,
     "bs_grid": GRID,
     "criteria": GRID,
+    "given_masks": GRID,
     "early_pruning": {"fig1", "fig2", "fig3", "fig6", "fig9"},
     "late_rewinding": GRID,
     "lpr_constrained": {"fig2", "fig6", "fig7"},

@@ -10,7 +10,7 @@ from tune_app.plan.trainings import Training
 from tune_app.results.curves import Results, best, cells, percent_pruned
 from tune_app.results.reading import RunError, read_grid, read_planned, read_sweep
 from tune_app.results.result import Result
-from tune_app.results.words import KIND_NAMES, short, varied_fields
+from tune_app.results.words import kind_name, short, varied_fields
 from tune_app.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Choice:
         )
         parts = [f"{words} {short(recipe, varied)}" for words, recipe in recipes if recipe]
         return (
-            f"{KIND_NAMES[result.kind]} at {percent_pruned(result.sparsity)} pruned (round "
+            f"{kind_name(result.kind)} at {percent_pruned(result.sparsity)} pruned (round "
             f"{result.round}), {', '.join(parts)}, seed {result.seed}: training {result.id}"
         )
 

@@ -7,12 +7,20 @@ by no more than rounding, are not part of it.
 
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from lt_core.config import Config, Recipe, Rewinding
 from tune_app.plan.trainings import Training
-from tune_app.sweep.kinds import NEW_WEIGHTS, TICKETS, WITHOUT_TICKET, Kind
+from tune_app.sweep.kinds import (
+    NEW_WEIGHTS,
+    TICKETS,
+    WITHOUT_TICKET,
+    Kind,
+    is_file,
+    is_given,
+    source,
+)
 from tune_app.sweep.spaces import in_epochs
 from tune_app.sweep.sweep import Sweep
 
@@ -34,8 +42,12 @@ class Ids:
         self.score: dict[str, Any] = {}
         """What an own score is by content: of tickets alone."""
 
+        self.masks: Mapping[str, str] = {}
+        """What given masks are by content, likewise of what is trained under them."""
+
         if sweep.fingerprints is not None:
-            if own := _essence(sweep.fingerprints, {"score"}):
+            self.masks = sweep.fingerprints.masks or {}
+            if own := _essence(sweep.fingerprints, {"score", "masks"}):
                 self.setting["fingerprints"] = own
             self.score = sweep.fingerprints.model_dump(include={"score"}, exclude_none=True)
         self.recipes: dict[Recipe, dict[str, Any]] = {}
@@ -84,8 +96,13 @@ class Ids:
         lpr_from: Recipe | None = None,
     ) -> Training:
         """The training under the mask of a round, or under the control `kind` of that mask."""
-        if kind in WITHOUT_TICKET:
-            mask: str | dict[str, object] = {"kind": kind, **self.pruned[round]}
+        mask: str | dict[str, object]
+        given = None
+        if is_given(kind):
+            mask, given = self._given(kind, seed, round)
+            found_at, ticket = None, None
+        elif kind in WITHOUT_TICKET:
+            mask = {"kind": kind, **self.pruned[round]}
             found_at, ticket = None, None
         else:
             found_at, ticket = find, self.ticket(find, seed, round, lpr_from)
@@ -104,8 +121,28 @@ class Ids:
             parts = {"start": weights, "rewind": rewinding}
         id = self._hash(seed, mask=mask, eval=self._recipe(eval_), **parts)
         return Training(
-            id, kind, found_at, eval_, seed, round, ticket, weights, rewound_at, lpr_from, rewind
+            id,
+            kind,
+            found_at,
+            eval_,
+            seed,
+            round,
+            ticket,
+            weights,
+            rewound_at,
+            lpr_from,
+            rewind,
+            given,
         )
+
+    def _given(self, kind: Kind, seed: int, round: int) -> tuple[dict[str, object], str]:
+        """What a given mask is, and the id that it is kept under."""
+        where = source(kind, seed)
+        content = self.masks.get(where, where)
+        if is_file(kind):
+            return {"file": content}, content
+        mask = {"kind": kind, "content": content, **self.pruned[round]}
+        return mask, self._hash(seed, given=mask)
 
     def _is_first(self, round: int) -> bool:
         """Whether the ticket of a round is one of the dense network."""

@@ -12,7 +12,7 @@ from functools import cached_property
 from lt_core.config import Recipe
 from tune_app.plan.ids import Ids
 from tune_app.plan.trainings import Chain, Training
-from tune_app.sweep.kinds import Kind
+from tune_app.sweep.kinds import Kind, in_short, is_file
 from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
 
@@ -110,8 +110,29 @@ def _evaluations(
     kinds: tuple[Kind, ...] = ("lottery", *sweep.baselines)
     for kind in kinds:
         yield grid(kind, [(find, None) for find in sweep.find_recipes])
+    for kind in sweep.masks or ():
+        yield _given(sweep, ids, kind, rounds)
     if constrained:
         yield grid("lpr_constrained", constrained)
+
+
+def _given(
+    sweep: Sweep, ids: Ids, kind: Kind, rounds: Sequence[int]
+) -> tuple[str, str, Iterator[Training]]:
+    """Of a given mask, which no H_find changes; that of a file has a sparsity of its own."""
+    find, evals = sweep.find_recipes[0], sweep.eval_recipes
+    own = rounds[-1:] if is_file(kind) else rounds
+    at = "its sparsity" if is_file(kind) else plural(len(own), "sparsity")
+    return (
+        in_short(kind),
+        f"{len(evals)} H_eval x {at}",
+        (
+            ids.evaluation(kind, find, eval_, seed, round)
+            for eval_ in evals
+            for round in own
+            for seed in sweep.seeds
+        ),
+    )
 
 
 def _lengths(chains: Collection[Chain]) -> str:

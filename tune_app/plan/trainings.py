@@ -18,6 +18,8 @@ class Training:
     eval: Recipe
     seed: int
     round: int
+    """Of the mask of a file, which is of no round, the last that the sweep evaluates."""
+
     ticket: str | None
     """The ticket whose mask it needs; None where the seed alone gives the mask."""
 
@@ -32,6 +34,9 @@ class Training:
 
     rewind: Rewinding = Rewinding()
     """What it does with `weights`."""
+
+    given: str | None = None
+    """The id that its mask is kept under, where it is a given one."""
 
     @property
     def ids(self) -> tuple[str]:

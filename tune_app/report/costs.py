@@ -7,10 +7,10 @@ from lt_core.config import Recipe
 from tune_app.report.equal_macs import at_equal_macs
 from tune_app.report.tables import Rows, as_markdown
 from tune_app.results.costs import AXES, mean_left
-from tune_app.results.curves import Means, Point, Results, Statistic, how_sparse
+from tune_app.results.curves import Means, Point, Results, Statistic, how_sparse, point_at
 from tune_app.results.result import CurveKey, Result
-from tune_app.results.words import KIND_NAMES, short, text, varied_fields
-from tune_app.sweep.kinds import UNDER_TICKETS, WITHOUT_TICKET, Kind
+from tune_app.results.words import kind_at, kind_name, short, text, varied_fields
+from tune_app.sweep.kinds import UNDER_TICKETS, Kind, has_find, is_file
 from tune_app.sweep.sweep import Sweep
 
 
@@ -47,19 +47,20 @@ def _masks(sweep: Sweep, means: Means, round: int) -> Iterator[tuple[str, Kind, 
     not change it, the first that there is."""
     varied = varied_fields(sweep)
     keys: list[tuple[str, Kind, Recipe | None]] = []
-    kinds: tuple[Kind, ...] = ("lottery", *sweep.baselines)
+    kinds: tuple[Kind, ...] = ("lottery", *sweep.controls)
     for kind in kinds:
-        if kind in WITHOUT_TICKET:
-            keys.append((KIND_NAMES[kind], kind, None))
+        if not has_find(kind):
+            keys.append((kind_name(kind), kind, None))
         elif kind not in UNDER_TICKETS:  # whose masks are those of the tickets
-            prefix = "" if kind == "lottery" else f"{KIND_NAMES[kind]}, "
+            prefix = "" if kind == "lottery" else f"{kind_name(kind)}, "
             for find in sweep.find_recipes:
                 keys.append((prefix + short(find, varied, "find"), kind, find))
     for name, kind, of in keys:
-        points = (means.get(CurveKey(kind, of, h), {}).get(round) for h in sweep.eval_recipes)
+        keys_of_mask = (CurveKey(kind, of, h) for h in sweep.eval_recipes)
+        points = (point_at(sweep, means, key, round) for key in keys_of_mask)
         counted = (point for point in points if point and mean_left(point.results, "macs"))
         if (point := next(counted, None)) is not None:
-            yield name, kind, point
+            yield kind_at(kind, [point]) if is_file(kind) else name, kind, point
 
 
 def _cost_rows(sweep: Sweep, means: Means, round: int) -> Rows:

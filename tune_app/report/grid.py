@@ -86,7 +86,7 @@ def report_grid(
         ),
         paths=(*drawn.paths, *_write_tables(run_dir, sweep, results, masks), run_dir / "report.md"),
     )
-    lines = head_lines(sweep, report.answer, sweep.baselines)
+    lines = head_lines(sweep, report.answer, sweep.controls)
     lines += [f"- {note}" for note in report.notes]
     lines += ["\n## Figures\n", *drawn.sections, *_table_lines(sweep, results)]
     lines += [*race.lines, *cost_lines(sweep, results), *latency_lines(sweep, plan, store)]

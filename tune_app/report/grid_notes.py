@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from lt_core.config import Recipe
 from tune_app.plan.trainings import Training
 from tune_app.results.curves import Means, Results, cells, curves, how_sparse, num_cells
-from tune_app.results.words import KIND_NAMES, short, varied_fields
+from tune_app.results.words import kind_name, short, varied_fields
 from tune_app.sweep.kinds import TICKETS
 from tune_app.sweep.sweep import Sweep
 from tune_app.words import plural
@@ -56,7 +56,7 @@ def missing_lines(sweep: Sweep, missing: Iterable[Training]) -> list[str]:
     varied = varied_fields(sweep)
     lines: dict[str, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for training in missing:
-        name = [KIND_NAMES[training.kind]] if training.round else ["not pruned"]
+        name = [kind_name(training.kind)] if training.round else ["not pruned"]
         if training.find and training.round:
             name.append(short(training.find, varied, "find"))
         if training.lpr_find:

@@ -15,11 +15,12 @@ from tune_app.results.curves import (
     lpr_pairs,
     most_complete_round,
     percent_pruned,
+    point_at,
 )
 from tune_app.results.paired import Paired
 from tune_app.results.result import CurveKey
-from tune_app.results.words import KIND_NAMES, short, text, varied_fields
-from tune_app.sweep.kinds import WITHOUT_TICKET, Kind
+from tune_app.results.words import KIND_NAMES, kind_at, short, text, varied_fields
+from tune_app.sweep.kinds import WITHOUT_TICKET, Kind, is_file
 from tune_app.sweep.sweep import Sweep
 
 
@@ -55,6 +56,10 @@ def grid_rows(sweep: Sweep, means: Means, dense: Mapping[Recipe, Point], round: 
             for find in finds:
                 name = f"{KIND_NAMES[kind]}, {short(find, varied, 'find')}"
                 rows.append(curve_line(name, kind, find))
+    for mask in sweep.masks or ():
+        given = [point_at(sweep, means, CurveKey(mask, None, eval_), round) for eval_ in evals]
+        if any(given) or not is_file(mask):
+            rows.append(line(kind_at(mask, given), given))
     rows.append(line("not pruned", (dense.get(eval_) for eval_ in evals)))
     return rows
 

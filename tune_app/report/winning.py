@@ -11,16 +11,18 @@ from tune_app.report.tables import Rows
 from tune_app.results.curves import Cell, Means, Point, comparisons, percent_pruned
 from tune_app.results.paired import Paired
 from tune_app.results.result import CurveKey
-from tune_app.results.words import KIND_NAMES, short, varied_fields
-from tune_app.sweep.kinds import WITHOUT_TICKET, Kind
+from tune_app.results.words import kind_name, short, varied_fields
+from tune_app.sweep.kinds import WITHOUT_TICKET, Kind, has_find, is_file
 from tune_app.sweep.sweep import Sweep
 
 
 def winning_rows(sweep: Sweep, means: Means, dense: Mapping[Recipe, Point]) -> Rows:
     """The best coupled and the best decoupled tickets at each sparsity, and what they are."""
     varied = varied_fields(sweep)
-    controls = [kind for kind in sweep.baselines if kind not in WITHOUT_TICKET]
-    names = [f"ticket − {KIND_NAMES[kind]}" for kind in controls]
+    baselines = [kind for kind in sweep.baselines if kind not in WITHOUT_TICKET]
+    # A mask of a file has another sparsity than the tickets.
+    controls = [*baselines, *(kind for kind in sweep.masks or () if not is_file(kind))]
+    names = [f"ticket − {kind_name(kind)}" for kind in controls]
     rows = [["pruned", "H_find → H_eval", "dense − ticket", *names, "winning ticket"]]
     for pair in comparisons(sweep, means):
         for cell in pair:
@@ -38,7 +40,8 @@ def winning_rows(sweep: Sweep, means: Means, dense: Mapping[Recipe, Point]) -> R
 
 
 def _control(means: Means, cell: Cell, kind: Kind) -> Point | None:
-    points = means.get(CurveKey(kind, cell.find, cell.eval), {})
+    find = cell.find if has_find(kind) else None
+    points = means.get(CurveKey(kind, find, cell.eval), {})
     return points.get(cell.point.round)
 
 

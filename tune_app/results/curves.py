@@ -10,7 +10,7 @@ from functools import cached_property
 
 from lt_core.config import Recipe
 from tune_app.results.result import CurveKey, Result
-from tune_app.sweep.kinds import Kind
+from tune_app.sweep.kinds import Kind, is_file
 from tune_app.sweep.sweep import Sweep
 
 
@@ -150,8 +150,28 @@ def mean_curves(results: Iterable[Result]) -> dict[CurveKey, dict[int, Point]]:
 
 def how_sparse(means: Means, round: int) -> str:
     """`98.0% pruned` as measured, the mean of all that is there; before that `round 18`."""
-    measured = [points[round].sparsity for points in means.values() if round in points]
+    measured = [
+        points[round].sparsity
+        for key, points in means.items()
+        if round in points and not is_file(key.kind)
+    ]
     return f"{percent_pruned(statistics.fmean(measured))} pruned" if measured else f"round {round}"
+
+
+def point_at(sweep: Sweep, means: Means, key: CurveKey, round: int) -> Point | None:
+    """The point of a curve to show with those of a round; None where there is none.
+
+    A mask of a file stands with the evaluated round whose sparsity is nearest to its own.
+    """
+    points = means.get(key, {})
+    if not is_file(key.kind):
+        return points.get(round)
+    point = next((point for number, point in points.items() if number > 0), None)
+    if point is None:
+        return None
+    nominal = {number: sweep.sparsities[number] for number in sweep.eval_rounds[1:]}
+    nearest = min(nominal, key=lambda number: abs(nominal[number] - point.sparsity))
+    return point if nearest == round else None
 
 
 def dense_points(results: Iterable[Result]) -> dict[Recipe, Point]:

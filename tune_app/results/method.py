@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Iterator
 
 from lt_core.config import Rewinding
-from tune_app.results.words import KIND_NAMES, text
-from tune_app.sweep.kinds import AT_INITIALIZATION, WITHOUT_TICKET
+from tune_app.results.words import KIND_NAMES, kind_name, text
+from tune_app.sweep.kinds import AT_INITIALIZATION, WITHOUT_TICKET, is_shared
 from tune_app.sweep.prune import Prune
 from tune_app.sweep.sweep import Sweep
 
@@ -99,10 +99,21 @@ def _baselines(sweep: Sweep, baselines: Collection[str]) -> Iterator[str]:
             "Between two orders is the worst network on the line between two trainings of the "
             "ticket that differ in data order: what it is below the ticket is the error barrier."
         )
+    yield from _given(sweep, baselines)
     if "reinit" in baselines:
         yield "Random reinit is the ticket's mask on new weights, trained from step 0 in full."
     if "signs" in baselines:
         yield "Reinit, signs kept, gives the new weights the signs of the ticket's initialization."
+
+
+def _given(sweep: Sweep, shown: Collection[str]) -> Iterator[str]:
+    given = [kind for kind in sweep.masks or () if kind in shown]
+    if not given:
+        return
+    start = "the weights at H_eval" if _rewinds_late(sweep) else "the initialization"
+    yield f"Given, and trained from {start} of each seed: {', '.join(map(kind_name, given))}."
+    if (shared := list(filter(is_shared, given))) and len(sweep.seeds) > 1:
+        yield f"One mask for all seeds: {', '.join(map(kind_name, shared))}."
 
 
 def _rewinds_late(sweep: Sweep) -> bool:

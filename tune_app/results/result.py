@@ -17,19 +17,19 @@ from tune_app.sweep.kinds import Kind
 
 def _shared(read: Any, info: ValidationInfo) -> Recipe | None:
     """The recipe of a line as an object that results share: a large sweep has few recipes."""
-    training = (info.context or {}).get(info.data.get("id"))
-    if training is not None:
-        assert info.field_name is not None  # it belongs to fields
-        recipe: Recipe | None = getattr(training, info.field_name)
+    if info.data.get("id") in (info.context or {}):
+        recipe: Recipe | None = _planned(read, info)
         return recipe
     return read if read is None else _recipe(as_line(read))
 
 
 def _planned(read: Any, info: ValidationInfo) -> Any:
-    """The kind of a line as the plan has it: a chain's own round is an evaluation in one sweep, and
-    none in another, whose chains rewind otherwise."""
+    """As the plan has it. What prunes once, or is read from a file, may have another round or name
+    in the sweep that trained it; a chain's own round is an evaluation in one sweep, and none in
+    another, whose chains rewind otherwise."""
     training = (info.context or {}).get(info.data.get("id"))
-    return read if training is None else training.kind
+    assert info.field_name is not None  # it belongs to fields
+    return read if training is None else getattr(training, info.field_name)
 
 
 @cache
@@ -39,6 +39,7 @@ def _recipe(text: bytes) -> Recipe:
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 _SHARED = BeforeValidator(_shared)
+_PLANNED = BeforeValidator(_planned)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +51,12 @@ class Result:
     id: str
     """Of the training."""
 
-    kind: Annotated[Kind, BeforeValidator(_planned)]
+    kind: Annotated[Kind, _PLANNED]
     find: Annotated[Recipe | None, _SHARED]
     lpr_find: Annotated[Recipe | None, _SHARED] = None
     eval: Annotated[Recipe, _SHARED]
     seed: int
-    round: int
+    round: Annotated[int, _PLANNED]
 
     sparsity: _Share
     """As measured."""
@@ -95,8 +96,8 @@ class Result:
 
         Args:
             line: JSON; keys that this version does not know are left out.
-            trainings: by id. The result of one of them has its recipes: another version may have
-                written fewer or more fields.
+            trainings: by id. The result of one of them has its recipes, kind and round: another
+                version may have written fewer or more fields.
 
         Raises:
             ValidationError: the line is damaged, or this version knows no such recipe.

@@ -1,10 +1,11 @@
 """Recipes and kinds in words for people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from lt_core.config import Recipe
-from tune_app.sweep.kinds import Kind
+from tune_app.results.curves import Point, percent_pruned
+from tune_app.sweep.kinds import Kind, in_short, is_file
 from tune_app.sweep.sweep import Sweep
 
 KIND_NAMES: Mapping[Kind, str] = {
@@ -22,6 +23,20 @@ KIND_NAMES: Mapping[Kind, str] = {
     "erk": "ERK random",
     "global_random": "global random",
 }
+
+
+def kind_name(kind: Kind) -> str:
+    """A kind in words."""
+    return KIND_NAMES[kind] if kind in KIND_NAMES else in_short(kind)
+
+
+def kind_at(kind: Kind, points: Iterable[Point | None]) -> str:
+    """A kind in words beside those of a round; a mask of a file with the sparsity that it has."""
+    there = next(filter(None, points), None)
+    if there is None or not is_file(kind):
+        return kind_name(kind)
+    return f"{kind_name(kind)}, {percent_pruned(there.sparsity)} pruned"
+
 
 _PAPER = {"lr": "LR", "batch_size": "BS", "weight_decay": "WD"}
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tune_app.run.about import data_in_words, pruned_in_words, shared_in_words
+from tune_app.run.given_masks import read_masks
+from tune_app.run.own_code import fingerprint_of
 from tune_app.store.store import Store
 from tune_app.sweep.fingerprints import Fingerprints
 from tune_app.sweep.sweep import Sweep
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from lt_core.data import DataSet
     from lt_core.data.shapes import AnyShape
     from lt_core.own_network import NetworkContent
+    from lt_core.packed_mask import PackedMask
 
 # Of names with a published content nothing is loaded here, so that a dry run of them is quick.
 
@@ -40,6 +43,9 @@ class Identified:
 
     data: "list[DataSet]" = field(default_factory=list)
     """The data set, if it was loaded for that; to be taken out, so that only Ray has it."""
+
+    masks: "Mapping[str, PackedMask]" = field(default_factory=dict)
+    """Those of files, by their paths."""
 
     contents: Sequence[Mapping[str, Any]] = ()
     """What the store does not have of them: to `remember`, once something is trained on them."""
@@ -75,14 +81,15 @@ def identify(sweep: Sweep, store: Store, path: Path, *, is_needed: bool = True) 
         SpecError: when they cannot be loaded, are others each time they are, or are others than
             the sweep says.
     """
-    if not (sweep.has_own_data or sweep.has_own_network or sweep.has_own_score):
+    has_own = sweep.has_own_data or sweep.has_own_network or sweep.has_own_score
+    if not (has_own or sweep.masks):
         return Identified(sweep)
     try:
         return _identified(sweep, store, path)
     except SpecError as error:
         if is_needed:
             raise
-        note = "what is stored of your own data and network is not known, nor counted as done"
+        note = "what is stored of what is your own is not known, nor counted as done"
         return Identified(sweep, notes=[f"{note}: {error}"])
 
 
@@ -98,6 +105,9 @@ class _Part(NamedTuple):
 
 
 def _identified(sweep: Sweep, store: Store, path: Path) -> Identified:
+    masks, of_masks, problems = read_masks(sweep)
+    if problems:
+        raise SpecError([f"{path}: {text}" for text in problems])
     known = store.contents()
     loaded = [load_data(sweep, path)] if sweep.has_own_data else []
     given = sweep.fingerprints or Fingerprints()
@@ -115,12 +125,19 @@ def _identified(sweep: Sweep, store: Store, path: Path) -> Identified:
         score = _of_score(sweep.prune.strategy) if sweep.has_own_score else None
         if score is not None:
             _check_given("score", given.score, score, sweep.prune.strategy)
+        for where, here in of_masks.items():
+            _check_given(f"masks.{where}", (given.masks or {}).get(where), here, where)
     except ValueError as error:
         raise SpecError([f"{path}: {error}"]) from error
-    found = Fingerprints(**{key: part.fingerprint for key, part in parts.items()}, score=score)
+    found = Fingerprints(
+        **{key: part.fingerprint for key, part in parts.items()},
+        score=score,
+        masks=of_masks or None,
+    )
     return Identified(
         sweep.model_copy(update={"fingerprints": found}),
         loaded,
+        masks,
         [content for part in parts.values() for content in part.contents],
         [note for part in parts.values() for note in part.notes],
         {_WORDS[key]: part.about for key, part in parts.items()},
@@ -131,19 +148,10 @@ _WORDS = {"dataset": "data", "model": "pruned"}
 
 
 def _of_score(path: str) -> str:
-    """A fingerprint of the user's own files that a score is written in: those of its package that
-    are loaded with it, and those beside them."""
-    from lt_core import import_path
-
     try:
-        function = import_path.find(path)
+        return fingerprint_of(path)
     except ValueError as error:
         raise ValueError(f"`prune.strategy`: {error}") from error
-    modules = {path.partition(":")[0], getattr(function, "__module__", "")}
-    packages = {module.partition(".")[0] for module in modules}
-    return import_path.source(
-        module for module in tuple(sys.modules) if module.partition(".")[0] in packages
-    )
 
 
 def _published_shape(sweep: Sweep) -> "AnyShape":

@@ -17,6 +17,7 @@ from lt_core.mask import Mask, dense, num_weights
 from lt_core.rehearsal import rehearse
 from lt_core.training_loop import misfits
 from tune_app.run.about import about_in_words, data_in_words, pruned_in_words
+from tune_app.run.given_masks import failing_searches, misfitting_masks
 from tune_app.run.identity import Identified, hold, load_data
 from tune_app.store.store import Store
 from tune_app.sweep.kinds import AT_INITIALIZATION
@@ -47,7 +48,7 @@ def load_fitting(
         store: to hold the data set against.
         path: of the sweep file, for messages.
         rehearses: whether a short training is tried also of a network of ours, which are known to
-            train, and of which large ones take half a minute.
+            train, and of which large ones take half a minute, and own searches for masks.
 
     Raises:
         SpecError: when one does not.
@@ -56,7 +57,7 @@ def load_fitting(
     loaded = identified.data.pop() if identified.data else load_data(sweep, path)
     contents = (*identified.contents, *hold(sweep, loaded, store, path))
     recipes = tuple(dict.fromkeys((*sweep.find_recipes, *sweep.eval_recipes)))
-    problems = []
+    problems: list[str] = []
     key, about = "dataset", {}
     try:
         if loaded.is_normalized:
@@ -75,6 +76,9 @@ def load_fitting(
         if "preserve_lpr_live" in sweep.baselines:
             _check_paths(network, loaded, everything)
         _check_at_initialization(sweep, network, loaded, everything)
+        problems += misfitting_masks(identified.masks, everything)
+        if rehearses:
+            problems += failing_searches(sweep, network, loaded, everything)
         key = "model"
         if rehearses or sweep.has_own_network:
             failing = rehearse(sweep.model, loaded, recipes, most)

@@ -1,11 +1,11 @@
 """What one trial is given."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Self
 
 from pydantic import Field, model_validator
 
-from lt_core.config import Config, RuleErrors
+from lt_core.config import Config, Problem, Recipe, RuleErrors
 from tune_app.sweep.yaml_source import Loc
 
 
@@ -43,3 +43,22 @@ def unpriced(resources: Mapping[str, Resources]) -> Iterator[tuple[Loc, str]]:
         if priced and given.price_per_hour is None:
             text = f"must be given too, since `{priced[0]}` has one"
             yield (*key.split("."), "price_per_hour"), text
+
+
+def without_gpu(
+    recipes: Mapping[str, Iterable[Recipe]], resources: Iterable[Resources]
+) -> Iterator[Problem]:
+    """That a stage is to train in a precision of GPUs, and has none; of the first that is.
+
+    Args:
+        recipes: by stage.
+        resources: of each stage.
+    """
+    for (stage, its), given in zip(recipes.items(), resources, strict=True):
+        if not given.gpu and any(recipe.precision == "tf32" for recipe in its):
+            text = (
+                f"tf32 is a precision of GPUs, and trials of `{stage}` have none: write fp32, "
+                "or give them one by `resources_per_trial: {gpu: 1}`"
+            )
+            yield ("train", "precision"), text
+            return

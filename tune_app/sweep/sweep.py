@@ -7,18 +7,27 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from lt_core.config import Config, DataSetName, ModelName, Recipe, Rewinding, RuleErrors
+from lt_core.config import (
+    Config,
+    DataSetName,
+    MaskName,
+    ModelName,
+    Recipe,
+    Rewinding,
+    RuleErrors,
+)
 from tune_app.sweep.durations import Interval
-from tune_app.sweep.fingerprints import Fingerprints
-from tune_app.sweep.kinds import Baseline, Kind
+from tune_app.sweep.fingerprints import Fingerprints, of_known
+from tune_app.sweep.kinds import Baseline, Kind, mask_problems
 from tune_app.sweep.prune import Fraction, Prune, Sparsities
-from tune_app.sweep.resources import Resources, unpriced
+from tune_app.sweep.resources import Resources, unpriced, without_gpu
 from tune_app.sweep.rewinding import rewinding_problems
 from tune_app.sweep.search import MAX_TRAININGS, Search
 from tune_app.sweep.seeds import SeedRace, Seeds
 from tune_app.sweep.spaces import (
     MAX_POINTS,
     Distinct,
+    NonEmpty,
     PointOfRecipe,
     Stage,
     at_point,
@@ -112,6 +121,11 @@ class Sweep(Config):
     tickets initialized anew and trained in full (`reinit`; with their signs, `signs`). Or masks of
     the network as initialized, which no training finds (`snip`, `grasp`, `synflow`)."""
 
+    masks: NonEmpty[MaskName] | None = None
+    """Masks that are found elsewhere, evaluated beside tickets: each a safetensors file, with
+    `{seed}` in its name if seeds have their own, or the import path of a function, which is given
+    an `lt_core.given_masks.ToFind`."""
+
     select_on: Literal["validation", "test"] = "validation"
     """The accuracy that picks the best configurations; the paper's protocol is `test`."""
 
@@ -134,7 +148,7 @@ class Sweep(Config):
         if problems:
             raise RuleErrors(problems)
         chains = finds * (1 + len(self.find.lpr_from)) * (self.eval_rounds[-1] + 1)
-        kinds = 1 + len(self.baselines) + len(self.find.lpr_from)
+        kinds = 1 + len(self.controls) + len(self.find.lpr_from)
         asked = (chains + finds * evals * len(self.eval_rounds) * kinds) * len(self.seeds)
         # Milestones and layers are part of every training's description, and of what its id hashes.
         listed = self._most_milestones + len(self.prune.skip) + len(self.prune.layer_fractions)
@@ -157,6 +171,11 @@ class Sweep(Config):
         return self
 
     @property
+    def controls(self) -> tuple[Kind, ...]:
+        """The kinds of masks beside tickets: baselines, and those that are given."""
+        return (*self.baselines, *(self.masks or ()))
+
+    @property
     def has_own_data(self) -> bool:
         """Whether the name of the data set does not tell its content."""
         return self.dataset == "image_folder" or ":" in self.dataset
@@ -174,20 +193,16 @@ class Sweep(Config):
     @model_validator(mode="after")
     def _go_together(self) -> Self:
         problems = [*rewinding_problems(self), *unpriced(self.resources)]
-        given = self.fingerprints or Fingerprints()
-        if given.dataset and not self.has_own_data:
-            text = f"goes with image_folder or an import path; {self.dataset} is known by its name"
-            problems.append((("fingerprints", "dataset"), text))
-        if given.model and not self.has_own_network:
-            text = f"goes with an import path; {self.model} is known by its name"
-            problems.append((("fingerprints", "model"), text))
-        if given.score and not self.has_own_score:
-            text = f"goes with an import path; {self.prune.strategy} is known by its name"
-            problems.append((("fingerprints", "score"), text))
+        problems += mask_problems(self.masks or (), self.prune.strategy, self.eval_rewind.method)
+        names = {"dataset": self.dataset, "model": self.model, "score": self.prune.strategy}
+        own = (self.has_own_data, self.has_own_network, self.has_own_score)
+        problems += of_known(self.fingerprints, names, own)
         if self.find.lpr_from and self.prune.strategy != "global_magnitude":
             text = f"goes with `prune.strategy: global_magnitude`, not with {self.prune.strategy}"
             problems.append((("find", "lpr_from"), text))
-        problems += [*self._unit_problems(), *self._precision_problems()]
+        problems += [*self._unit_problems()]
+        recipes = {"find": self.find_recipes, "eval": self.eval_recipes}
+        problems += without_gpu(recipes, (self.find_resources, self.eval_resources))
         problems += [*self._search_problems(), *self._race_problems()]
         known = list(map(point_in_words, itertools.islice(points(self.find), 10)))
         if num_points(self.find) > len(known):
@@ -207,20 +222,6 @@ class Sweep(Config):
             if met.setdefault(in_epochs(recipe, self.dataset), recipe) != recipe:
                 text = f"some iterations are whole epochs of {self.dataset}: give both in epochs"
                 yield ("train",), text
-                break
-
-    def _precision_problems(self) -> Iterator[tuple[Loc, str]]:
-        stages = (
-            ("find", self.find_recipes, self.find_resources),
-            ("eval", self.eval_recipes, self.eval_resources),
-        )
-        for stage, recipes, resources in stages:
-            if not resources.gpu and any(recipe.precision == "tf32" for recipe in recipes):
-                text = (
-                    f"tf32 is a precision of GPUs, and trials of `{stage}` have none: write fp32, "
-                    "or give them one by `resources_per_trial: {gpu: 1}`"
-                )
-                yield ("train", "precision"), text
                 break
 
     def _search_problems(self) -> list[tuple[Loc, str]]:

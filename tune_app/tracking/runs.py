@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tune_app.results.curves import Curve
 from tune_app.results.result import Result
 from tune_app.results.words import label, text
-from tune_app.sweep.kinds import Kind
+from tune_app.sweep.kinds import Kind, is_file, source
 from tune_app.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -51,11 +51,21 @@ def curve_tag(sweep: Sweep, curve: Curve) -> str:
     if sweep.find_rewind != sweep.eval_rewind:
         found = sweep.find_rewind.model_dump(mode="json", exclude_defaults=True)
         determines["find_rewind"] = found
-    if sweep.fingerprints is not None:
-        determines["fingerprints"] = sweep.fingerprints.model_dump(mode="json", exclude_none=True)
+    if own := _fingerprints(sweep, curve):
+        determines["fingerprints"] = own
     if determines["rewind"]:
         determines["rewind_from"] = sweep.eval.rewind_from
     return hashlib.sha256(json.dumps(determines, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _fingerprints(sweep: Sweep, curve: Curve) -> dict[str, str]:
+    """Of the user's own: data, network, score, and the curve's given mask."""
+    if sweep.fingerprints is None:
+        return {}
+    own: dict[str, str] = sweep.fingerprints.model_dump(exclude_none=True, exclude={"masks"})
+    masks = sweep.fingerprints.masks or {}
+    where = source(curve.key.kind, curve.seed)
+    return own | ({"mask": masks[where]} if where in masks else {})
 
 
 def run_name(sweep: Sweep, curve: Curve) -> str:
@@ -71,16 +81,14 @@ def run_name(sweep: Sweep, curve: Curve) -> str:
 
 def run_params(sweep: Sweep, curve: Curve) -> dict[str, str]:
     """Parameters to filter and group runs by; those of `find` only where there is one."""
-    key, own = curve.key, {}
-    if sweep.fingerprints is not None:
-        own = sweep.fingerprints.model_dump(exclude_none=True)
+    key = curve.key
     groups = {
         "prune": sweep.prune.model_dump(mode="json", exclude={"rounds", "final_sparsity"}),
         "rewind": _rewinding(sweep, key.kind),
         "find": dict(key.find or {}),
         "lpr_find": dict(key.lpr_find or {}),
         "eval": dict(key.eval),
-        "fingerprint": own,
+        "fingerprint": _fingerprints(sweep, curve),
     }
     return {
         "kind": key.kind,
@@ -122,7 +130,7 @@ def points(sweep: Sweep, results: Iterable[Result]) -> Iterator["Metric"]:
             yield Metric(name, getattr(result, name), finished, step)
         for layer, pruned in result.lpr.items():
             yield Metric(f"lpr/{layer}", pruned, finished, step)
-        if result.round in columns:
+        if result.round in columns and not is_file(result.kind):
             yield Metric(columns[result.round], result.test_accuracy, finished, 0)
 
 

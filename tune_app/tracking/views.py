@@ -93,12 +93,12 @@ def saved_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], l
     if sweep.find.lpr_from:
         # Without a kind to filter by: the regular tickets are what they are compared with.
         lpr_keys = ("kind", *find_keys, *(f"lpr_{key}" for key in find_keys))
-        num_lines = len(lpr_pairs(sweep)) + (1 + len(sweep.baselines)) * len(finds)
+        num_lines = len(lpr_pairs(sweep)) + (1 + len(sweep.controls)) * len(finds)
         for recipe in evals[:MAX_POINTS]:
             name = f"LPR-constrained at {short(recipe, eval_names, 'eval') or 'train'}"
             where = {**setting, **_params("eval", recipe, eval_names)}
             views.append(View(name, where, lpr_keys, num_lines))
-    if sweep.baselines:
+    if sweep.controls:
         # A random mask that no H_find found has no find.* parameters.
         coupled = {"coupled": "yes"}
         coupled |= {key: value for key, value in setting.items() if not key.startswith("find.")}
@@ -106,7 +106,7 @@ def saved_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], l
         for recipe in shared[:MAX_POINTS]:
             name = f"Baselines at {short(recipe, eval_names) or 'train'}"
             where = coupled | _params("eval", recipe, eval_names)
-            views.append(View(name, where, ("kind",), 1 + len(sweep.baselines)))
+            views.append(View(name, where, ("kind",), 1 + len(sweep.controls)))
         if not shared:
             left_out.append("no view of baselines: no point of `eval` is a point of `find`")
 

@@ -89,10 +89,10 @@ class TicketStore:
             held = ray.get(self.holder.get.remote(id), timeout=TIMEOUT_S)
             for ref in held:
                 return ray.get(ref, timeout=TIMEOUT_S)
-        self.num_from_disk += 1
         data = self.store.ticket(id)
         if data is None:
             raise Missing(f"there is no ticket {id}; the same command finds it again")
+        self.num_from_disk += 1
         packed = PackedMask.from_bytes(data)
         self._hold(id, packed)
         return packed

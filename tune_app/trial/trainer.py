@@ -15,10 +15,12 @@ from lt_core.config import ModelName, Pruning, Recipe
 from lt_core.cost import Cost
 from lt_core.costing import Costing
 from lt_core.data import DataSet
+from lt_core.data.batches import Batches
 from lt_core.erk import erk_random
 from lt_core.evaluation import Evaluation, Progress, evaluating
+from lt_core.given_masks import ToFind, find_given, fitted
 from lt_core.live_masks import preserve_lpr_live
-from lt_core.mask import Mask, dense, num_alive, unpack
+from lt_core.mask import Mask, dense, num_alive, pack, unpack
 from lt_core.packed_mask import PackedMask
 from lt_core.rewind import Start, State
 from lt_core.scores import draw_images
@@ -26,7 +28,7 @@ from lt_core.structured.channels import channel_groups
 from lt_core.structured.filters import filter_l1, random_filters
 from tune_app.plan.trainings import Training
 from tune_app.store.store import Missing, Store
-from tune_app.sweep.kinds import AT_INITIALIZATION, NEW_WEIGHTS
+from tune_app.sweep.kinds import AT_INITIALIZATION, NEW_WEIGHTS, is_file, source
 from tune_app.sweep.prune import Prune
 
 
@@ -38,7 +40,7 @@ class Trainer:
     prune: Prune
     data: DataSet
     store: Store
-    """Of the weights that trainings start from."""
+    """Of the weights that trainings start from, and of masks that are found for them."""
 
     ticket: Callable[[str], PackedMask]
     """By id."""
@@ -115,6 +117,7 @@ class Trainer:
 
         Raises:
             Missing: when its ticket is not stored, or is none of this network and round.
+            ValueError: when the user's own search finds no such mask.
         """
         fractions = self.prune.fractions(training.round)
         # Not the round: what was pruned once at 50% is the same whatever else a sweep prunes at.
@@ -135,6 +138,8 @@ class Trainer:
         everything = self.everything
         if training.round == 0:
             return everything
+        if training.given is not None:
+            return self._given(training, training.given)
         if training.kind in AT_INITIALIZATION:
             return self._found_at_initialization(training, self._num_alive(fractions))
         generator = seeds.generator(training.seed, training.kind, num_prunings)
@@ -156,6 +161,27 @@ class Trainer:
             return at_initialization.found(
                 training.kind, network, self.everything, num_left, *drawn
             )
+
+    def _given(self, training: Training, id: str) -> Mask:
+        """A given mask: kept, or found by the user's own search and kept for other trainings."""
+        try:
+            mask = unpack(self.ticket(id))
+        except Missing:
+            if is_file(training.kind):
+                name = source(training.kind, training.seed)
+                text = f"the mask of {name} is not stored; the same command stores it again"
+                raise Missing(text) from None
+            of = ToFind(
+                rewind.to_initialization(self.model, self.data, seed=training.seed),
+                self.everything,
+                self._num_alive(self.prune.fractions(training.round)),
+                Batches(self.data, self.data.train, "cpu"),
+                training.seed,
+                self.device,
+            )
+            mask = find_given(training.kind, of)
+            self.store.put_ticket(id, pack(mask).to_bytes())
+        return fitted(training.kind, mask, self.everything)
 
     def _num_alive(self, fractions: Sequence[float]) -> int:
         """Number of weights that prunings of these shares leave, but for `filter_l1`."""

@@ -9,14 +9,14 @@ from lt_core.config import Recipe
 from tune_app.report.figures.captions import add_caption
 from tune_app.report.figures.legends import add_legend, add_split_legend
 from tune_app.report.figures.lines import BAND, FAINT_BAND, draw_curve, draw_thin_line
-from tune_app.report.figures.looks import KIND_LOOKS, recipe_looks, styles_of
+from tune_app.report.figures.looks import looks_of_kinds, recipe_looks, styles_of
 from tune_app.report.figures.not_drawn import NotDrawn
 from tune_app.report.figures.panels import GREY, new_page, set_title
 from tune_app.report.figures.scales import scale_accuracy_over_sparsity
 from tune_app.results.curves import Means, Results, Statistic
 from tune_app.results.result import CurveKey
-from tune_app.results.words import KIND_NAMES, short, varied_fields
-from tune_app.sweep.kinds import WITHOUT_TICKET, Kind
+from tune_app.results.words import KIND_NAMES, kind_name, short, varied_fields
+from tune_app.sweep.kinds import Kind, has_find, is_file
 from tune_app.sweep.sweep import Sweep
 
 
@@ -34,19 +34,23 @@ def fig1(sweep: Sweep, results: Results, commit: str | None) -> Figure:
 
     figure, [(panels, corner)] = new_page([len(coupled)])
     last = sweep.eval_rounds[-1]
-    kinds: list[Kind] = ["lottery", *sweep.baselines]
+    kinds: list[Kind] = ["lottery", *sweep.controls]
     shown: list[Statistic | None] = []
     for axes, recipe in zip(panels, coupled, strict=True):
         set_title(axes, panels, short(recipe, varied))
         for kind in kinds:
-            find = None if kind in WITHOUT_TICKET else recipe
+            find = recipe if has_find(kind) else None
             points = means.get(CurveKey(kind, find, recipe), {})
-            rounds = range(last + 1) if kind == "lottery" else sweep.eval_rounds
-            shown += draw_curve(axes, points, rounds, label=KIND_NAMES[kind], **KIND_LOOKS[kind])
+            # Of a file there is one mask, and no curve.
+            rounds = sweep.eval_rounds[-1:] if is_file(kind) else sweep.eval_rounds
+            if kind == "lottery":
+                rounds = tuple(range(last + 1))
+            look = looks_of_kinds(sweep)[kind]
+            shown += draw_curve(axes, points, rounds, label=kind_name(kind), **look)
     scale_accuracy_over_sparsity(panels, shown, means)
     add_legend(corner, panels)
     about = "Coupled runs, found and trained at the same H; every configuration is shown."
-    add_caption(figure, sweep, commit, about, shown, sweep.baselines)
+    add_caption(figure, sweep, commit, about, shown, sweep.controls)
     return figure
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from lt_core.config import Recipe
 from tune_app.report.figures.panels import GREY
-from tune_app.sweep.kinds import Kind
+from tune_app.sweep.kinds import Kind, is_file
+from tune_app.sweep.sweep import Sweep
 
 # Okabe and Ito's colours without the yellow, which print loses. Seven colours and eight markers
 # make 56 looks that differ in at least one of the two.
@@ -26,6 +27,19 @@ KIND_LOOKS: dict[Kind, dict[str, Any]] = {
     "grasp": {"color": COLOURS[6], "marker": "<"},
     "synflow": {"color": COLOURS[5], "marker": "D", "linestyle": "--"},
 }
+
+
+def looks_of_kinds(sweep: Sweep) -> dict[Kind, dict[str, Any]]:
+    """Of tickets, baselines and the sweep's given masks; that of a file has no line."""
+    given = {
+        kind: {
+            "color": COLOURS[(3 + i) % len(COLOURS)],
+            "marker": MARKERS[-1 - i % len(MARKERS)],
+            "linestyle": "" if is_file(kind) else ":",
+        }
+        for i, kind in enumerate(sweep.masks or ())
+    }
+    return KIND_LOOKS | given
 
 
 def recipe_looks(recipes: Iterable[Recipe]) -> dict[Recipe, dict[str, Any]]:
