@@ -6,7 +6,7 @@ from typing import ParamSpec
 
 from torch import nn
 
-from lt_core import prune, rewind
+from lt_core import patterns, prune, rewind
 from lt_core.checkpoint import Checkpoints
 from lt_core.config import ModelName, Pruning, Recipe, Rewinding
 from lt_core.data import DataSet
@@ -71,7 +71,7 @@ def finding(
         pruning: what is removed after each round.
         rounds: the last round; `rounds + 1` networks are trained. At most 1 for `filter_l1`, which
             prunes the dense network once: nothing is pruned after round 1, whose next ticket is
-            its own.
+            its own. Nor is more than a pattern asks for.
         seed: of initialization and data order.
         rewinding: weights and step that each round after round 0 starts from.
         num_alive: for LPR-constrained pruning, number of weights alive by round and layer: the
@@ -200,6 +200,9 @@ def prune_trained(
         return prune.layerwise_magnitude(weights, mask, num_alive)
     if pruning.is_scored:
         return _prune_by_score(network, data, mask, pruning, started, seed)
+    if pruning.pattern is not None:
+        magnitudes = {name: weights[name].detach().abs() for name in mask}
+        return patterns.keep_highest(magnitudes, mask, pruning.pattern)
     match pruning.strategy:
         case "global_magnitude":
             return prune.global_magnitude(weights, mask, pruning.fraction)
@@ -234,6 +237,8 @@ def _prune_by_score(
         return prune.highest_in_layers(
             found, mask, erk_counts(shapes, num_left, alive_by_layer(mask))
         )
+    if pruning.pattern is not None:
+        return patterns.keep_highest(found, mask, pruning.pattern)
     if pruning.is_layerwise:
         left = prune.num_left(alive_by_layer(mask), pruning.fraction, pruning.layer_fractions)
         return prune.highest_in_layers(found, mask, left)

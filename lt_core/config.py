@@ -107,6 +107,23 @@ def mask_name(value: str) -> str:
 Strategy = Annotated[str, AfterValidator(strategy_name)]
 """One of `BY_MAGNITUDE`, one of `SCORES`, or the import path of the user's own score."""
 
+
+def kept_of(pattern: str) -> tuple[int, int]:
+    """How many weights a pattern keeps, and of how many; ValueError for text that is none."""
+    keep, _, of = pattern.partition(":")
+    if not (keep.isdecimal() and of.isdecimal() and 0 < int(keep) < int(of)):
+        raise ValueError(
+            "must be how many weights stay of how many, which are more, such as 2:4, got "
+            f"{pattern!r}"
+        )
+    return int(keep), int(of)
+
+
+def pattern_name(value: str) -> str:
+    """`value`, if it is an N:M pattern; ValueError if not."""
+    return "{}:{}".format(*kept_of(value))
+
+
 ModelName = Annotated[str, AfterValidator(model_name)]
 """One of `MODELS`, the import path of the user's own, or a name of `torchvision:` or `timm:`."""
 
@@ -322,9 +339,20 @@ class Pruning(Config):
     """Layers that are never pruned. They are no part of the mask: sparsity counts only the other
     layers."""
 
+    pattern: Annotated[str, AfterValidator(pattern_name)] | None = None
+    """N:M, such as `2:4`: the dense network is pruned at once, to at most N of each M weights in a
+    row along the inputs of a layer, those of largest magnitude or highest score."""
+
     shrink: bool = True
     """For `filter_l1`: train the network without the removed filters, or, slower and with the same
     result up to rounding, the whole network under a mask."""
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        if self.pattern is None:  # as in lines and files from before there was one
+            fields.pop("pattern", None)
+        return fields
 
     @property
     def is_scored(self) -> bool:
@@ -345,6 +373,10 @@ class Pruning(Config):
                 "`scope: layerwise`"
             )
             problems.append((("layer_fractions",), f"{text}, not with {self.strategy}"))
+        is_global = self.scope == "global" and not self.is_layerwise
+        if self.pattern is not None and not (is_global and self.strategy != "filter_l1"):
+            text = "goes with `strategy: global_magnitude` or a score, of global scope"
+            problems.append((("pattern",), f"{text}: each layer loses the same share anyway"))
         if self.scope != "global" and not self.is_scored:
             text = f"goes with a score such as taylor, not with `strategy: {self.strategy}`"
             problems.append((("scope",), text))

@@ -25,13 +25,14 @@ FIGURES = {
     "adamw": GRID,
     "bs_grid": GRID,
     "criteria": GRID,
-    "given_masks": GRID,
+    "given_masks": GRID - {"figA3"},
     "early_pruning": {"fig1", "fig2", "fig3", "fig6", "fig9"},
     "late_rewinding": GRID,
     "lpr_constrained": {"fig2", "fig6", "fig7"},
     "lr_grid": GRID,
     "lr_rewinding": GRID,
     "lr_wd_pairs": GRID,
+    "n_of_m": GRID,
     "no_weight_decay": {"fig2", "fig6"},
     "other_data": GRID,
     "other_network": GRID,
@@ -49,7 +50,7 @@ FIGURES = {
 def in_seconds(path: Path) -> Sweep:
     """The sweep with its epochs as iterations, one seed and at most three rounds."""
     sweep = load_sweep(path, ["seeds=[0]", "eval.at_sparsity=null"])
-    if sweep.prune.one_shot is None:
+    if not sweep.prune.is_one_shot:
         sweep = load_sweep(path, ["seeds=[0]", "eval.at_sparsity=null", "prune.rounds=2"])
     return Sweep.model_validate_json(re.sub(r"(\d)ep\b", r"\1it", sweep.model_dump_json()))
 

@@ -55,7 +55,9 @@ class Ids:
         self.eval_rewinding = _rewinding(sweep.eval_rewind)
         # The prunings up to each round; a one-shot ticket is the first round of its fraction.
         targets = {"rounds", "final_sparsity", "one_shot"}
-        if sweep.prune.one_shot is None:
+        if sweep.prune.pattern is not None:
+            targets.add("fraction")
+        if not sweep.prune.is_one_shot:
             pruning = _essence(sweep.prune, targets)
             rounds = range(1, sweep.prune.num_rounds + 2)
             self.pruned = {round: {"pruning": pruning, "round": round} for round in rounds}
@@ -146,7 +148,7 @@ class Ids:
 
     def _is_first(self, round: int) -> bool:
         """Whether the ticket of a round is one of the dense network."""
-        return round == 1 or self.sweep.prune.one_shot is not None
+        return round == 1 or self.sweep.prune.is_one_shot
 
     def _recipe(self, recipe: Recipe) -> dict[str, Any]:
         essence = self.recipes.get(recipe)

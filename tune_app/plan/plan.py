@@ -153,7 +153,7 @@ def chain_to(
 ) -> Chain:
     """The chain that finds the tickets up to round `last`; `is_last_trained`: that one is trained
     too. `lpr_from` is the H_find whose LPR the chain takes."""
-    is_one_shot = sweep.prune.one_shot is not None
+    is_one_shot = sweep.prune.is_one_shot
     num_rounds = last + 1 if is_last_trained else max(last, 1)
     if is_one_shot:
         num_rounds = 1

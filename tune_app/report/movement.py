@@ -29,7 +29,7 @@ def _rows(sweep: Sweep, means: Means) -> Rows:
         points = means.get(CurveKey("lottery", find, find), {})
         for round in sweep.eval_rounds[1:]:
             # Of one-shot tickets, all are found by the dense network.
-            finder = points.get(0 if sweep.prune.one_shot is not None else round - 1)
+            finder = points.get(0 if sweep.prune.is_one_shot else round - 1)
             if finder is not None and all(_has_moved(result) for result in finder.results):
                 name = short(find, varied_fields(sweep), "find")
                 rows.append([name, how_sparse(means, round), *_moved(finder)])

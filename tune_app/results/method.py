@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from lt_core.config import Rewinding
+from lt_core.config import Rewinding, kept_of
 from tune_app.results.words import KIND_NAMES, kind_name, text
 from tune_app.sweep.kinds import AT_INITIALIZATION, WITHOUT_TICKET, is_shared
 from tune_app.sweep.prune import Prune
@@ -32,7 +32,14 @@ def method(sweep: Sweep, baselines: Collection[str] = ()) -> list[str]:
 
 
 def _pruning(prune: Prune) -> Iterator[str]:
-    if prune.one_shot is not None or prune.strategy != "global_magnitude":
+    if prune.pattern is not None:
+        keep, of = kept_of(prune.pattern)
+        by = f"the score {prune.strategy}" if prune.is_scored else "magnitude"
+        yield (
+            f"Pruned one-shot to {prune.pattern}: of each {of} weights in a row along a layer's "
+            f"inputs {keep} {'stays' if keep == 1 else 'stay'}, by {by}."
+        )
+    elif prune.one_shot is not None or prune.strategy != "global_magnitude":
         times = "iteratively" if prune.one_shot is None else "one-shot"
         yield f"Pruned {times}, {_by(prune)}."
     if prune.layer_fractions:
@@ -77,6 +84,8 @@ def _rewound(rewind: Rewinding, whose: str) -> str:
 def _baselines(sweep: Sweep, baselines: Collection[str]) -> Iterator[str]:
     if sweep.prune.strategy == "filter_l1" and "global_random" in baselines:
         yield "Global random removes random filters, the same share of each layer."
+    if sweep.prune.pattern is not None and "global_random" in baselines:
+        yield f"Global random is random, of the pattern {sweep.prune.pattern} too."
     if shown := AT_INITIALIZATION.intersection(baselines):
         names = ", ".join(name for kind, name in KIND_NAMES.items() if kind in shown)
         yield f"Found in the network as initialized, without training: {names}."

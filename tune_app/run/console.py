@@ -111,7 +111,7 @@ def show_missing(missing: Sequence[Mapping[str, Any]], run_dir: Path) -> None:
 def search_text(sweep: Sweep, num_samples: int) -> str:
     """What a search looks for, what one configuration costs, and when it ends."""
     search, last = sweep.search_block, sweep.search_rounds[-1]
-    chain = 1 if sweep.prune.one_shot is not None else max(last, 1)
+    chain = 1 if sweep.prune.is_one_shot else max(last, 1)
     about = f"{sweep.name}: {sweep.model} on {sweep.dataset}. {sweep.description}".rstrip()
     sparsities = ", ".join(f"{sweep.prune.sparsity(round):.1%}" for round in sweep.search_rounds)
     ends: list[str] = []

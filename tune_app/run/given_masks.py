@@ -73,11 +73,10 @@ def failing_searches(
     sparsity, which may take as long as in a trial."""
     from lt_core.data.batches import Batches
     from lt_core.given_masks import ToFind, find_given
-    from lt_core.prune import num_alive_after
+    from tune_app.trial.trainer import num_alive_in
 
-    prune = sweep.prune
-    by_layer = prune.layer_fractions if prune.is_layerwise else None
-    left = num_alive_after(prune.fractions(prune.num_rounds), everything, by_layer)
+    last = sweep.prune.num_rounds
+    left = num_alive_in(sweep.prune, last, everything)
     problems = []
     for where in filter(lambda where: not is_file(where), sweep.masks or ()):
         train = Batches(data, data.train, "cpu")

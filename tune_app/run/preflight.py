@@ -70,7 +70,8 @@ def load_fitting(
         everything = dense(network, sweep.prune.skip)
         about["pruned"] = pruned_in_words(network, everything)
         most = sweep.prune.of_round(sweep.prune.num_rounds)
-        if sweep.prune.strategy != "global_magnitude":  # which fits every network
+        # By magnitude over all layers fits every network.
+        if sweep.prune.strategy != "global_magnitude" or sweep.prune.pattern is not None:
             prune_trained(network, loaded, everything, most)
         key = "baselines"
         if "preserve_lpr_live" in sweep.baselines:

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from lt_core.config import Pruning, RuleErrors
+from lt_core.config import Pruning, RuleErrors, kept_of
 from tune_app.sweep.spaces import NonEmpty, in_words
 
 MAX_ROUNDS = 1000
@@ -15,7 +15,7 @@ Sparsities = Annotated[NonEmpty[Fraction], Field(max_length=MAX_ROUNDS)]
 
 
 class Prune(Pruning):
-    """How far and how fast to prune; exactly one of the three keys below."""
+    """How far and how fast to prune; exactly one of `pattern` and the three keys below."""
 
     rounds: int | None = Field(default=None, ge=1, le=MAX_ROUNDS)
     """Prunings in a chain; round 0 is the dense network."""
@@ -29,14 +29,14 @@ class Prune(Pruning):
 
     @model_validator(mode="after")
     def _one_target(self) -> Self:
-        targets = ("rounds", "final_sparsity", "one_shot")
+        targets = ("rounds", "final_sparsity", "one_shot", "pattern")
         given = [name for name in targets if getattr(self, name) is not None]
         if len(given) != 1:
             got = f"{' and '.join(given)} (null unsets one)" if given else "none"
-            text = f"needs one of `rounds`, `final_sparsity` and `one_shot`, got {got}"
+            text = f"needs one of `rounds`, `final_sparsity`, `one_shot` and `pattern`, got {got}"
             raise RuleErrors([((), text)])
         problems = []
-        if self.one_shot is None and self.num_rounds > MAX_ROUNDS:
+        if not self.is_one_shot and self.num_rounds > MAX_ROUNDS:
             text = f"takes more than {MAX_ROUNDS} rounds at `fraction` {self.fraction:g}"
             problems.append((("final_sparsity",), text))
         if self.one_shot is None and self.strategy == "filter_l1":
@@ -49,8 +49,15 @@ class Prune(Pruning):
         return self
 
     @property
+    def is_one_shot(self) -> bool:
+        """Whether all tickets are of the dense network."""
+        return self.one_shot is not None or self.pattern is not None
+
+    @property
     def num_rounds(self) -> int:
         """The last round: the prunings of a chain, or the tickets of `one_shot`."""
+        if self.pattern is not None:
+            return 1
         if self.one_shot is not None:
             return len(self.one_shot)
         if self.rounds is not None:
@@ -65,6 +72,9 @@ class Prune(Pruning):
 
     def fractions(self, round: int) -> tuple[float, ...]:
         """The nominal share of the remaining weights that each pruning up to a round removes."""
+        if self.pattern is not None:
+            keep, of = kept_of(self.pattern)
+            return (1 - keep / of,) if round else ()
         if self.one_shot is not None:
             return (self.one_shot[round - 1],) if round else ()
         return (self.fraction,) * round

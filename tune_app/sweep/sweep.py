@@ -197,8 +197,10 @@ class Sweep(Config):
         names = {"dataset": self.dataset, "model": self.model, "score": self.prune.strategy}
         own = (self.has_own_data, self.has_own_network, self.has_own_score)
         problems += of_known(self.fingerprints, names, own)
-        if self.find.lpr_from and self.prune.strategy != "global_magnitude":
-            text = f"goes with `prune.strategy: global_magnitude`, not with {self.prune.strategy}"
+        other = self.prune.pattern and f"`prune.pattern: {self.prune.pattern}`"
+        if self.find.lpr_from and (other or self.prune.strategy != "global_magnitude"):
+            text = "goes with `prune.strategy: global_magnitude`, not with "
+            text += other or self.prune.strategy
             problems.append((("find", "lpr_from"), text))
         problems += [*self._unit_problems()]
         recipes = {"find": self.find_recipes, "eval": self.eval_recipes}
@@ -254,8 +256,8 @@ class Sweep(Config):
         if self.select_on == "test":
             problems.append((("select_on",), "must be validation in a search"))
         last = self.search_rounds[-1] if self.search_rounds else 0
-        if self.search.stop.chains and self.prune.one_shot is not None:
-            text = "does not go with `prune.one_shot`, which finds all tickets at once"
+        if self.search.stop.chains and self.prune.is_one_shot:
+            text = "does not go with `prune.one_shot` or a pattern: all tickets are found at once"
             problems.append((("search", "stop", "chains"), text))
         elif any(not 0 < round < last for round in self.probe_rounds):
             text = f"must be sparsities of rounds before that of `at`, {self.sparsities[last]:.1%}"

@@ -1,17 +1,17 @@
 """What a training of the plan is: its mask, what it starts from, and H_eval. The same network to
 the bit for a trial and for an export; it knows nothing of Ray."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 
-from lt_core import at_initialization, prune, rewind, seeds
+from lt_core import at_initialization, patterns, prune, rewind, seeds
 from lt_core.barrier import worst_between
 from lt_core.checkpoint import Checkpoints
-from lt_core.config import ModelName, Pruning, Recipe
+from lt_core.config import ModelName, Pruning, Recipe, kept_of
 from lt_core.cost import Cost
 from lt_core.costing import Costing
 from lt_core.data import DataSet
@@ -20,7 +20,7 @@ from lt_core.erk import erk_random
 from lt_core.evaluation import Evaluation, Progress, evaluating
 from lt_core.given_masks import ToFind, find_given, fitted
 from lt_core.live_masks import preserve_lpr_live
-from lt_core.mask import Mask, dense, num_alive, pack, unpack
+from lt_core.mask import Mask, dense, num_alive, num_weights, pack, unpack
 from lt_core.packed_mask import PackedMask
 from lt_core.rewind import Start, State
 from lt_core.scores import draw_images
@@ -124,7 +124,7 @@ class Trainer:
         num_prunings = len(fractions)
         if training.ticket is not None:
             mask = unpack(self.ticket(training.ticket))
-            if problem := self._misfit(mask, fractions):
+            if problem := self._misfit(mask, training.round):
                 self.store.set_aside("tickets", training.ticket, problem)
                 raise Missing(
                     f"the ticket {training.ticket} was damaged; the same command finds it again"
@@ -141,10 +141,10 @@ class Trainer:
         if training.given is not None:
             return self._given(training, training.given)
         if training.kind in AT_INITIALIZATION:
-            return self._found_at_initialization(training, self._num_alive(fractions))
+            return self._found_at_initialization(training, self._num_alive(training.round))
         generator = seeds.generator(training.seed, training.kind, num_prunings)
         if training.kind == "erk":
-            return erk_random(everything, self._num_alive(fractions), generator)
+            return erk_random(everything, self._num_alive(training.round), generator)
         if self.prune.strategy == "filter_l1":
             network = rewind.to_initialization(self.model, self.data, seed=training.seed)
             groups = channel_groups(network, self.data.image_shape)
@@ -152,7 +152,10 @@ class Trainer:
             shares = self.prune.layer_fractions
             as_many = filter_l1(network, groups, fraction, self.prune.skip, shares)
             return random_filters(groups, as_many, generator)
-        return prune.global_random(everything, self._num_alive(fractions), generator)
+        if self.prune.pattern is not None:
+            scores = {n: torch.rand(w.shape, generator=generator) for n, w in everything.items()}
+            return patterns.keep_highest(scores, everything, self.prune.pattern)
+        return prune.global_random(everything, self._num_alive(training.round), generator)
 
     def _found_at_initialization(self, training: Training, num_left: int) -> Mask:
         network = rewind.to_initialization(self.model, self.data, seed=training.seed)
@@ -174,7 +177,7 @@ class Trainer:
             of = ToFind(
                 rewind.to_initialization(self.model, self.data, seed=training.seed),
                 self.everything,
-                self._num_alive(self.prune.fractions(training.round)),
+                self._num_alive(training.round),
                 Batches(self.data, self.data.train, "cpu"),
                 training.seed,
                 self.device,
@@ -183,13 +186,11 @@ class Trainer:
             self.store.put_ticket(id, pack(mask).to_bytes())
         return fitted(training.kind, mask, self.everything)
 
-    def _num_alive(self, fractions: Sequence[float]) -> int:
-        """Number of weights that prunings of these shares leave, but for `filter_l1`."""
-        by_layer = self.prune.layer_fractions if self.prune.is_layerwise else None
-        return prune.num_alive_after(fractions, self.everything, by_layer)
+    def _num_alive(self, round: int) -> int:
+        return num_alive_in(self.prune, round, self.everything)
 
-    def _misfit(self, mask: Mask, fractions: Sequence[float]) -> str:
-        """Why a mask cannot be what prunings of these shares found; empty if it can."""
+    def _misfit(self, mask: Mask, round: int) -> str:
+        """Why a mask cannot be the ticket of a round; empty if it can."""
         shapes, own = (
             {name: layer.shape for name, layer in m.items()} for m in (mask, self.everything)
         )
@@ -197,8 +198,13 @@ class Trainer:
             return f"it is of a network of other layers than {self.model}"
         if self.prune.strategy == "filter_l1":  # the number depends on which filters go
             return ""
-        alive, expected = num_alive(mask), self._num_alive(fractions)
-        return "" if alive == expected else f"it has {alive:,} weights alive, not {expected:,}"
+        alive, expected = num_alive(mask), self._num_alive(round)
+        if alive != expected:
+            return f"it has {alive:,} weights alive, not {expected:,}"
+        pattern = self.prune.pattern
+        if pattern is not None and (broken := patterns.broken(mask, pattern)):
+            return f"layers {', '.join(broken)} have not the pattern {pattern}"
+        return ""
 
     def weights(self, training: Training) -> State:
         """The weights that a training starts from: kept ones, or of a dense training's step."""
@@ -228,6 +234,21 @@ class Trainer:
         if training.weights is None:
             return Start()
         return rewind.after_pruning(training.rewind, self.weights(training))
+
+
+def num_alive_in(pruning: Prune, round: int, everything: Mask) -> int:
+    """Number of weights that the prunings up to a round leave, but for `filter_l1`.
+
+    Args:
+        pruning: of the sweep.
+        round: of a chain, or the number of a one-shot ticket.
+        everything: the mask of the network before any pruning.
+    """
+    if pruning.pattern is not None and round > 0:
+        keep, of = kept_of(pruning.pattern)
+        return num_weights(everything) * keep // of  # each layer is whole groups
+    by_layer = pruning.layer_fractions if pruning.is_layerwise else None
+    return prune.num_alive_after(pruning.fractions(round), everything, by_layer)
 
 
 def uncountable(error: Exception) -> str:
