@@ -8,7 +8,7 @@ from torch import nn
 
 from lt_core import patterns, prune, rewind
 from lt_core.checkpoint import Checkpoints
-from lt_core.config import ModelName, Pruning, Recipe, Rewinding
+from lt_core.config import Pruning, Recipe, Rewinding
 from lt_core.data import DataSet
 from lt_core.erk import erk_counts
 from lt_core.evaluation import Evaluation, evaluating
@@ -20,6 +20,7 @@ from lt_core.mask import (
     prunable_weights,
     sparsity,
 )
+from lt_core.pretrained import Network
 from lt_core.rewind import Start, State
 from lt_core.scores import scored, to_score
 from lt_core.structured.channels import channel_groups
@@ -45,7 +46,7 @@ class Round:
 
 
 def finding(
-    model: ModelName,
+    model: Network,
     data: DataSet,
     recipe: Recipe,
     pruning: Pruning,

@@ -9,13 +9,14 @@ from torch import Tensor, nn
 
 from lt_core import precision, rewind
 from lt_core.checkpoint import Checkpoints
-from lt_core.config import ModelName, Pruning, Recipe
+from lt_core.config import Pruning, Recipe
 from lt_core.data import DataSet
 from lt_core.data.batches import Batches
 from lt_core.lpr import layerwise_pruning_ratios
 from lt_core.mask import Mask, dense, prunable_weights, sparsity
 from lt_core.memory_format import to_device
 from lt_core.movement import Movement, moved
+from lt_core.pretrained import Network
 from lt_core.rewind import Start
 from lt_core.structured.channels import channel_groups
 from lt_core.structured.filters import with_dependents
@@ -71,7 +72,7 @@ class Progress:
 
 
 def evaluate(
-    model: ModelName,
+    model: Network,
     data: DataSet,
     mask: Mask,
     recipe: Recipe,
@@ -100,7 +101,7 @@ def evaluate(
 
 
 def evaluating(
-    model: ModelName,
+    model: Network,
     data: DataSet,
     mask: Mask,
     recipe: Recipe,

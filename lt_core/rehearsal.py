@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from lt_core import prune, rewind, seeds
 from lt_core.chain import prune_trained
 from lt_core.checkpoint import Checkpoint
-from lt_core.config import ModelName, Pruning, Recipe
+from lt_core.config import Pruning, Recipe
 from lt_core.data import DataSet, Split
 from lt_core.data.batches import Batches
 from lt_core.evaluation import evaluate
@@ -22,6 +22,7 @@ from lt_core.mask import Mask, dense, num_weights, parameter_name, prunable_weig
 from lt_core.memory_format import to_device
 from lt_core.optimizer import masked_optimizer
 from lt_core.own_network import equal
+from lt_core.pretrained import Network
 from lt_core.rewind import State
 from lt_core.step import loss
 
@@ -31,7 +32,7 @@ NUM_DRAWS = 8
 
 
 def rehearse(
-    model: ModelName, data: DataSet, recipes: Sequence[Recipe], pruning: Pruning
+    model: Network, data: DataSet, recipes: Sequence[Recipe], pruning: Pruning
 ) -> list[str]:
     """Why a network cannot be trained and pruned, one sentence for each problem; empty if it can.
 
@@ -62,7 +63,7 @@ def rehearse(
 
 
 def _problems(
-    model: ModelName, sample: DataSet, recipes: Sequence[Recipe], pruning: Pruning
+    model: Network, sample: DataSet, recipes: Sequence[Recipe], pruning: Pruning
 ) -> list[str]:
     """What is wrong with training on a few images."""
     network = rewind.to_initialization(model, sample, seed=0)
@@ -275,7 +276,7 @@ class _InMemory:
 
 
 def _not_repeated(
-    model: ModelName, sample: DataSet, mask: Mask, recipe: Recipe, pruning: Pruning
+    model: Network, sample: DataSet, mask: Mask, recipe: Recipe, pruning: Pruning
 ) -> list[str]:
     """What a training fails with, or why it is another one when it goes on from a checkpoint."""
 
@@ -322,7 +323,7 @@ def _regrown(state: State, mask: Mask) -> list[str]:
 
 
 def _not_evaluated_alike(
-    network: nn.Module, model: ModelName, sample: DataSet, whole: State, pruning: Pruning
+    network: nn.Module, model: Network, sample: DataSet, whole: State, pruning: Pruning
 ) -> list[str]:
     """Why the accuracy of a trained network is not that of its weights."""
     images, _ = Batches(sample, sample.test, "cpu")[:]

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from lt_core import checkpoint, models
-from lt_core.config import ModelName, Recipe, Rewinding
+from lt_core.config import Recipe, Rewinding
 from lt_core.data import DataSet
 from lt_core.data.batches import Batches
 from lt_core.mask import dense, prunable_weights
 from lt_core.memory_format import to_device
+from lt_core.pretrained import Network
 from lt_core.steps import Steps
 from lt_core.training_loop import train
 
@@ -56,7 +57,7 @@ def state(network: nn.Module) -> State:
 
 
 def to_initialization(
-    name: ModelName, data: DataSet, *, seed: int, draw: str = "initialization"
+    name: Network, data: DataSet, *, seed: int, draw: str = "initialization"
 ) -> nn.Module:
     """The network as it was initialized: every weight, bias and batch norm statistic.
 
@@ -66,13 +67,13 @@ def to_initialization(
     return models.build(name, **vars(data.shape), seed=seed, draw=draw)
 
 
-def weights_at(start: Start, name: ModelName, data: DataSet, *, seed: int) -> State:
+def weights_at(start: Start, name: Network, data: DataSet, *, seed: int) -> State:
     """The weights of a training's start."""
     return start.weights or state(to_initialization(name, data, seed=seed))
 
 
 def to_another_initialization(
-    name: ModelName, data: DataSet, *, seed: int, keeps_signs: bool = False
+    name: Network, data: DataSet, *, seed: int, keeps_signs: bool = False
 ) -> Start:
     """Random reinitialization, to be trained in full: Frankle & Carbin 2019, section 2.
 
@@ -89,7 +90,7 @@ def to_another_initialization(
 
 
 def to_step(
-    name: ModelName, data: DataSet, recipe: Recipe, step: Steps, *, seed: int, device: str = "cpu"
+    name: Network, data: DataSet, recipe: Recipe, step: Steps, *, seed: int, device: str = "cpu"
 ) -> State:
     """The dense network after the first `step` of its training at `recipe`: late rewinding.
 

@@ -90,6 +90,11 @@ def submit(address: str, sweep: Sweep, out: Path, store: str | None, command: st
     if not sweep.data_dir.startswith(("/", "~")):
         # Where a job starts, a download would be lost with the job.
         sweep = sweep.model_copy(update={"data_dir": str(out / sweep.data_dir)})
+    given = sweep.initial_weights
+    if given is not None and not given.file.startswith(("/", "~")):
+        file = str(out / given.file)
+        given = given.model_copy(update={"file": file})
+        sweep = sweep.model_copy(update={"initial_weights": given})
     id = f"{sweep.name}-{secrets.token_hex(3)}"
     client = _connect(address)
 

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
-from lt_core import import_path, inputs, seeds
-from lt_core.config import ModelName, model_name
+from lt_core import import_path, initial_weights, inputs, seeds
+from lt_core.config import model_name
 from lt_core.data.shapes import AnyShape, Shape, Text, shape_of
 from lt_core.mask import prunable_weights
 from lt_core.models import packages
@@ -16,6 +16,7 @@ from lt_core.models.cifar_resnet import CifarResNet
 from lt_core.models.imagenet_resnet import resnet
 from lt_core.models.lenet import lenet_300_100
 from lt_core.models.vgg import Vgg16
+from lt_core.pretrained import Network, Pretrained
 
 BUILDERS: dict[str, Callable[[int, int, Any], nn.Module]] = {
     "small_resnet": lambda channels, classes, image_size: CifarResNet(8, 8, channels, classes),
@@ -31,7 +32,7 @@ BUILDERS: dict[str, Callable[[int, int, Any], nn.Module]] = {
 
 
 def build(
-    name: ModelName,
+    name: Network,
     *,
     seed: int,
     draw: str = "initialization",
@@ -45,7 +46,8 @@ def build(
     Args:
         name: one of `BUILDERS`; `small_resnet` is a ResNet-8 that is half as wide. Or the import
             path of a function that is called with `sizes` and returns a network, or a name such as
-            `timm:resnet18` or `torchvision:resnet18`; these keep the initialization they have.
+            `timm:resnet18` or `torchvision:resnet18`; these keep the initialization they have. Or
+            one with given weights, which another draw does not have.
         seed: of the sweep; initialization draws from a generator of its own.
         draw: names that generator; another draw is another initialization of the same seed.
         sizes: fields of the data set's shape: `channels`, `classes` and `image_size` of images,
@@ -55,6 +57,11 @@ def build(
         ValueError: for a name that is not known, a network that takes no inputs of this kind or
             size, or a network of the user's own that cannot be pruned.
     """
+    if isinstance(name, Pretrained):
+        network = build(name.name, seed=seed, draw=draw, **sizes)
+        if draw == "initialization":
+            initial_weights.put_into(network, name)
+        return network
     shape = shape_of(sizes)
     with seeds.seeded(torch.device("cpu"), seed, draw):
         if ":" in model_name(name):

@@ -60,7 +60,7 @@ def train_again(choice: Choice, store: Store) -> Trained:
             identified.data.pop() if identified.data else data.load(sweep.dataset, sweep.data_dir)
         )
         ticket = partial(stored_ticket, store)
-        trainer = Trainer(sweep.model, sweep.prune, images, store, ticket, device)
+        trainer = Trainer(sweep.network, sweep.prune, images, store, ticket, device)
         mask = trainer.mask(training)
         return Trained(images, mask, drained(trainer.training(training, mask)))
     except Missing as missing:

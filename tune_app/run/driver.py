@@ -78,7 +78,7 @@ class Driver:
 
     def _setting(self) -> Setting:
         sweep, commit = self.sweep, self.record.commit
-        return Setting(sweep.model, sweep.prune, sweep.checkpoint_every, self.store, commit)
+        return Setting(sweep.network, sweep.prune, sweep.checkpoint_every, self.store, commit)
 
     def _run(self, trials: Trials, tickets: frozenset[str] | None) -> None:
         search, max_concurrent = self.sweep.search, None

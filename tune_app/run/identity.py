@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from lt_core import pretrained
 from tune_app.run.about import data_in_words, pruned_in_words, shared_in_words
 from tune_app.run.given_masks import read_masks
 from tune_app.run.own_code import fingerprint_of
 from tune_app.store.store import Store
 from tune_app.sweep.fingerprints import Fingerprints
+from tune_app.sweep.initial_weights import InitialWeights
 from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
 
@@ -82,7 +84,7 @@ def identify(sweep: Sweep, store: Store, path: Path, *, is_needed: bool = True) 
             the sweep says.
     """
     has_own = sweep.has_own_data or sweep.has_own_network or sweep.has_own_score
-    if not (has_own or sweep.masks):
+    if not (has_own or sweep.masks or sweep.initial_weights):
         return Identified(sweep)
     try:
         return _identified(sweep, store, path)
@@ -127,19 +129,26 @@ def _identified(sweep: Sweep, store: Store, path: Path) -> Identified:
             _check_given("score", given.score, score, sweep.prune.strategy)
         for where, here in of_masks.items():
             _check_given(f"masks.{where}", (given.masks or {}).get(where), here, where)
+        weights = None
+        if sweep.initial_weights is not None:
+            weights = _of_weights(sweep.initial_weights)
+            _check_given(
+                "initial_weights", given.initial_weights, weights, sweep.initial_weights.file
+            )
     except ValueError as error:
         raise SpecError([f"{path}: {error}"]) from error
     found = Fingerprints(
         **{key: part.fingerprint for key, part in parts.items()},
         score=score,
         masks=of_masks or None,
+        initial_weights=weights,
     )
     return Identified(
         sweep.model_copy(update={"fingerprints": found}),
         loaded,
         masks,
         [content for part in parts.values() for content in part.contents],
-        [note for part in parts.values() for note in part.notes],
+        [*(note for part in parts.values() for note in part.notes), *_of_all_seeds(sweep)],
         {_WORDS[key]: part.about for key, part in parts.items()},
     )
 
@@ -152,6 +161,22 @@ def _of_score(path: str) -> str:
         return fingerprint_of(path)
     except ValueError as error:
         raise ValueError(f"`prune.strategy`: {error}") from error
+
+
+def _of_all_seeds(sweep: Sweep) -> list[str]:
+    given = sweep.initial_weights
+    if given is None or given.fresh:
+        return []
+    return [f"every seed starts from {given.file}: they differ only by the order of the images"]
+
+
+def _of_weights(given: InitialWeights) -> str:
+    try:
+        content = Path(given.file).expanduser().read_bytes()
+    except OSError as error:
+        why = error.strerror or error
+        raise ValueError(f"`initial_weights.file`: {given.file} cannot be read: {why}") from error
+    return pretrained.fingerprint(content, given.fresh)
 
 
 def _published_shape(sweep: Sweep) -> "AnyShape":

@@ -48,7 +48,7 @@ def with_costs(
         identified.data.append(load_data(sweep, path))
     data = identified.data[0]
     ticket = partial(stored_ticket, store)
-    trainer = Trainer(sweep.model, sweep.prune, data, store, ticket, "cpu")
+    trainer = Trainer(sweep.network, sweep.prune, data, store, ticket, "cpu")
     try:
         costing = trainer.costing
     except Exception as error:  # a network of the user's does anything

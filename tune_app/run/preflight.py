@@ -65,7 +65,7 @@ def load_fitting(
         _check_variety(loaded)
         about = {"data": data_in_words(loaded)}
         key = "model"
-        network = rewind.to_initialization(sweep.model, loaded, seed=sweep.seeds[0])
+        network = rewind.to_initialization(sweep.network, loaded, seed=sweep.seeds[0])
         key = "prune"
         everything = dense(network, sweep.prune.skip)
         about["pruned"] = pruned_in_words(network, everything)
@@ -82,7 +82,7 @@ def load_fitting(
             problems += failing_searches(sweep, network, loaded, everything)
         key = "model"
         if rehearses or sweep.has_own_network:
-            failing = rehearse(sweep.model, loaded, recipes, most)
+            failing = rehearse(sweep.network, loaded, recipes, most)
             problems += [f"`model`: {sweep.model}: {text}" for text in failing]
     except ValueError as error:
         problems.append(f"`{key}`: {error}")

@@ -1,7 +1,7 @@
-"""What a user's own data, network, score and masks are by content."""
+"""What a user's own data, network, score, masks and initial weights are by content."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -21,7 +21,8 @@ Fingerprint = Annotated[str, AfterValidator(_fingerprint)]
 
 
 class Fingerprints(Config):
-    """What a user's own data set, network, score and masks are by content, since no name tells.
+    """What a user's own data set, network, score, masks and weights are by content, since no name
+    tells.
 
     A launch works them out, and they are part of every id; a score's of the tickets', a mask's of
     what is trained under it. Where a sweep file has them, as the sweep.yaml of a run does, nothing
@@ -37,18 +38,16 @@ class Fingerprints(Config):
     """Of given masks, by where they come from: of the mask in a file, or of the files that a search
     is written in."""
 
+    initial_weights: Fingerprint | None = None
+    """Of the file of given weights, and of the layers that it does not give."""
 
-def of_known(
-    given: Fingerprints | None, names: Mapping[str, str], own: Iterable[bool]
-) -> Iterator[Problem]:
-    """What is wrong with fingerprints of what its name tells: that they are given.
 
-    Args:
-        given: in a sweep file.
-        names: of data set, network and score, by key.
-        own: of each, whether it is the user's own.
-    """
-    for (key, name), is_own in zip(names.items(), own, strict=True):
-        if given is not None and getattr(given, key) and not is_own:
-            instead = "image_folder or an import path" if key == "dataset" else "an import path"
-            yield ("fingerprints", key), f"goes with {instead}; {name} is known by its name"
+_GO_WITH = {"dataset": "image_folder or an import path", "initial_weights": "`initial_weights`"}
+
+
+def misplaced(given: Fingerprints | None, by_name: Mapping[str, str | None]) -> Iterator[Problem]:
+    """Fingerprints of what needs none: `by_name` has the names that tell what it is."""
+    for key, name in by_name.items():
+        if getattr(given, key, None) and name is not None:
+            text = f"goes with {_GO_WITH.get(key, 'an import path')}; {name} is known by its name"
+            yield ("fingerprints", key), text

@@ -16,8 +16,10 @@ from lt_core.config import (
     Rewinding,
     RuleErrors,
 )
+from lt_core.pretrained import Network
 from tune_app.sweep.durations import Interval
-from tune_app.sweep.fingerprints import Fingerprints, of_known
+from tune_app.sweep.fingerprints import Fingerprints, misplaced
+from tune_app.sweep.initial_weights import InitialWeights
 from tune_app.sweep.kinds import Baseline, Kind, mask_problems
 from tune_app.sweep.prune import Fraction, Prune, Sparsities
 from tune_app.sweep.resources import Resources, unpriced, without_gpu
@@ -91,6 +93,9 @@ class Sweep(Config):
 
     model: ModelName
     dataset: DataSetName
+
+    initial_weights: InitialWeights | None = None
+    """What every network starts from, and a ticket is rewound to, in place of an initialization."""
 
     data_dir: str = "data"
     """Folder of the data sets, those on disk and those downloaded; relative to the folder that a
@@ -186,6 +191,12 @@ class Sweep(Config):
         return ":" in self.model
 
     @property
+    def network(self) -> Network:
+        """What is built for each training."""
+        given = self.initial_weights
+        return given.of(self.model, self.fingerprints) if given else self.model
+
+    @property
     def has_own_score(self) -> bool:
         """Whether weights are pruned by a score of the user's."""
         return ":" in self.prune.strategy
@@ -194,9 +205,13 @@ class Sweep(Config):
     def _go_together(self) -> Self:
         problems = [*rewinding_problems(self), *unpriced(self.resources)]
         problems += mask_problems(self.masks or (), self.prune.strategy, self.eval_rewind.method)
-        names = {"dataset": self.dataset, "model": self.model, "score": self.prune.strategy}
-        own = (self.has_own_data, self.has_own_network, self.has_own_score)
-        problems += of_known(self.fingerprints, names, own)
+        by_name = {
+            "dataset": None if self.has_own_data else self.dataset,
+            "model": None if self.has_own_network else self.model,
+            "score": None if self.has_own_score else self.prune.strategy,
+            "initial_weights": None if self.initial_weights else "an initialization",
+        }
+        problems += misplaced(self.fingerprints, by_name)
         other = self.prune.pattern and f"`prune.pattern: {self.prune.pattern}`"
         if self.find.lpr_from and (other or self.prune.strategy != "global_magnitude"):
             text = "goes with `prune.strategy: global_magnitude`, not with "

@@ -26,11 +26,12 @@ from typing import Protocol
 
 from lt_core import rewind
 from lt_core.chain import Round, finding, prune_trained
-from lt_core.config import ModelName
+
 from lt_core.data import DataSet
 from lt_core.evaluation import Evaluation, Progress
 from lt_core.mask import Mask, alive_by_layer, pack, unpack
 from lt_core.packed_mask import PackedMask
+from lt_core.pretrained import Network
 from lt_core.rewind import Start
 from lt_core.training_loop import Diverged, translated
 from tune_app.plan.left import rounds_left
@@ -57,7 +58,7 @@ class Tickets(Protocol):
 class Setting:
     """What all trials of a sweep have in common."""
 
-    model: ModelName
+    model: Network
     prune: Prune
     checkpoint_every: str
     store: Store
