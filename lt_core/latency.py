@@ -2,11 +2,11 @@
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lt_core import inputs
 from lt_core.data.shapes import InputShape
@@ -27,12 +27,12 @@ class Latency:
 
 
 def latencies(
-    networks: Sequence[nn.Module], image_shape: InputShape, repeats: int = 50
+    networks: Sequence[Callable[[Tensor], object]], image_shape: InputShape, repeats: int = 50
 ) -> list[Latency]:
     """Time networks on the CPU, one pass of each in turn, so that what else runs slows all alike.
 
     Args:
-        networks: are put in evaluation mode.
+        networks: are put in evaluation mode, if they are modules of torch.
         image_shape: of one image, or other input.
         repeats: number of passes of each, after a few that are not timed; at least 2.
     """
@@ -41,7 +41,8 @@ def latencies(
     with torch.inference_mode():
         for _ in range(_WARM_UP + repeats):
             for network, times in zip(networks, seconds, strict=True):
-                network.eval()
+                if isinstance(network, nn.Module):
+                    network.eval()
                 begin = time.perf_counter()
                 network(image)
                 times.append(time.perf_counter() - begin)

@@ -1,5 +1,6 @@
 """The command trains the winner of real runs once more; what it wrote is read as a user would."""
 
+import importlib.util
 import json
 import os
 import re
@@ -26,10 +27,12 @@ from lt_core.data.batches import Batches
 from lt_core.mask import unpack
 from lt_core.packed_mask import PackedMask
 from lt_core.training_loop import accuracy
+from tune_app.export import onnx_file
 from tune_app.export.__main__ import main
 from tune_app.export.choice import nearest_round, winner
 from tune_app.export.files import _beside
 from tune_app.export.retraining import _resources
+from tune_app.export.sparse import load_sparse, plain, write_sparse
 from tune_app.plan.plan import make_plan
 from tune_app.results.curves import Results
 from tune_app.results.reading import RunError
@@ -41,7 +44,11 @@ from tune_app.sweep.load import load_sweep
 from tune_app.trial.worker import Setting, Worker
 
 AGAIN = "%: as the sweep recorded it"
-FILES = ["mask.safetensors", "model", "model.pt2", "recipe.json", "weights.safetensors"]
+HAS_ONNX = importlib.util.find_spec("onnxruntime") is not None
+FILES = ["README.md", "mask.safetensors", "model", "model.pt2", "recipe.json"]
+FILES += ["sparse.safetensors", "weights.safetensors"]
+if HAS_ONNX:
+    FILES = sorted([*FILES, "model.onnx"])
 
 
 def export_apart(*arguments):
@@ -177,6 +184,77 @@ def test_the_models_load_elsewhere_and_compute_what_the_network_does(exported, t
         assert right.sum() / 500 == best["test_accuracy"]
 
 
+def test_bitmask_and_values_of_a_layer(tmp_path):
+    alive = {"fc": torch.tensor([[1, 0, 1, 0, 0], [0, 0, 0, 0, 1]]).bool()}
+    weight = torch.tensor([[0.5, -0.0, -0.0, 0, 0], [0, -0.0, 0, 0, -2]])
+    state = plain({"fc.weight": weight, "fc.bias": torch.tensor([3.0, 4.0])}, alive)
+    # What is alive keeps its sign.
+    assert torch.signbit(state["fc.weight"]).int().tolist() == [[0, 0, 1, 0, 0], [0, 0, 0, 0, 1]]
+    assert write_sparse(tmp_path / "a", state, alive)
+    kept = safetensors.torch.load_file(tmp_path / "a")
+    # 10100 000|01, padded with 0: 160 and 64.
+    assert kept.pop("fc.weight.bitmask").tolist() == [0b10100000, 0b01000000]
+    assert kept.pop("fc.weight.values").tolist() == [0.5, -0.0, -2]
+    assert kept.keys() == {"fc.bias"}
+    restored = load_sparse(str(tmp_path / "a"))
+    assert {name: t.numpy().tobytes() for name, t in restored.items()} == {
+        name: t.numpy().tobytes() for name, t in state.items()
+    }
+    assert not write_sparse(tmp_path / "b", state, {"fc": torch.ones(2, 6).bool()})
+    assert not (tmp_path / "b").exists()
+
+
+def test_the_loader_of_the_readme_restores_the_same_bits_from_fewer(exported):
+    _, folder, said = exported
+    text = (folder / "README.md").read_text()
+    assert f"{folder / 'README.md'}" in said
+    names = {}
+    exec(re.findall(r"```python\n(.*?)```", text, re.DOTALL)[1], names)
+    restored = names["load_sparse"](str(folder / "sparse.safetensors"))
+    weights = safetensors.torch.load_file(folder / "weights.safetensors")
+    assert restored.keys() == weights.keys()
+    for name, weight in weights.items():
+        assert restored[name].numpy().tobytes() == weight.numpy().tobytes()
+    recipe = json.loads((folder / "recipe.json").read_text())
+    sizes = recipe["bytes"]
+    assert sizes["sparse.safetensors"] == (folder / "sparse.safetensors").stat().st_size
+    # Of 19,464 weights 14,598 are not there, of 4 bytes each, but a bit for each is, 2,433 bytes,
+    # and the names and shapes of twice as many tensors.
+    saved = sizes["weights.safetensors"] - sizes["sparse.safetensors"]
+    assert 0 < 4 * 14_598 - 2_433 - saved < 2_000
+    assert sizes.keys() == set(FILES) - {"README.md", "recipe.json"}
+    forms = ["not pruned", "in torch", "model.pt2", *["model.onnx"] * HAS_ONNX]
+    assert list(recipe["latency"]["ms"]) == forms and recipe["latency"]["threads"] == 1
+    assert all(
+        0 < ms["low"] <= ms["median"] <= ms["high"] for ms in recipe["latency"]["ms"].values()
+    )
+    assert all(f"| `{name}` | {size:,} |" in text for name, size in sizes.items())
+    ms = recipe["latency"]["ms"]["model.pt2"]
+    assert f"| `model.pt2` | {ms['median']:.2f} ({ms['low']:.2f} to {ms['high']:.2f}) |" in text
+
+
+def test_the_onnx_file_computes_what_the_network_does(exported):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    _, folder, _ = exported
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    network = trained_network(folder)
+    for num in (1, 3, 500):
+        images = images_of_test(num)
+        [logits] = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+        with torch.no_grad():
+            torch.testing.assert_close(
+                torch.from_numpy(logits), network(images), rtol=1e-4, atol=1e-5
+            )
+
+
+def test_without_its_packages_no_onnx_file_is_written_and_it_is_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_file, "NEEDS", ("no_such_package",))
+    assert onnx_file.write_onnx(tmp_path / "model.onnx", None) == (
+        'it takes two packages more: pip install -e ".[onnx]"'
+    )
+    assert not (tmp_path / "model.onnx").exists()
+
+
 def exports_in_mlflow(runs):
     client = MlflowClient(f"sqlite:///{runs}/mlflow.db")
     experiment = client.get_experiment_by_name("tiny")
@@ -307,6 +385,8 @@ def test_whole_filters_are_gone_from_the_programs(tmp_path, shrink):
     assert [len(m) for m in (mask["conv"], mask["fc"][0])] == [8, 32]  # of the dense network
     assert int(mask["conv"].flatten(1).any(1).sum()) == 4
     assert len(weights["conv.weight"]) == (4 if shrink == "true" else 8)
+    # The weights that are left of whole filters have no bits to leave out.
+    assert (tmp_path / "out" / "sparse.safetensors").exists() == (shrink == "false")
     program = torch.export.load(tmp_path / "out" / "model.pt2")
     shapes = {name: list(tensor.shape) for name, tensor in program.state_dict.items()}
     assert shapes["conv.weight"] == [4, 1, 3, 3] and shapes["fc.weight"] == [10, 16]
@@ -354,7 +434,8 @@ def test_a_network_that_cannot_be_traced_leaves_weights_and_mask(tmp_path, monke
         assert done.stderr.startswith("no model: torch.export cannot trace choosy:make: ")
         assert done.stderr.count("\n") == 1
         there = sorted(path.name for path in (tmp_path / "out").iterdir())
-        assert there == ["mask.safetensors", "recipe.json", "weights.safetensors"]
+        weights = ["sparse.safetensors", "weights.safetensors"]
+        assert there == ["README.md", "mask.safetensors", "recipe.json", *weights]
 
 
 def test_weights_that_go_on_are_read_from_the_store(tmp_path):

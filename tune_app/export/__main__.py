@@ -2,12 +2,15 @@
 
 python -m tune_app.export RUN_DIR --best [--at 0.9]
 
-weights.safetensors   parameters and buffers of the network as trained, by name
+README.md             how the files are loaded, how large they are, and how long the network takes
+weights.safetensors   parameters and buffers of the network as trained, by name; what is pruned is 0
+sparse.safetensors    the same, of each prunable layer the bitmask and the values that are alive
 mask.safetensors      for each prunable layer a bool tensor of its weight's shape, true where alive
 recipe.json           model, data set, hyperparameters, accuracies, normalization of the images
 model.pt2             the network as a torch.export program: normalized float32 images
                       [B, C, H, W] -> logits [B, classes]
 model/                the same as an MLflow model, in MLflow's format without pickle
+model.onnx            the same in ONNX, where `pip install -e ".[onnx]"` was done
 
 A sweep keeps masks and results, no trained weights: the training is repeated, to the same bits on
 hardware of the same kind. The network comes without the whole filters that its ticket pruned.

@@ -60,7 +60,9 @@ def export(
     if recipe["not_traced"]:
         print(f"no model: torch.export cannot trace {recipe['not_traced']}", file=sys.stderr)
         return SOME_FAILED
-    print(_how_to_load(out, is_normalized="mean" in recipe["input"]))
+    if recipe.get("not_onnx"):
+        print(f"no model.onnx: {recipe['not_onnx']}")
+    print(f"how to load them, and how large and how fast they are: {out / 'README.md'}")
     try:
         name, place = log_export(choice, recipe, out / "model")
     except TrackingError as error:
@@ -72,19 +74,3 @@ def export(
     uri = tracking_uri(run_dir.resolve().parent)
     print(f"MLflow: {open_command(uri)}\nthere run `{name}`, model {place}")
     return OK
-
-
-def _how_to_load(out: Path, *, is_normalized: bool) -> str:
-    inputs = "Inputs are what the data set has: recipe.json under `input`."
-    if is_normalized:
-        inputs = (
-            "Images are normalized: (pixels from 0 to 255 - mean) / std, both in recipe.json under "
-            "`input`."
-        )
-    return f"""\
-In Python:
-  network = mlflow.pytorch.load_model({str(out / "model")!r})
-  network = torch.export.load({str(out / "model.pt2")!r}).module()
-  weights = safetensors.torch.load_file({str(out / "weights.safetensors")!r})
-  mask = safetensors.torch.load_file({str(out / "mask.safetensors")!r})
-{inputs}"""

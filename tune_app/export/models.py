@@ -5,6 +5,7 @@ import logging
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,7 +22,17 @@ class NotTraced(Exception):
     """A network that torch.export cannot trace; the message is the first line of its error."""
 
 
-def write_models(folder: Path, choice: Choice, trained: Trained) -> None:
+@dataclass(frozen=True)
+class Models:
+    """The network that was written."""
+
+    network: torch.nn.Module
+    """On the CPU, in evaluation mode."""
+
+    program: torch.export.ExportedProgram
+
+
+def write_models(folder: Path, choice: Choice, trained: Trained) -> Models:
     """Write `model.pt2` and `model/`, both or none.
 
     Raises:
@@ -30,8 +41,8 @@ def write_models(folder: Path, choice: Choice, trained: Trained) -> None:
     network = _smallest(choice, trained).to("cpu").to(memory_format=torch.contiguous_format)
     images, _ = Batches(trained.images, trained.images.train, "cpu")[:2]
     try:
-        with _quiet():
-            _write_programs(folder, network, images.contiguous())
+        with quiet():
+            return _write_programs(folder, network, images.contiguous())
     except Exception as error:  # of many kinds, from the network's own code too
         (folder / "model.pt2").unlink(missing_ok=True)
         shutil.rmtree(folder / "model", ignore_errors=True)
@@ -48,7 +59,7 @@ def _smallest(choice: Choice, trained: Trained) -> torch.nn.Module:
     return network
 
 
-def _write_programs(folder: Path, network: torch.nn.Module, images: torch.Tensor) -> None:
+def _write_programs(folder: Path, network: torch.nn.Module, images: torch.Tensor) -> Models:
     """Write `model.pt2` and `model/`, for any number of images like these, more than one."""
     network.eval()
     # Dynamic: a network that needs a fixed batch size fails here; MLflow would fix it silently.
@@ -72,10 +83,11 @@ def _write_programs(folder: Path, network: torch.nn.Module, images: torch.Tensor
         # process to find out.
         pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}"],
     )
+    return Models(network, program)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Neither stderr nor warnings in the log: a failing torch.export prints graphs there."""
     logging.disable(logging.WARNING)
     try:

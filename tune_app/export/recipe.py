@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 
 def recipe_of(choice: Choice, trained: "Trained", command: str) -> dict[str, Any]:
-    """The content of recipe.json; `not_traced` is None until torch.export has failed."""
+    """The content of recipe.json, but for what is measured; `not_traced` is None until torch.export
+    has failed, and `not_onnx` likewise."""
     sweep, images, evaluation = choice.sweep, trained.images, trained.evaluation
     accuracies = ("val_accuracy", "test_accuracy")
     return {
@@ -34,8 +35,10 @@ def recipe_of(choice: Choice, trained: "Trained", command: str) -> dict[str, Any
         "precision": evaluation.precision,
         "seconds": evaluation.seconds,
         "input": _input(images),
+        "sizes": vars(images.shape),
         "classes": images.classes,
         "not_traced": None,
+        "not_onnx": None,
         **provenance(command),
     }
 

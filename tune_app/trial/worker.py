@@ -26,7 +26,6 @@ from typing import Protocol
 
 from lt_core import rewind
 from lt_core.chain import Round, finding, prune_trained
-
 from lt_core.data import DataSet
 from lt_core.evaluation import Evaluation, Progress
 from lt_core.mask import Mask, alive_by_layer, pack, unpack

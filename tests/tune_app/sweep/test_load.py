@@ -382,14 +382,14 @@ MISTAKES = [
         17,
         "rounds: 11",
         "rounds: 11\n  final_sparsity: 0.98",
-        "`prune`: needs one of `rounds`, `final_sparsity` and `one_shot`, got rounds and "
-        "final_sparsity (null unsets one)",
+        "`prune`: needs one of `rounds`, `final_sparsity`, `one_shot` and `pattern`, got rounds "
+        "and final_sparsity (null unsets one)",
     ),
     (
         17,
         "rounds: 11",
         "",
-        "`prune`: needs one of `rounds`, `final_sparsity` and `one_shot`, got none",
+        "`prune`: needs one of `rounds`, `final_sparsity`, `one_shot` and `pattern`, got none",
     ),
     (
         23,
@@ -722,8 +722,8 @@ def test_a_mistake_in_an_override_is_told_on_the_command_line(override, expected
 
 def test_an_override_that_does_not_go_with_the_file():
     assert problems(TEXT, "prune.final_sparsity=0.9") == [
-        "sweep.yaml:17: `prune`: needs one of `rounds`, `final_sparsity` and `one_shot`, "
-        "got rounds and final_sparsity (null unsets one)"
+        "sweep.yaml:17: `prune`: needs one of `rounds`, `final_sparsity`, `one_shot` and "
+        "`pattern`, got rounds and final_sparsity (null unsets one)"
     ]
     assert load(TEXT, "prune.final_sparsity=0.9", "prune.rounds=null").prune.num_rounds == 7
 
