@@ -205,10 +205,10 @@ def two_level(
 
 
 def joint(
-    make: Callable[[int], BaseSampler], coupled: bool, sweep: Sweep, world: World
+    make: Callable[..., BaseSampler], coupled: bool, sweep: Sweep, world: World
 ) -> Iterator[Values]:
     """One study over both spaces, as if every configuration cost the same."""
-    study = optuna.create_study(direction="maximize", sampler=make(sweep.search.seed))
+    study = optuna.create_study(direction="maximize", sampler=make(seed=sweep.search.seed))
     ends = {"lr": (0.02, 1.0), "weight_decay": (5e-4, 5e-3)}
     stages = ("find",) if coupled else ("find", "eval")
     spaces = {

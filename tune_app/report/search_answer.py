@@ -16,7 +16,8 @@ def answer(sweep: Sweep, samples: Samples) -> str:
         if top := ranking.best(coupled):
             [expected] = ranking.expected([top.configuration])
             where = place(sweep, top.configuration)
-            said.append(f"the best {name} configuration, {where}, at {points(expected)}%")
+            one = "one" if found else "configuration"
+            said.append(f"the best {name} {one}, {where}, is at {points(expected)}%")
             found.append(top.configuration)
     where = sparsities(sweep).capitalize()
     basis = (
@@ -28,4 +29,4 @@ def answer(sweep: Sweep, samples: Samples) -> str:
         return f"{where}, {said[0]} ({basis}); no {other} one is complete."
     coupled_one, decoupled_one = found
     gain = points(ranking.difference(decoupled_one, coupled_one), "+")
-    return f"{where}, {said[0]}, and {said[1]}: decoupled less coupled {gain} points ({basis})."
+    return f"{where}, {said[0]}, and {said[1]}; decoupled less coupled is {gain} points ({basis})."

@@ -240,10 +240,10 @@ def test_the_answer_says_what_it_claims(searched):
     of_coupled, of_decoupled = map(points, ranking.expected([coupled, decoupled]))
     gain = points(ranking.difference(decoupled, coupled), "+")
     assert answer(sweep, samples) == (
-        f"At 93.8% pruned, the best coupled configuration, found and trained at LR 0.05, at "
-        f"{of_coupled}%, and the best decoupled configuration, found at LR 0.05 and trained at LR "
-        f"0.5, at {of_decoupled}%: decoupled less coupled {gain} points (validation, posterior "
-        "mean ± its deviation given 9 samples and 60 trainings)."
+        "At 93.8% pruned, the best coupled configuration, found and trained at LR 0.05, is at "
+        f"{of_coupled}%, and the best decoupled one, found at LR 0.05 and trained at LR 0.5, is at "
+        f"{of_decoupled}%; decoupled less coupled is {gain} points (validation, posterior mean ± "
+        "its deviation given 9 samples and 60 trainings)."
     )
     samples.all = [s for s in samples.all if not s.configuration.coupled]
     assert answer(sweep, samples).endswith("48 trainings); no coupled one is complete.")

@@ -88,7 +88,10 @@ def _draw_slice(
     expected = ranking.expected(pairs)
     mean = 100 * np.array([each.mean for each in expected])
     low, high = 100 * np.array([each.within(2) for each in expected]).T
-    x = [axis.place(value) for value in values]
+    aside = 0.0
+    if axis.places is not None:  # or the bars of one would hide those of the other
+        aside = -0.06 if top.coupled else 0.06
+    x = [axis.place(value) + aside for value in values]
     colour, name = SAMPLE_COLOURS[top.coupled], f"best {SAMPLE_NAMES[top.coupled]}"
     if axis.places is None:
         axes.plot(x, mean, color=colour, linewidth=1.2, label=name)
@@ -99,7 +102,11 @@ def _draw_slice(
         )
     [at_top] = ranking.expected([top])
     axes.plot(
-        axis.place(getattr(recipe, field)), 100 * at_top.mean, "o", color=colour, markersize=4
+        axis.place(getattr(recipe, field)) + aside,
+        100 * at_top.mean,
+        "o",
+        color=colour,
+        markersize=4,
     )
 
 
