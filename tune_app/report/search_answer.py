@@ -1,6 +1,7 @@
 """The answer of a search: its best coupled and its best decoupled configuration, on validation."""
 
 from tune_app.report.search_words import complete, counts, place, points, sparsities
+from tune_app.search.bilevel import Configuration
 from tune_app.search.ranking import rank
 from tune_app.search.samples import Samples
 from tune_app.sweep.sweep import Sweep
@@ -11,7 +12,8 @@ def answer(sweep: Sweep, samples: Samples) -> str:
     """One sentence: what to expect of the best configurations, and what decoupling gains."""
     if not complete(samples):
         return f"No answer: {counts(samples)}; none is complete."
-    ranking, said, found = rank(sweep, samples.all), [], []
+    ranking, said = rank(sweep, samples.all), []
+    found: list[Configuration] = []
     for coupled, name in ((True, "coupled"), (False, "decoupled")):
         if top := ranking.best(coupled):
             [expected] = ranking.expected([top.configuration])
