@@ -82,12 +82,17 @@ def mapping(path: str, function: Callable[..., Any], of: object) -> Mapping[str,
 
 def source(modules: Iterable[str]) -> str:
     """A hash of the user's own files among those of modules, and of own modules beside them."""
+    content = b"".join(Path(file).read_bytes() for file in sorted({*own_files(modules).values()}))
+    return hashlib.sha256(content).hexdigest()[:20]
+
+
+def own_files(modules: Iterable[str]) -> dict[str, str]:
+    """The user's own files by module: those of modules, and of loaded ones beside them."""
     own = {name: file for name in modules if is_the_users(name) and (file := _file(name))}
     folders = {Path(file).parent for file in own.values()}
-    beside = (name for name in tuple(sys.modules) if is_the_users(name))
-    files = {file for name in beside if (file := _file(name)) and Path(file).parent in folders}
-    content = b"".join(Path(file).read_bytes() for file in sorted({*files, *own.values()}))
-    return hashlib.sha256(content).hexdigest()[:20]
+    loaded = (name for name in tuple(sys.modules) if is_the_users(name))
+    beside = {name: file for name in loaded if (file := _file(name))}
+    return own | {name: file for name, file in beside.items() if Path(file).parent in folders}
 
 
 def _file(module: str) -> str | None:

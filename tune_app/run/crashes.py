@@ -1,5 +1,9 @@
 """What Ray says at length, in a line."""
 
+import re
+
+from tune_app.trial.proof import UnfitNode
+
 _LOSSES = {
     "node running low on memory": "its node ran low on memory",
     "worker process has died": "its worker died: killed, out of memory, or crashed outside Python",
@@ -21,3 +25,9 @@ def is_loss(error: str) -> bool:
 
 def _lost(error: str) -> str:
     return next((words for part, words in _LOSSES.items() if part in error), "")
+
+
+def refused_by(error: str) -> tuple[str, str] | None:
+    """The id of the node that refused a trial, and why; None where it crashed otherwise."""
+    found = re.search(rf"{UnfitNode.__name__}: (\w+): (.*)", error)
+    return None if found is None else (found[1], found[2])

@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ray
@@ -11,14 +13,18 @@ from tune_app.plan.trainings import Chain
 from tune_app.run.agenda import Agenda
 from tune_app.run.console import duration
 from tune_app.run.events import Listeners
+from tune_app.run.proven_nodes import ProvenNodes
 from tune_app.run.ray_session import ClusterError, num_slots, ray_session
 from tune_app.run.record import Record
 from tune_app.run.trial_queue import StartAll, TrialQueue
 from tune_app.run.tuner import Trials, holds_evaluations
 from tune_app.store.claims import Claims
+from tune_app.store.same_store import sign_in
 from tune_app.store.store import Store, StoreError
 from tune_app.sweep.sweep import Sweep
+from tune_app.trial.proof import proof_of
 from tune_app.trial.report import Work
+from tune_app.trial.store_keys import keys_here
 from tune_app.trial.ticket_store import start_holder
 from tune_app.trial.worker import Setting
 from tune_app.words import plural
@@ -56,16 +62,17 @@ class Driver:
         self.store.patience_s = PATIENCE_S
         with ray_session(self.sweep.resources, self.listeners.say) as num_cores:
             start_holder(self.store.place)
-            trials = Trials(
-                self.sweep,
-                self._setting(),
-                ray.put(data.pop()),
-                scheduler,
-                self.record.run_dir.path / "_ray",
-            )
             went_through = True
             try:
-                with self.claims:
+                with self.claims, self._nodes(is_cluster=num_cores is None) as nodes:
+                    trials = Trials(
+                        self.sweep,
+                        self._setting(),
+                        ray.put(data.pop()),
+                        scheduler,
+                        self.record.run_dir.path / "_ray",
+                        nodes,
+                    )
                     self._run(trials, tickets)
                 self.store.drop_checkpoints(self.record.results.keys())
                 if not self.claims.of_others():
@@ -75,6 +82,19 @@ class Driver:
                 went_through = False
         self._say_what_it_took(time.monotonic() - begin, num_cores)
         return went_through
+
+    @contextmanager
+    def _nodes(self, *, is_cluster: bool) -> Iterator[ProvenNodes | None]:
+        """The nodes of a cluster that may train, as they are at the start."""
+        if not is_cluster:
+            yield None
+            return
+        with sign_in(self.store) as sign:
+            resources = tuple(self.sweep.resources.values())
+            proof = proof_of(self.sweep, sign)
+            nodes = ProvenNodes(proof, keys_here(), resources, self.listeners.say)
+            nodes.prove()
+            yield nodes
 
     def _setting(self) -> Setting:
         sweep, commit = self.sweep, self.record.commit
@@ -90,6 +110,7 @@ class Driver:
             max_concurrent,
             holds_evaluations(self.sweep),
             self._pack,
+            tuple if trials.nodes is None else trials.nodes.avoided,
         )
         while tickets is not None:
             queue.found(tickets)

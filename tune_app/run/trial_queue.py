@@ -36,6 +36,7 @@ class TrialQueue(Searcher):
         max_concurrent: int | None = None,
         holds_evaluations: Callable[[], bool] | None = None,
         pack: Callable[[Work, int], int] = lambda first, waiting: 1,
+        avoided: Callable[[], tuple[str, ...]] = tuple,
     ) -> None:
         """Prepare.
 
@@ -51,6 +52,7 @@ class TrialQueue(Searcher):
                 which they are handed out.
             pack: given the first of a trial and how many of its kind wait: how many to hand out
                 together. What a scheduler compares, and what failed before, is handed out alone.
+            avoided: the nodes that no trial may be given.
         """
         super().__init__()
         self.agenda = agenda
@@ -58,6 +60,7 @@ class TrialQueue(Searcher):
         self.max_concurrent = max_concurrent
         self.holds_evaluations = holds_evaluations
         self.pack = pack
+        self.avoided = avoided
         self.needed: set[str | None] = set()
         self.tickets: set[str] = set()
         """The ids of those that exist, as `found` tells."""
@@ -146,7 +149,7 @@ class TrialQueue(Searcher):
             queue.popleft()
         self.running[trial_id] = [order.work for order in orders]
         self.num_handed_out += 1
-        return {"orders": tuple(orders)}
+        return {"orders": tuple(orders), "avoided": self.avoided()}
 
     def _order(self, work: Work) -> Order:
         tickets = work.tickets if isinstance(work, Chain) else ()
@@ -224,11 +227,19 @@ class TrialQueue(Searcher):
             self.errors[work] = error
         if is_alike or self.num_failures[work] > self.max_failures:
             return False
+        self._append(work)
+        return True
+
+    def put_back(self, work: Work) -> None:
+        """Hand out once more what its node refused: no failure of its own."""
+        self.num_failures[work] = max(0, self.num_failures[work] - 1)
+        self._append(work)
+
+    def _append(self, work: Work) -> None:
         if isinstance(work, Chain):
             self.chains.append(work)
         else:
             self.ready.append(work)
-        return True
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles it, to restore runs in a way that is not used here

@@ -1,6 +1,5 @@
 """Runs trials with Ray Tune. The only file that builds a Tuner."""
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from ray.tune.experiment import Trial
 from lt_core.data import DataSet
 from tune_app.plan.trainings import Chain
 from tune_app.run.cluster import has_idle_gpu
-from tune_app.run.crashes import in_a_line, is_loss
+from tune_app.run.crashes import in_a_line, is_loss, refused_by
 from tune_app.run.events import (
     Ended,
     Failed,
@@ -27,23 +26,17 @@ from tune_app.run.events import (
     Started,
     Stopped,
 )
+from tune_app.run.proven_nodes import ProvenNodes
 from tune_app.run.ray_session import ClusterError
 from tune_app.run.trial_queue import StartAll, TrialQueue
 from tune_app.sweep.resources import Resources
 from tune_app.sweep.sweep import Sweep
 from tune_app.trial.ray_trial import TicketTrial
 from tune_app.trial.report import Report
+from tune_app.trial.store_keys import KEYS, keys_here
 from tune_app.trial.worker import Setting
 
-KEYS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SECURITY_TOKEN",
-    "AWS_SESSION_TOKEN",
-)
-"""Variables that Tune would copy into each trial's runtime environment, which Ray's agents write
-into a log that anyone on the machine can read. Trials get them as an object."""
-
+# Tune would copy them into each trial's runtime environment.
 class_cache.ENV_VARS_TO_PROPAGATE.difference_update(KEYS)
 
 
@@ -61,6 +54,9 @@ class Trials:
 
     scratch: Path
     """A directory for Tune's own files, which are of no use afterwards."""
+
+    nodes: ProvenNodes | None = None
+    """Those of a cluster that may train; None on this machine alone."""
 
     def run(self, queue: TrialQueue, tell: Listener) -> None:
         """Run what `queue` hands out until it has finished or failed for good.
@@ -82,11 +78,18 @@ class Trials:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
     def _tuner(self, queue: TrialQueue, tell: Listener) -> tune.Tuner:
-        find, eval_ = map(_request, (self.sweep.find_resources, self.sweep.eval_resources))
-        keys = {name: os.environ[name] for name in KEYS if name in os.environ}
+        find, eval_ = self.sweep.find_resources, self.sweep.eval_resources
         trainable = tune.with_resources(
-            tune.with_parameters(TicketTrial, setting=self.setting, data=self.data, keys=keys),
-            lambda config: find if isinstance(config["orders"][0].work, Chain) else eval_,
+            tune.with_parameters(
+                TicketTrial,
+                setting=self.setting,
+                data=self.data,
+                keys=keys_here(),
+                proof=None if self.nodes is None else self.nodes.proof,
+            ),
+            lambda config: _request(
+                find if isinstance(config["orders"][0].work, Chain) else eval_, config["avoided"]
+            ),
         )
         trainable.__name__ = trainable.__qualname__ = TicketTrial.__name__  # in Ray's tools and ps
         return tune.Tuner(
@@ -103,14 +106,19 @@ class Trials:
                 name="trials",
                 storage_path=str(self.scratch.absolute()),
                 verbose=0,
-                callbacks=[_Callback(queue, tell)],
+                callbacks=[_Callback(queue, tell, self.nodes)],
+                stop=_Stop(queue, self.nodes),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )
 
 
-def _request(resources: Resources) -> tune.PlacementGroupFactory:
-    return tune.PlacementGroupFactory([{"CPU": resources.cpu, "GPU": resources.gpu}])
+def _request(resources: Resources, avoided: tuple[str, ...]) -> tune.PlacementGroupFactory:
+    bundles = [{"CPU": resources.cpu, "GPU": resources.gpu}]
+    if not avoided:
+        return tune.PlacementGroupFactory(bundles)
+    others = {"ray.io/node-id": f"!in({','.join(avoided)})"}
+    return tune.PlacementGroupFactory(bundles, bundle_label_selector=[others])
 
 
 def holds_evaluations(sweep: Sweep) -> Callable[[], bool] | None:
@@ -124,6 +132,25 @@ def holds_evaluations(sweep: Sweep) -> Callable[[], bool] | None:
     return lambda: True
 
 
+class _Stop(tune.Stopper):
+    """Ends all trials at once where none of them can come to a result."""
+
+    def __init__(self, queue: TrialQueue, nodes: ProvenNodes | None) -> None:
+        self.queue = queue
+        self.nodes = nodes
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as of the callback
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        if not self.queue.stopped_by and self.nodes is not None:
+            self.queue.stopped_by = self.nodes.none_left_by_now()
+        return bool(self.queue.stopped_by)
+
+
 def _trial_name(trial: Trial) -> str:
     return trial.trial_id
 
@@ -131,9 +158,10 @@ def _trial_name(trial: Trial) -> str:
 class _Callback(tune.Callback):
     """Tells what Tune says as events, without Tune's types."""
 
-    def __init__(self, queue: TrialQueue, tell: Listener) -> None:
+    def __init__(self, queue: TrialQueue, tell: Listener, nodes: ProvenNodes | None) -> None:
         self.queue = queue
         self.tell = tell
+        self.nodes = nodes
         self.said: set[str] = set()
         """The notes of trials, since each worker tells the same of the network."""
 
@@ -172,7 +200,8 @@ class _Callback(tune.Callback):
     ) -> None:
         report: Report | None = (trial.last_result or {}).get("report")
         works = [order.work for order in trial.config["orders"]]
-        if report is not None and report.standing is not None:
+        is_over = bool(self.queue.stopped_by)  # then no scheduler gave it up
+        if report is not None and report.standing is not None and not is_over:
             self.tell(Stopped(works[0], report.standing.time, report.standing.val_accuracy))
         for work in works:
             self.tell(Ended(work))
@@ -183,11 +212,16 @@ class _Callback(tune.Callback):
         # Not trial.get_error(), which looks where the file comes to lie later.
         traceback = Path(trial.error_file).read_text()
         reason = in_a_line(traceback)
+        refusal = refused_by(traceback)
+        if refusal is not None and self.nodes is not None:
+            self.nodes.refuse(*refusal)
         unfinished = self.queue.unfinished(trial.trial_id)
         for order in trial.config["orders"]:
             work = order.work
             if work in unfinished:
-                if self.queue.try_again(work, None if is_loss(traceback) else reason):
+                if refusal is not None:
+                    self.queue.put_back(work)
+                elif self.queue.try_again(work, None if is_loss(traceback) else reason):
                     self.tell(Retried(work, reason))
                 else:
                     self.tell(Failed(work, "crashed", reason, traceback=traceback))

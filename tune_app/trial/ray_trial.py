@@ -1,7 +1,6 @@
 """The Ray Tune trainable: the trials of one actor, one after the other."""
 
 import contextlib
-import os
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,7 +15,9 @@ from tune_app.plan.trainings import Chain
 from tune_app.store.store import StoreError
 from tune_app.trial.pack import Pack
 from tune_app.trial.printed import Printed
+from tune_app.trial.proof import Proof, UnfitNode
 from tune_app.trial.report import Order, Report
+from tune_app.trial.store_keys import take_up
 from tune_app.trial.ticket_store import TicketStore
 from tune_app.trial.worker import Setting, Worker
 
@@ -28,8 +29,13 @@ class TicketTrial(tune.Trainable):
     costs more than a short training.
     """
 
-    def setup(  # type: ignore[override]  # tune.with_parameters adds the other three
-        self, config: dict[str, Any], setting: Setting, data: DataSet, keys: Mapping[str, str]
+    def setup(  # type: ignore[override]  # tune.with_parameters adds the other four
+        self,
+        config: dict[str, Any],
+        setting: Setting,
+        data: DataSet,
+        keys: Mapping[str, str],
+        proof: Proof | None,
     ) -> None:
         """Take up the first trial.
 
@@ -39,9 +45,14 @@ class TicketTrial(tune.Trainable):
             data: to train on; its arrays are mapped from the one copy on each node.
             keys: of the launch to the store, by the names of their variables; for a node that has
                 none of its own.
+            proof: of what the node is to have; None on the launch's own machine.
+
+        Raises:
+            UnfitNode: when it has not.
         """
-        if not keys.keys() & os.environ.keys():
-            os.environ.update(keys)
+        take_up(keys)
+        if proof is not None and (lacks := proof.lacks()):
+            raise UnfitNode(f"{ray.get_runtime_context().get_node_id()}: {'; '.join(lacks)}")
         resources = self.trial_resources
         assert resources is not None  # Tune sets it before
         torch.set_num_threads(int(resources.required_resources["CPU"]))
