@@ -47,7 +47,7 @@ def train_again(choice: Choice, store: Store) -> Trained:
     """
     sweep, training = choice.sweep, choice.training
     resources = _resources(sweep, choice.plan, training)
-    torch.set_num_threads(resources.cpu)
+    torch.set_num_threads(resources.threads)
     device = "cpu"
     if resources.gpu:
         if torch.cuda.is_available():

@@ -102,7 +102,7 @@ class Estimate:
         and to report; None where a trial does not fit the machine."""
         wall = 0.0
         for resources, seconds in self.by_resources(sweep):
-            slots = cores // resources.cpu
+            slots = int(cores / resources.cpu)
             if resources.gpu:
                 slots = min(slots, int(gpus / resources.gpu))
             if slots == 0:
@@ -192,7 +192,7 @@ def _workload(sweep: Sweep, of: Training | Result, resources: Resources) -> Work
         of.eval.batch_size,
         of.eval.precision,
         sweep.prune.sparsity(of.round) if is_smaller else 0.0,
-        resources.cpu,
+        resources.threads,
         resources.gpu,
     )
     is_rewound = is_pruned and of.kind not in NEW_WEIGHTS

@@ -1,19 +1,27 @@
 """What one trial is given."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, PlainSerializer, model_validator
 
 from lt_core.config import Config, Problem, Recipe, RuleErrors
 from tune_app.sweep.yaml_source import Loc
 
 
+def _plain(number: float) -> float:
+    """Written as it was given: 2, not 2.0."""
+    return int(number) if number == int(number) else number
+
+
+_AS_GIVEN = PlainSerializer(_plain, return_type=Any)
+
+
 class Resources(Config):
     """Cores and GPUs of one trial, and how much one does."""
 
-    cpu: int = Field(default=1, ge=1)
-    """Cores, and so threads, of a training."""
+    cpu: Annotated[float, AfterValidator(_plain), _AS_GIVEN] = Field(default=1, gt=0)
+    """Cores, and so threads, of a training; 0.5 has two small ones share a core."""
 
     gpu: float = Field(default=0.0, ge=0)
     """GPUs; 0.25 puts four trials on one."""
@@ -26,10 +34,21 @@ class Resources(Config):
     """Price of these cores and GPUs, in any currency: a dry run then says what the sweep costs."""
 
     @model_validator(mode="after")
-    def _whole_gpus(self) -> Self:
-        if self.gpu > 1 and self.gpu != int(self.gpu):
-            raise RuleErrors([(("gpu",), f"must be whole above 1, got {self.gpu:g}")])
+    def _whole_above_one(self) -> Self:
+        given = {"cpu": self.cpu, "gpu": self.gpu}
+        problems = [
+            ((key,), f"must be whole above 1, got {number:g}")
+            for key, number in given.items()
+            if number > 1 and number != int(number)
+        ]
+        if problems:
+            raise RuleErrors(problems)
         return self
+
+    @property
+    def threads(self) -> int:
+        """Threads of a training."""
+        return max(1, int(self.cpu))
 
 
 def unpriced(resources: Mapping[str, Resources]) -> Iterator[tuple[Loc, str]]:

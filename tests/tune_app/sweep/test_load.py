@@ -638,7 +638,7 @@ def test_several_mistakes_are_told_at_once_in_the_order_of_the_file():
         'sweep.yaml:31: `select_on` must be one of validation, test, got "all"',
         f"command line (model=vgg): {MODEL_RULE}, got 'vgg'; did you mean vgg16?",
         "command line (resources_per_trial.cpu=0): "
-        "`resources_per_trial.cpu` must be greater than or equal to 1, got 0",
+        "`resources_per_trial.cpu` must be greater than 0, got 0",
     ]
 
 

@@ -4,6 +4,7 @@ import pytest
 from lr_grid import TEXT, edited, load, problems
 
 from tune_app.plan.plan import make_plan
+from tune_app.sweep.yaml_source import SpecError
 
 
 def test_a_price_is_of_a_stage_or_of_every_trial():
@@ -51,3 +52,15 @@ def test_all_trials_have_a_price_or_none():
     ]
     assert load(TEXT, own, PRICE)
     assert load(TEXT, own, "eval.resources.price_per_hour=1")
+
+
+def test_half_a_core_is_one_thread_and_more_than_one_is_whole():
+    half = load(TEXT, "resources_per_trial={cpu: 0.5}").resources_per_trial
+    assert (half.cpu, half.threads) == (0.5, 1)
+    assert half.model_dump(mode="json")["cpu"] == 0.5
+    whole = load(TEXT, "resources_per_trial={cpu: 2.0}").resources_per_trial
+    assert (repr(whole.cpu), whole.threads) == ("2", 2)
+    with pytest.raises(
+        SpecError, match=r"`resources_per_trial\.cpu`: must be whole above 1, got 1\.5"
+    ):
+        load(TEXT, "resources_per_trial={cpu: 1.5}")
