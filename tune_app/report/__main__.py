@@ -61,8 +61,9 @@ def _sync(run_dir: Path) -> None:
     tracker = Tracker(uri, sweep, artifact_root(run_dir.parent), commit)
     found = curves(results)
     print(f"{plural(tracker.log_curves(found), 'curve')} of {len(found):,} had something new")
+    sentences = [*tracker.notes, *tracker.save_views(found)]  # before files, which may be refused
     tracker.log_report(run_dir)
-    for sentence in (*tracker.notes, *tracker.save_views(found)):
+    for sentence in sentences:
         print(sentence)
     print(f"MLflow: {open_command(uri)}\nthen {tracker.url()}")
 

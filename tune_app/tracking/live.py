@@ -82,8 +82,15 @@ class LiveTracking:
             self.thread.join()
         found = curves(results)
         tracker = self._log(found)
-        tracker.log_report(run_dir)
-        return [*tracker.notes, *tracker.save_views(found)], tracker.url()
+        sentences = [*tracker.notes, *tracker.save_views(found)]
+        try:
+            tracker.log_report(run_dir)
+        except TrackingError as error:  # a place of its own, such as a bucket, may be out of reach
+            sentences.append(
+                f"MLflow took no files ({error}); curves and views are there. They lie in "
+                f"{run_dir}, and `python -m tune_app.report {run_dir} --sync` sends them"
+            )
+        return sentences, tracker.url()
 
     def _keep_logging(self) -> None:
         has_views = False  # those of the end have the ranges of all results

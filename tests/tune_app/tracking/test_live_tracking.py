@@ -10,6 +10,7 @@ from tune_app.sweep.load import load_sweep
 from tune_app.tracking import live as live_tracking
 from tune_app.tracking.connection import TrackingError
 from tune_app.tracking.live import LiveTracking
+from tune_app.tracking.views import TAG_PREFIX
 
 
 def flat(kind, find, eval_, round):
@@ -48,6 +49,21 @@ def test_the_end_logs_everything_and_gives_the_page(tmp_path, run_dir, sweep):
     assert said == []
     # 3 seeds: 4 lottery curves, 2 random ones, 4 of preserve LPR; and the report.
     assert num_runs(tmp_path / "m.db") == {"FINISHED": 31}
+
+
+def test_a_place_for_files_that_is_out_of_reach_costs_the_files_alone(tmp_path, run_dir, sweep):
+    said = []
+    (tmp_path / "artifacts").write_text("no folder")
+    results = synthetic_results(sweep, flat)
+    page = tracking_of(tmp_path / "m.db", sweep, [], said.append).finish(run_dir, results)
+    assert page.startswith("http://127.0.0.1:5000/#/experiments/")
+    [sentence] = said
+    assert sentence.startswith("MLflow took no files (sqlite:///")
+    assert sentence.endswith(f"`python -m tune_app.report {run_dir} --sync` sends them")
+    with sqlite3.connect(tmp_path / "m.db") as connection:
+        tags = connection.execute("select key from experiment_tags").fetchall()
+    connection.close()
+    assert [key for (key,) in tags if key.startswith(TAG_PREFIX)]  # the saved views
 
 
 def test_results_are_logged_while_the_sweep_runs(tmp_path, run_dir, sweep, monkeypatch):
