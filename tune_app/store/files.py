@@ -189,6 +189,17 @@ class Cloud:
 
 _PART = ".part"
 
+_REFUSALS = (
+    *("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_MATCH", "EXPIRED_TOKEN"),
+    *("ExpiredToken", "InvalidToken", "PERMISSION_DENIED", "UNAUTHENTICATED"),
+)
+"""What pyarrow says of a key that S3 or Google Cloud Storage does not take."""
+
+
+def is_refusal(error: OSError) -> bool:
+    """Whether a cloud takes no such key, which does not pass with time as other failures may."""
+    return any(word in str(error) for word in _REFUSALS)
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file that is whole, durable, or not there.

@@ -33,7 +33,7 @@ from pydantic_core import from_json
 
 from tune_app.credentials import hide_credentials
 from tune_app.json_line import as_line
-from tune_app.store.files import open_storage
+from tune_app.store.files import is_refusal, open_storage
 from tune_app.store.inventory import Stored
 
 if TYPE_CHECKING:
@@ -312,16 +312,16 @@ class Store:
         """The result of `do(*arguments)`, tried again while the storage refuses.
 
         Raises:
-            StoreError: when it still refuses after `patience_s`.
+            StoreError: when it still refuses after `patience_s`; a key is refused only once.
         """
         began, pause, refused = time.monotonic(), 0.5, None
         while True:
             try:
                 done = do(*arguments)
             except OSError as error:
-                refused = error
-                if time.monotonic() + pause > began + self.patience_s:
-                    tried = f" (tried for {self.patience_s:.0f} s)" if self.patience_s else ""
+                refused, patience_s = error, 0.0 if is_refusal(error) else self.patience_s
+                if time.monotonic() + pause > began + patience_s:
+                    tried = f" (tried for {patience_s:.0f} s)" if patience_s else ""
                     raise StoreError(hide_credentials(f"{self.place}: {error}{tried}")) from None
                 time.sleep(pause)
                 pause = min(2 * pause, 8.0)
