@@ -10,6 +10,7 @@ from tune_app.plan.trainings import Training
 from tune_app.report.costs import cost_csv, cost_lines
 from tune_app.report.figures.overlap import OVERLAP_TITLE, draw_overlap
 from tune_app.report.figures.paper import FIGURES
+from tune_app.report.figures.readable import readable
 from tune_app.report.grid_answer import answer
 from tune_app.report.grid_notes import emptied, incomplete, missing_lines
 from tune_app.report.grid_tables import (
@@ -65,8 +66,9 @@ def report_grid(
     plan = race.plan
     found = {result.id for result in results}
     missing = [training for id, training in plan.trainings.items() if id not in found]
+    shown, left_out = readable(sweep, results.means)
     asked = {
-        name: (title, partial(draw, sweep, results, run.commit))
+        name: (title, partial(draw, sweep if name == "fig3" else shown, results, run.commit))
         for name, (draw, title, is_asked) in FIGURES.items()
         if is_asked(sweep)
     }
@@ -82,6 +84,7 @@ def report_grid(
             *race.notes,
             *_notes(sweep, plan, results, missing),
             *drawn.notes,
+            *([f"{left_out}."] if left_out else []),
             *masks.notes,
         ),
         paths=(*drawn.paths, *_write_tables(run_dir, sweep, results, masks), run_dir / "report.md"),

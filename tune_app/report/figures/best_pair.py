@@ -12,6 +12,7 @@ from tune_app.report.figures.lines import draw_curve
 from tune_app.report.figures.looks import COLOURS, MARKERS
 from tune_app.report.figures.not_drawn import NotDrawn
 from tune_app.report.figures.panels import GREY, TEXT, new_axes, new_corner
+from tune_app.report.figures.readable import MOST
 from tune_app.report.figures.scales import ACCURACY, PRUNED, scale_percent, scale_sparsity
 from tune_app.results.curves import Cell, Results, Statistic, comparisons, density, how_sparse
 from tune_app.results.words import short, varied_fields
@@ -30,6 +31,9 @@ def fig3(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     pairs = _pairs(sweep, results)
     sparsities = [coupled.point.sparsity for coupled, _ in pairs]
     recipes, varied = [*sweep.find_recipes, *sweep.eval_recipes], varied_fields(sweep)
+    if len(recipes) > 2 * MOST:
+        chosen_ones = {r for pair in pairs for cell in pair for r in (cell.find, cell.eval)}
+        recipes = [recipe for recipe in recipes if recipe in chosen_ones]
     names = list(dict.fromkeys(short(recipe, varied) for recipe in recipes))
     strip = 0.2 * len(names) + 0.2  # inches
     figure = Figure(figsize=(5.5, 2.4 + strip), layout="constrained")
