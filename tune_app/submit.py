@@ -27,6 +27,7 @@ from tune_app import exit_codes, streams
 from tune_app.credentials import hide_credentials
 from tune_app.results.run_directory import resolved
 from tune_app.run.console import duration
+from tune_app.sweep.own_files import own_files
 from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import printable
 from tune_app.time_limit import TookTooLong, within
@@ -95,25 +96,50 @@ def submit(address: str, sweep: Sweep, out: Path, store: str | None, command: st
         file = str(out / given.file)
         given = given.model_copy(update={"file": file})
         sweep = sweep.model_copy(update={"initial_weights": given})
+    own = own_files(sweep, Path.cwd())
+    variables = {COMMAND: command, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)}
+    variables |= _tracking(out)
     id = f"{sweep.name}-{secrets.token_hex(3)}"
     client = _connect(address)
 
     def hand_over() -> None:
         with tempfile.TemporaryDirectory() as sent:
             Path(sent, "sweep.yaml").write_text(resolved(sweep), encoding="utf-8")
+            for place, content in own.items():
+                Path(sent, place).parent.mkdir(parents=True, exist_ok=True)
+                Path(sent, place).write_bytes(content)
             client.submit_job(
                 entrypoint=shlex.join(entrypoint),
                 submission_id=id,
                 metadata={"sweep": sweep.name},
-                runtime_env={
-                    "working_dir": sent,
-                    "env_vars": {COMMAND: command, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)},
-                },
+                runtime_env={"working_dir": sent, "env_vars": variables},
             )
 
     _asked(address, hand_over)
+    if own:
+        _say(f"sent with the sweep: {', '.join(sorted(own))}")
     _say(f"{id} is on the cluster, and goes on without this terminal:\n{_commands(address, id)}")
     return follow(client, address, id)
+
+
+def _tracking(out: Path) -> dict[str, str]:
+    """Where MLflow is, for the launch on the cluster; what is not passed on is said."""
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not uri:
+        return {}
+    shown = hide_credentials(uri)
+    if shown != uri or "MLFLOW_TRACKING_PASSWORD" in os.environ:
+        why = "everyone who sees the cluster's jobs would see its credentials"
+    elif not uri.startswith(("http://", "https://")):
+        why = "the cluster does not see it"
+    else:
+        _say(f"MLflow: the cluster logs to {uri}, as MLFLOW_TRACKING_URI says here")
+        return {"MLFLOW_TRACKING_URI": uri}
+    _say(
+        f"MLflow: MLFLOW_TRACKING_URI ({shown}) is not passed on, since {why}; without one in the "
+        f"cluster's own environment it logs to {out}/mlflow.db there"
+    )
+    return {}
 
 
 def follow(client: "JobSubmissionClient", address: str, id: str) -> int:
@@ -129,6 +155,7 @@ def follow(client: "JobSubmissionClient", address: str, id: str) -> int:
         _say(f"\n{id} goes on without this terminal:\n{_commands(address, id)}")
     except SubmitError as error:
         _say(f"lost: {error}\nif the cluster is up, {id} goes on:\n{_commands(address, id)}")
+        return exit_codes.CLUSTER_LOST
     return exit_codes.INTERRUPTED
 
 
@@ -150,13 +177,19 @@ class _Log:
 
         with contextlib.suppress(OSError, RuntimeError, aiohttp.ClientError):
             asyncio.run(self._print())
-        deadline = time.monotonic() + PATIENCE_S
+        deadline, is_away = time.monotonic() + PATIENCE_S, False
         while True:
             try:
                 return _asked(self.client.get_address(), lambda: self.client.get_job_info(self.id))
-            except SubmitError:
+            except SubmitError as error:
                 if time.monotonic() > deadline:
                     raise
+                if not is_away:
+                    is_away = True
+                    _say(
+                        f"away: {error}; waiting {PATIENCE_S:.0f}s for it. If the cluster is gone, "
+                        "the command that submitted the sweep goes on with it on another"
+                    )
                 time.sleep(POLL_S)
 
     async def _print(self) -> None:
@@ -168,9 +201,12 @@ class _Log:
             self.num_printed = max(self.num_printed, num_seen)
 
 
+_OURS = (exit_codes.OK, 1, exit_codes.BAD_INPUT, exit_codes.SOME_FAILED, exit_codes.CLUSTER_LOST)
+
+
 def _exit_code(job: "JobDetails") -> int:
     code = job.driver_exit_code
-    if code in (exit_codes.OK, 1, exit_codes.BAD_INPUT, exit_codes.SOME_FAILED):
+    if code in _OURS:
         return code
     if job.status == "STOPPED" or code == exit_codes.INTERRUPTED:
         return exit_codes.INTERRUPTED

@@ -66,13 +66,16 @@ def address(head) -> str:
     return f"http://{head.webui_url}"
 
 
-def from_laptop(module: str, *arguments: object, **env: str) -> subprocess.CompletedProcess[str]:
+def from_laptop(
+    module: str, *arguments: object, cwd: Path | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
     """Run `launch` or `submit` with the token, as set by default, and an address of no use."""
     return subprocess.run(
         [sys.executable, "-m", f"tune_app.{module}", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=300,
+        cwd=cwd,
         env=environment(**({"RAY_ADDRESS": "127.0.0.1:1"} | AUTH | env)),
     )
 
@@ -196,6 +199,50 @@ def test_who_has_no_token_is_told_so_in_one_line(address):
         assert line.startswith(f"error: {address} wants its token: RAY_AUTH_MODE=token")
 
 
+def test_a_wrong_port_or_token_is_told_in_a_line_before_anything_is_made(
+    head, address, tiny, tmp_path
+):
+    page = address.removeprefix("http://")
+    wrong = {"RAY_AUTH_TOKEN": "of another cluster" * 3}
+    for place, env, message in (
+        (page, {}, f"error: {page}: a web server answers there, such as Ray's page; "),
+        (head.address, wrong, f"error: {head.address}: RPC error: InvalidAuthToken: "),
+    ):
+        out = tmp_path / "runs"
+        done = from_laptop("launch", tiny, "--address", place, "--out", out, **env)
+        assert done.returncode == 2, done.stderr
+        [line] = done.stderr.splitlines()
+        assert line.startswith(message)
+        assert not done.stdout and not out.exists()
+
+
+def test_own_modules_beside_the_sweep_are_sent_and_where_mlflow_is(address, tiny, tmp_path):
+    (tmp_path / "sent_nets.py").write_text(
+        "from sent_blocks import nn\n\n\ndef net(channels, classes, image_size):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))\n"
+    )
+    (tmp_path / "sent_blocks.py").write_text("from torch import nn\n\n__all__ = ['nn']\n")
+    runs = tmp_path / "runs"
+    small = ["seeds=[0]", "baselines=[]", "find.parameters.lr=null", "eval.parameters.lr=null"]
+    arguments = ["launch", tiny, "model=sent_nets:net", *small, "--submit", address, "--out", runs]
+    with_mlflow = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
+    done = from_laptop(*arguments, cwd=tmp_path, **with_mlflow)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "sent with the sweep: sent_blocks.py, sent_nets.py\n" in done.stderr
+    assert "MLflow: the cluster logs to http://127.0.0.1:1, as MLFLOW_TRACKING_URI " in done.stderr
+    assert "MLflow at http://127.0.0.1:1\n" in done.stdout and num_stored(runs) == 3
+
+
+def test_where_mlflow_is_stays_here_where_it_has_credentials(monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@mlflow:5000")
+    assert submit._tracking(Path("/runs")) == {}
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "MLflow: MLFLOW_TRACKING_URI (http://***@mlflow:5000) is not passed on, "
+    )
+    assert said.endswith("it logs to /runs/mlflow.db there\n")
+
+
 NOWHERE = "http://user:secret@127.0.0.1:1"
 BAD = {
     "no cluster": ([NOWHERE, "--out", "/runs"], "http://***@127.0.0.1:1: no Ray cluster answers"),
@@ -283,7 +330,7 @@ def test_a_cluster_that_stays_away_ends_the_following_and_not_the_sweep(capsys, 
     monkeypatch.setattr(submit, "PATIENCE_S", 0.0)
     client = Broken()
     client.get_job_info = away
-    assert submit.follow(client, client.get_address(), "tiny-1") == 130
+    assert submit.follow(client, client.get_address(), "tiny-1") == 4
     assert capsys.readouterr().err.startswith(
         "lost: http://127.0.0.1:8265: Failed to connect\nif the cluster is up, tiny-1 goes on:\n"
     )

@@ -1,0 +1,65 @@
+"""The user's own modules beside a sweep file, to be sent with it to where it runs."""
+
+import ast
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+from tune_app.sweep.sweep import Sweep
+from tune_app.sweep.yaml_source import SpecError
+
+
+def own_files(sweep: Sweep, folder: Path) -> dict[str, bytes]:
+    """The modules that a sweep names by import path and that lie in a folder, with those there that
+    they import, by path in the folder. One that is installed stays: the cluster has its own.
+
+    Raises:
+        SpecError: one is neither there nor installed.
+    """
+    named = {"model": sweep.model, "dataset": sweep.dataset, "prune.strategy": sweep.prune.strategy}
+    found: dict[str, bytes] = {}
+    for key, path in named.items():
+        if ":" not in path:
+            continue
+        module = path.partition(":")[0]
+        if not _collect(folder, module.partition(".")[0], found) and not _is_installed(module):
+            raise SpecError(
+                f"`{key}`: {path}: no module {module} in {folder}, from where it would be sent, "
+                "and none is installed"
+            )
+    return found
+
+
+def _collect(folder: Path, name: str, found: dict[str, bytes]) -> bool:
+    """Add the files of a module or package of the folder, and what they import of it."""
+    if (folder / name / "__init__.py").exists() or (folder / name).is_dir():
+        files = sorted((folder / name).rglob("*.py"))
+    else:
+        files = [file for file in (folder / f"{name}.py",) if file.is_file()]
+    for file in files:
+        place = str(file.relative_to(folder))
+        if place not in found:
+            found[place] = file.read_bytes()
+            for imported in _imported(found[place]):
+                _collect(folder, imported, found)
+    return bool(files)
+
+
+def _imported(source: bytes) -> Iterator[str]:
+    """The packages that a file imports; none of one that Python cannot read."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except (SyntaxError, ValueError):
+        return
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
