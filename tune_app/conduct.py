@@ -1,13 +1,16 @@
 """From a sweep to its report: what a launch does, for a command line or a notebook."""
 
 import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tune_app.credentials import hide_credentials
+from tune_app import exit_codes
+from tune_app.credentials import hide_credentials, to_type
 from tune_app.plan.left import what_is_left, what_is_whole
 from tune_app.plan.plan import make_plan
 from tune_app.report.grid import report_grid
@@ -185,6 +188,10 @@ def run_sweep(sweep: Sweep, out: str | Path = "runs", store: str | None = None) 
         StoreError: when the store or the run directory cannot be used.
     """
     ray_settings.apply()  # before the user's own code, which may import Ray
+    if ray_settings.cluster_address() is not None:
+        from tune_app.run.ray_session import check_cluster
+
+        check_cluster()
     out = Path(out)
     its_store = Store(store_place(out, store))
     site = Site(Path(sweep.name), out, its_store, f"tune_app.run_sweep({sweep.name!r})")
@@ -266,7 +273,16 @@ class _Session:
             if scheduler is not None:
                 from tune_app.run.driver import Driver
 
-                driver = Driver(sweep, self.agenda, site.store, self.claims, record, self.listeners)
+                driver = Driver(
+                    sweep,
+                    self.agenda,
+                    site.store,
+                    self.claims,
+                    record,
+                    self.listeners,
+                    to_type(site.command),
+                    partial(_leave, progress),
+                )
                 tracking.start()
                 chosen = scheduler(len(data[0].train))
                 went_through = driver.run(data, chosen, tickets)
@@ -299,11 +315,19 @@ class _Session:
                 page = tracking.finish(run_dir.path, results)
         except OSError as error:
             progress.say(
-                f"error: {error}. What was trained is stored; to go on: {self.site.command}"
+                f"error: {error}. What was trained is stored; to go on: "
+                f"{to_type(self.site.command)}"
             )
             drawn, went_through = None, False
         mlflow = open_command(tracking.uri)
         return Ran(run_dir.path, results, missing, drawn, went_through, mlflow, page)
+
+
+def _leave(progress: Progress) -> None:
+    progress.say("stopped: the head of the cluster stayed away, or another came in its place")
+    progress.live.stop()
+    sys.stdout.flush()
+    os._exit(exit_codes.CLUSTER_LOST)  # whatever Ray waits for
 
 
 def _logged_in(tracking: LiveTracking) -> Listener:

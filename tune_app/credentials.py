@@ -133,3 +133,10 @@ def _without_basic(match: re.Match[str]) -> str:
     except (binascii.Error, UnicodeDecodeError):
         return match[0]
     return f"{match[1]}{_HIDDEN}" if ":" in decoded else match[0]
+
+
+def to_type(command: str) -> str:
+    """A command whose credentials were hidden, for who is to type it again."""
+    if _HIDDEN not in command:
+        return command
+    return f"{command}\n({_HIDDEN} stands for what you gave there: credentials are printed nowhere)"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_app import exit_codes, signals, streams, submit
-from tune_app.credentials import hide_credentials
+from tune_app.credentials import hide_credentials, to_type
 from tune_app.plan.left import what_is_left
 from tune_app.plan.plan import make_plan
 from tune_app.results.racing import still_needed
@@ -24,6 +24,7 @@ from tune_app.run.console import search_text, show_missing, show_plan
 from tune_app.run.estimate_words import show_estimate
 from tune_app.run.identity import Identified, identify, load_data
 from tune_app.store.store import Store, StoreError, store_place
+from tune_app.supervised import supervised
 from tune_app.sweep.load import load_sweep
 from tune_app.sweep.yaml_source import SpecError, printable
 
@@ -45,9 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_codes.BAD_INPUT
     options = _parser().parse_intermixed_args(arguments)
     options.dry_run = options.dry_run or options.check
-    command = os.environ.get(submit.COMMAND) or hide_credentials(
-        shlex.join(["python", "-m", "tune_app.launch", *(arguments or sys.argv[1:])])
-    )
+    command = _command(arguments or sys.argv[1:])
     if options.address is not None:
         os.environ["RAY_ADDRESS"] = options.address
     signals.obey()
@@ -66,8 +65,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return exit_codes.BAD_INPUT
     except KeyboardInterrupt:
-        print(f"stopped; what was trained is stored. To go on: {command}", file=sys.stderr)
+        print(f"stopped; what was trained is stored. To go on: {to_type(command)}", file=sys.stderr)
         return exit_codes.INTERRUPTED
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """What the user typed, here or where it was submitted."""
+    typed = shlex.join(["python", "-m", "tune_app.launch", *arguments])
+    return os.environ.get(submit.COMMAND) or hide_credentials(typed)
+
+
+def _is_on_a_cluster(arguments: Sequence[str]) -> bool:
+    """Whether Ray runs elsewhere; not of a job, which its cluster ends together with all else."""
+    has_address = any(each.partition("=")[0] == "--address" for each in arguments)
+    is_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
+    return (has_address or ray_settings.cluster_address() is not None) and not is_job
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -121,6 +133,10 @@ def _launch(options: argparse.Namespace, command: str) -> int:
     store = Store(store_place(options.out, options.store))
     ray_settings.apply()  # before the user's own code, which may import Ray
     is_needed = options.check or not options.dry_run
+    if not options.dry_run and ray_settings.cluster_address() is not None:
+        from tune_app.run.ray_session import check_cluster
+
+        check_cluster()
     identified = identify(sweep, store, options.sweep, is_needed=is_needed)
     if sweep.search is not None:
         return _search(identified, options, store, command)
@@ -188,7 +204,7 @@ def _search(identified: Identified, options: argparse.Namespace, store: Store, c
     print(f"\n{ran.report.table}\n\n{ran.report.answer}\n")
     print(*ran.report.notes, *ran.report.paths, sep="\n")
     if not ran.went_through:
-        print(f"the search is not over; to go on: {command}", file=sys.stderr)
+        print(f"the search is not over; to go on: {to_type(command)}", file=sys.stderr)
         return exit_codes.SOME_FAILED
     chosen = comparison(sweep, samples)
     if chosen is None:
@@ -218,4 +234,6 @@ def _say_grid(ran: "Ran") -> int:
 
 if __name__ == "__main__":
     streams.mend()
+    if sys.platform == "linux" and _is_on_a_cluster(sys.argv[1:]):
+        sys.exit(supervised(main, to_type(_command(sys.argv[1:]))))
     sys.exit(main())

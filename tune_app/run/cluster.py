@@ -4,7 +4,8 @@ import operator
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
@@ -12,6 +13,7 @@ from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.exceptions import RayError
 
 from tune_app.run.console import duration
+from tune_app.run.head import Head
 from tune_app.sweep.resources import Resources
 from tune_app.words import plural
 
@@ -36,6 +38,8 @@ class Nodes:
     without_room: tuple[Resources, ...]
     """What no node is large enough for, busy or not."""
 
+    ids: frozenset[str] = field(default=frozenset(), compare=False)
+
     def words(self) -> str:
         parts = [plural(self.number, "node")]
         if self.starting:
@@ -53,7 +57,8 @@ def look(resources: Iterable[Resources]) -> Nodes:
         resources: of trials.
     """
     status = get_cluster_status(ray.get_runtime_context().gcs_address)
-    alive = [_usage(node) for node in (*status.active_nodes, *status.idle_nodes)]
+    nodes = (*status.active_nodes, *status.idle_nodes)
+    alive = [_usage(node) for node in nodes]
     launches = sum(launch.count for launch in status.pending_launches)
     return Nodes(
         number=len(alive),
@@ -68,6 +73,7 @@ def look(resources: Iterable[Resources]) -> Nodes:
                 for node in alive
             )
         ),
+        ids=frozenset(str(node.node_id) for node in nodes),
     )
 
 
@@ -95,13 +101,20 @@ class Watch:
     """Says how many nodes there are when that changes or more is in use than ever, and at the end
     their hours."""
 
-    def __init__(self, resources: Iterable[Resources], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        resources: Iterable[Resources],
+        say: Callable[[str], None],
+        head: Head | None = None,
+    ) -> None:
         """Prepare.
 
         Args:
             resources: of trials; that no node holds one yet is said too.
             say: called from a thread.
+            head: told of each look.
         """
+        self.head = head
         self.resources = tuple(resources)
         self.say = say
         self.most = 0
@@ -127,17 +140,25 @@ class Watch:
     def _watch(self) -> None:
         last = time.monotonic()
         while True:
-            try:
-                nodes = look(self.resources)
-            except RayError:
-                pass  # the head is away: where it does not come back, Ray ends the launch
-            else:
+            nodes = self._look()
+            if nodes is not None:
                 now = time.monotonic()
                 self.node_seconds += nodes.number * (now - last)
                 last = now
                 self._tell(nodes, now)
             if self.over.wait(INTERVAL_S):
                 return
+
+    def _look(self) -> Nodes | None:
+        if self.head is None or self.head.is_there():  # else Ray would try for long
+            with suppress(RayError):
+                nodes = look(self.resources)
+                if self.head is not None:
+                    self.head.seen(nodes.ids)
+                return nodes
+        if self.head is not None:
+            self.head.missed()
+        return None
 
     def _tell(self, nodes: Nodes, now: float) -> None:
         self.most = max(self.most, nodes.number)
@@ -164,4 +185,4 @@ class Watch:
 
 def _words(resources: Resources) -> str:
     gpu = f", gpu: {resources.gpu:g}" if resources.gpu else ""
-    return f"(cpu: {resources.cpu}{gpu})"
+    return f"(cpu: {resources.cpu:g}{gpu})"

@@ -1,10 +1,12 @@
 """From an agenda to results: starts Ray, runs trials, and tells listeners what happens."""
 
 import math
+import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
 
@@ -22,6 +24,7 @@ from tune_app.store.claims import Claims
 from tune_app.store.same_store import sign_in
 from tune_app.store.store import Store, StoreError
 from tune_app.sweep.sweep import Sweep
+from tune_app.time_limit import within
 from tune_app.trial.proof import proof_of
 from tune_app.trial.report import Work
 from tune_app.trial.store_keys import keys_here
@@ -31,6 +34,9 @@ from tune_app.words import plural
 
 PATIENCE_S = 120.0
 """How long storage may be full or away while a sweep runs."""
+
+
+TIDY_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,11 @@ class Driver:
     claims: Claims
     record: Record
     listeners: Listeners
+    command: str
+    """To go on with."""
+
+    leave: Callable[[], None]
+    """Ends the process, as one whose cluster is lost."""
 
     def run(self, data: list[DataSet], scheduler: StartAll, tickets: frozenset[str]) -> bool:
         """Start or join Ray, and run trials until the agenda has no more.
@@ -60,8 +71,9 @@ class Driver:
         """
         begin = time.monotonic()
         self.store.patience_s = PATIENCE_S
-        with ray_session(self.sweep.resources, self.listeners.say) as num_cores:
-            start_holder(self.store.place)
+        say = self.listeners.say
+        with ray_session(self.sweep.resources, say, self.command, self._lose) as num_cores:
+            holder = start_holder(self.store.place)
             went_through = True
             try:
                 with self.claims, self._nodes(is_cluster=num_cores is None) as nodes:
@@ -70,18 +82,29 @@ class Driver:
                         self._setting(),
                         ray.put(data.pop()),
                         scheduler,
-                        self.record.run_dir.path / "_ray",
+                        self._scratch,
                         nodes,
                     )
                     self._run(trials, tickets)
                 self.store.drop_checkpoints(self.record.results.keys())
-                if not self.claims.of_others():
-                    ray.kill(start_holder(self.store.place))
             except (StoreError, ClusterError) as error:
                 self.listeners.say(f"stopped: {error}")
                 went_through = False
+            finally:
+                ray.kill(holder)  # in a notebook Ray may stay
         self._say_what_it_took(time.monotonic() - begin, num_cores)
         return went_through
+
+    @property
+    def _scratch(self) -> Path:
+        return self.record.run_dir.path / "_ray"
+
+    def _lose(self) -> None:
+        """End what no head is left for; Ray would end the process too, later and with a trace."""
+        with suppress(Exception):  # the head may have been what the storage was on
+            within(TIDY_S, self.claims.release)
+            within(TIDY_S, lambda: shutil.rmtree(self._scratch, ignore_errors=True))
+        self.leave()
 
     @contextmanager
     def _nodes(self, *, is_cluster: bool) -> Iterator[ProvenNodes | None]:
@@ -101,9 +124,10 @@ class Driver:
         return Setting(sweep.network, sweep.prune, sweep.checkpoint_every, self.store, commit)
 
     def _run(self, trials: Trials, tickets: frozenset[str] | None) -> None:
-        search, max_concurrent = self.sweep.search, None
+        search, max_concurrent = self.sweep.search, self.sweep.max_concurrent
         if search is not None:
-            max_concurrent = search.max_concurrent or num_slots(self.sweep.eval_resources)
+            chosen = search.max_concurrent or num_slots(self.sweep.eval_resources)
+            max_concurrent = min(chosen, max_concurrent or chosen)
         queue = TrialQueue(
             self.agenda,
             self.sweep.max_failures,

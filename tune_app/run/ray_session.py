@@ -13,12 +13,16 @@ from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray._raylet import GcsClient  # type: ignore[attr-defined]  # it is compiled
+from ray.exceptions import RayError
 
 from tune_app.credentials import hide_credentials
 from tune_app.run import ray_settings
 from tune_app.run.cluster import Watch
+from tune_app.run.head import Head
 from tune_app.sweep.resources import Resources
 from tune_app.sweep.yaml_source import SpecError
+from tune_app.time_limit import TookTooLong, within
 from tune_app.words import plural
 
 TIMEOUT_S = 10.0
@@ -36,13 +40,19 @@ class ClusterError(Exception):
 
 @contextmanager
 def ray_session(
-    resources: Mapping[str, Resources], say: Callable[[str], None]
+    resources: Mapping[str, Resources],
+    say: Callable[[str], None],
+    command: str = "",
+    lost: Callable[[], None] | None = None,
 ) -> Iterator[int | None]:
     """Connect to RAY_ADDRESS, or start Ray on this machine.
 
     Args:
         resources: of trials, by the key that says so.
         say: told of the nodes of a cluster.
+        command: goes on with the sweep.
+        lost: called from a thread when the cluster's head is away for good; if not given, it is for
+            Ray to end the process.
 
     Yields:
         The number of this machine's cores; None for a cluster, where it may change.
@@ -58,8 +68,11 @@ def ray_session(
     with _handlers_kept():
         say(f"cluster: {connect(address, **_QUIET)}")
     _silence()
+    head = None
+    if lost is not None:
+        head = Head(ray.get_runtime_context().gcs_address, say, command, lost)
     try:
-        with Watch(resources.values(), say):
+        with Watch(resources.values(), say, head):
             yield None
     finally:
         ray.shutdown()
@@ -137,7 +150,7 @@ def _cores(resources: Mapping[str, Resources]) -> int:
 
 def _words(resources: Resources) -> str:
     """`1 CPU and 0.5 GPUs`."""
-    cpus = "1 CPU" if resources.cpu == 1 else f"{resources.cpu} CPUs"
+    cpus = "1 CPU" if resources.cpu == 1 else f"{resources.cpu:g} CPUs"
     return f"{cpus} and {plural(resources.gpu, 'GPU')}"
 
 
@@ -152,17 +165,7 @@ def connect(address: str, **options: Any) -> str:
         SpecError: when no cluster can be reached there.
     """
     place = hide_credentials(address)
-    if address != "auto":
-        host, _, port = address.rpartition(":")
-        if "://" in address or not host or not port.isdecimal():
-            raise SpecError(
-                f"{place}: must be host and port of Ray's head, such as 10.0.0.1:6379 (http://... "
-                "is for --submit)"
-            )
-        try:  # Ray would try for minutes
-            socket.create_connection((host.strip("[]"), int(port)), TIMEOUT_S).close()
-        except (OSError, OverflowError, UnicodeError) as error:
-            raise SpecError(f"{place}: no Ray cluster answers there ({error})") from None
+    _check(address)
     try:
         # By the environment, which Ray prefers, and which its other processes see.
         page = ray.init(**options).dashboard_url
@@ -170,6 +173,72 @@ def connect(address: str, **options: Any) -> str:
         reason = hide_credentials(str(error)).splitlines()[0]
         raise SpecError(f"{place}: {reason} (it may want its token, in RAY_AUTH_TOKEN)") from None
     return f"Ray at {place}" + (f", its page at http://{page}" if page else "")
+
+
+def check_cluster() -> None:
+    """See that a cluster answers where RAY_ADDRESS says, if anywhere, and takes this token.
+
+    In seconds, before anything is loaded or written.
+
+    Raises:
+        SpecError: when none does.
+    """
+    address = ray_settings.cluster_address()
+    if address is not None:
+        _check(address)
+
+
+def _check(address: str) -> None:
+    place = hide_credentials(address)
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if "://" in address or not host or not port.isdecimal():
+        raise SpecError(
+            f"{place}: must be host and port of Ray's head, such as 10.0.0.1:6379 (http://... "
+            "is for --submit)"
+        )
+    try:
+        is_page = _speaks_http(host.strip("[]"), int(port))
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise SpecError(f"{place}: no Ray cluster answers there ({error})") from None
+    if is_page:
+        raise SpecError(
+            f"{place}: a web server answers there, such as Ray's page; --address wants the port of "
+            f"the head itself, such as {host}:6379, and the page is for --submit http://{place}"
+        )
+    try:
+        with _without_rays_warnings():
+            within(0.8 * TIMEOUT_S, lambda: GcsClient(address=address))
+    except (RayError, RuntimeError) as error:
+        reason = hide_credentials(str(error)).splitlines()[0].partition(". ")[0]
+        raise SpecError(f"{place}: {reason} (its token goes into RAY_AUTH_TOKEN)") from None
+    except TookTooLong:
+        raise SpecError(f"{place}: what answers there is no head of a Ray cluster") from None
+
+
+def _speaks_http(host: str, port: int) -> bool:
+    """Whether a web server listens; the head of a cluster answers in another protocol."""
+    with socket.create_connection((host, port), TIMEOUT_S / 2) as connection:
+        connection.settimeout(TIMEOUT_S / 5)
+        connection.sendall(f"GET /api/version HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        try:
+            return connection.recv(5) == b"HTTP/"
+        except OSError:  # it waits for more, or hangs up
+            return False
+
+
+@contextmanager
+def _without_rays_warnings() -> Iterator[None]:
+    """Ray's core writes beside Python what an exception says too."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def num_slots(resources: Resources) -> int:

@@ -29,6 +29,7 @@ from tune_app.run.events import (
 from tune_app.run.proven_nodes import ProvenNodes
 from tune_app.run.ray_session import ClusterError
 from tune_app.run.trial_queue import StartAll, TrialQueue
+from tune_app.run.waiting import Waiting
 from tune_app.sweep.resources import Resources
 from tune_app.sweep.sweep import Sweep
 from tune_app.trial.ray_trial import TicketTrial
@@ -165,13 +166,20 @@ class _Callback(tune.Callback):
         self.said: set[str] = set()
         """The notes of trials, since each worker tells the same of the network."""
 
+        self.waiting = Waiting(tell)
+
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its callbacks, to restore runs in a way that is not used here
+
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if self.nodes is not None:
+            self.waiting.look(len(self.queue.running))
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
         self.queue.started(trial.trial_id)
+        self.waiting.started(trial.trial_id)
         for order in trial.config["orders"]:
             self.tell(Started(order.work))
 
@@ -198,6 +206,7 @@ class _Callback(tune.Callback):
     def on_trial_complete(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
+        self.waiting.ended(trial.trial_id)
         report: Report | None = (trial.last_result or {}).get("report")
         works = [order.work for order in trial.config["orders"]]
         is_over = bool(self.queue.stopped_by)  # then no scheduler gave it up
@@ -209,6 +218,7 @@ class _Callback(tune.Callback):
     def on_trial_error(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
     ) -> None:
+        self.waiting.ended(trial.trial_id)
         # Not trial.get_error(), which looks where the file comes to lie later.
         traceback = Path(trial.error_file).read_text()
         reason = in_a_line(traceback)

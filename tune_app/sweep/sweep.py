@@ -136,6 +136,10 @@ class Sweep(Config):
 
     resources_per_trial: Resources = Resources()
 
+    max_concurrent: int | None = Field(default=None, ge=1)
+    """Chains and evaluations that run at a time, on a cluster that others use too; as many as find
+    room if not given."""
+
     checkpoint_every: Interval = "10min"
     """Interval at which the state of a running training is kept, in minutes or epochs."""
 

@@ -10,7 +10,6 @@ from importlib import metadata
 from pathlib import Path
 
 import lt_core
-import tune_app
 from lt_core import import_path
 from tune_app.store.same_store import Sign
 from tune_app.sweep.sweep import Sweep
@@ -83,8 +82,7 @@ def proof_of(sweep: Sweep, sign: Sign) -> Proof:
 def code_here() -> dict[str, str]:
     """Digest of each file of this program, by its path."""
     found = {}
-    for package in (lt_core, tune_app):
-        folder = Path(str(package.__file__)).parent
+    for folder in (Path(lt_core.__file__).parent, Path(__file__).parents[1]):
         for file in sorted(folder.rglob("*.py")):
             found[str(file.relative_to(folder.parent))] = _digest(file.read_bytes())
     return found

@@ -55,7 +55,7 @@ class TicketTrial(tune.Trainable):
             raise UnfitNode(f"{ray.get_runtime_context().get_node_id()}: {'; '.join(lacks)}")
         resources = self.trial_resources
         assert resources is not None  # Tune sets it before
-        torch.set_num_threads(int(resources.required_resources["CPU"]))
+        torch.set_num_threads(max(1, int(resources.required_resources["CPU"])))
         self.setting = setting
         self.data = data
         self.tickets = TicketStore(setting.store)

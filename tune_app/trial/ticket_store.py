@@ -1,5 +1,8 @@
 """Masks in Ray's object store, owned by an actor on the head node that outlives the trials.
 
+Each launch has an actor of its own, which goes with it, killed or not: what others found comes from
+their files.
+
 The files of the store are the truth; the actor is a cache of what fits its budget, packed,
 where every trial of a node maps it without a copy. What the actor lost, let go or never had is
 read from its file.
@@ -46,11 +49,13 @@ class TicketHolder:
 
 
 def start_holder(store_place: str) -> ActorHandle[Any]:
-    """The holder of this store's tickets, started if there is none."""
+    """The holder of this store's tickets for this process's job, started if there is none.
+
+    It is not detached: Ray ends it, and frees what it holds, with the process that started it.
+    """
     holder: ActorHandle[Any] = TicketHolder.options(  # type: ignore[attr-defined]  # ray.remote's
         name=_name(store_place),
         namespace=NAMESPACE,
-        lifetime="detached",
         get_if_exists=True,
         max_restarts=-1,
         max_task_retries=2,
@@ -61,7 +66,8 @@ def start_holder(store_place: str) -> ActorHandle[Any]:
 
 
 def _name(store_place: str) -> str:
-    return "tickets " + hashlib.sha256(store_place.encode()).hexdigest()[:20]
+    place = hashlib.sha256(store_place.encode()).hexdigest()[:20]
+    return f"tickets {ray.get_runtime_context().get_job_id()} {place}"
 
 
 class TicketStore:
