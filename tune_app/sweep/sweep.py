@@ -1,6 +1,5 @@
 """A sweep file, as a type."""
 
-import itertools
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Literal, Self
@@ -17,13 +16,13 @@ from lt_core.config import (
     RuleErrors,
 )
 from lt_core.pretrained import Network
+from tune_app.sweep.conflicts import conflicts
 from tune_app.sweep.durations import Interval
-from tune_app.sweep.fingerprints import Fingerprints, misplaced
+from tune_app.sweep.fingerprints import Fingerprints
 from tune_app.sweep.initial_weights import InitialWeights
-from tune_app.sweep.kinds import Baseline, Kind, mask_problems
+from tune_app.sweep.kinds import Baseline, Kind
 from tune_app.sweep.prune import Fraction, Prune, Sparsities
-from tune_app.sweep.resources import Resources, unpriced, without_gpu
-from tune_app.sweep.rewinding import rewinding_problems
+from tune_app.sweep.resources import Resources
 from tune_app.sweep.search import MAX_TRAININGS, Search
 from tune_app.sweep.seeds import SeedRace, Seeds
 from tune_app.sweep.spaces import (
@@ -36,16 +35,10 @@ from tune_app.sweep.spaces import (
     bad_stage,
     dimensions,
     fields_of,
-    in_epochs,
-    in_words,
     num_points,
-    point_in_words,
     points,
     stage_train,
 )
-from tune_app.sweep.yaml_source import Loc
-
-MAX_SEARCH_NAME = 95
 
 
 class Find(Stage):
@@ -207,100 +200,10 @@ class Sweep(Config):
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:
-        problems = [*rewinding_problems(self), *unpriced(self.resources)]
-        problems += mask_problems(self.masks or (), self.prune.strategy, self.eval_rewind.method)
-        by_name = {
-            "dataset": None if self.has_own_data else self.dataset,
-            "model": None if self.has_own_network else self.model,
-            "score": None if self.has_own_score else self.prune.strategy,
-            "initial_weights": None if self.initial_weights else "an initialization",
-        }
-        problems += misplaced(self.fingerprints, by_name)
-        other = self.prune.pattern and f"`prune.pattern: {self.prune.pattern}`"
-        if self.find.lpr_from and (other or self.prune.strategy != "global_magnitude"):
-            text = "goes with `prune.strategy: global_magnitude`, not with "
-            text += other or self.prune.strategy
-            problems.append((("find", "lpr_from"), text))
-        problems += [*self._unit_problems()]
-        recipes = {"find": self.find_recipes, "eval": self.eval_recipes}
-        problems += without_gpu(recipes, (self.find_resources, self.eval_resources))
-        problems += [*self._search_problems(), *self._race_problems()]
-        known = list(map(point_in_words, itertools.islice(points(self.find), 10)))
-        if num_points(self.find) > len(known):
-            known.append("...")
-        for i, source in enumerate(self._named_by_lpr_from()):
-            if source is None:
-                text = "must be a point of `find`: "
-                text += "; ".join(known) or "there are none"
-                problems.append((("find", "lpr_from", i), text))
+        problems = [*conflicts(self)]
         if problems:
             raise RuleErrors(problems)
         return self
-
-    def _unit_problems(self) -> Iterator[tuple[Loc, str]]:
-        met: dict[Recipe, Recipe] = {}
-        for recipe in (*self.find_recipes, *self.eval_recipes):
-            if met.setdefault(in_epochs(recipe, self.dataset), recipe) != recipe:
-                text = f"some iterations are whole epochs of {self.dataset}: give both in epochs"
-                yield ("train",), text
-                break
-
-    def _search_problems(self) -> list[tuple[Loc, str]]:
-        drawn = [stage for stage in ("find", "eval") if getattr(self, stage).method != "grid"]
-        if self.search is None:
-            text = "needs a `search`, which says what is best and when to end"
-            return [((stage, "method"), text) for stage in drawn]
-        if not drawn:
-            text = "needs a range, or `method: gp`, in `find`, `eval` or both; a grid is run whole"
-            return [(("search",), text)]
-        problems: list[tuple[Loc, str]] = []
-        methods = {self.find.method, self.eval.method}
-        if "gp" in methods and (others := methods - {"gp", "grid"}):
-            stage = "find" if self.find.method in others else "eval"
-            text = f"must be gp or grid where the other stage is gp, got {others.pop()}"
-            problems.append(((stage, "method"), text))
-        if len(self.name) > MAX_SEARCH_NAME:
-            text = f"of a search must be at most {MAX_SEARCH_NAME} long: its best are NAME-best"
-            problems.append((("name",), text))
-        for stage in ("find", "eval"):
-            for name, values in dimensions(getattr(self, stage).parameters).items():
-                if None in values:
-                    problems.append(((stage, "parameters", name), "null cannot be searched"))
-        if self.find.lpr_from:
-            problems.append((("find", "lpr_from"), "does not go with a search"))
-        for key, resources in self.resources.items():
-            if resources.pack > 1:
-                text = "does not go with a search, which chooses one configuration after another"
-                problems.append(((*key.split("."), "pack"), text))
-        if self.select_on == "test":
-            problems.append((("select_on",), "must be validation in a search"))
-        last = self.search_rounds[-1] if self.search_rounds else 0
-        if self.search.stop.chains and self.prune.is_one_shot:
-            text = "does not go with `prune.one_shot` or a pattern: all tickets are found at once"
-            problems.append((("search", "stop", "chains"), text))
-        elif any(not 0 < round < last for round in self.probe_rounds):
-            text = f"must be sparsities of rounds before that of `at`, {self.sparsities[last]:.1%}"
-            problems.append((("search", "stop", "probe_at"), text))
-        if again := set(self.seeds).intersection(self.search.report_seeds):
-            text = f"must be others than `seeds`, got {in_words(tuple(sorted(again)))} again"
-            problems.append((("search", "report_seeds"), text))
-        return problems
-
-    def _race_problems(self) -> Iterator[tuple[Loc, str]]:
-        coupled = set(self.find_recipes).intersection(self.eval_recipes)
-        if self.race is None:
-            return
-        if self.search is not None:
-            yield ("seeds",), "must be a list in a search, which has `report_seeds` to be sure"
-        elif self.find.lpr_from:
-            yield ("find", "lpr_from"), "goes with a list of `seeds`, which are all trained"
-        elif self.eval_rounds == (0,):
-            yield ("seeds",), "a race compares tickets, and `eval` trains none; give a list"
-        elif not coupled:
-            text = "a race compares coupled with decoupled, and no H_find is an H_eval; give a list"
-            yield ("seeds",), text
-        elif len(self.find_recipes) == len(self.eval_recipes) == 1:
-            yield ("seeds",), "a race compares configurations, and there is one; give a list"
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -376,9 +279,9 @@ class Sweep(Config):
     @cached_property
     def lpr_sources(self) -> tuple[Recipe, ...]:
         """The H_find that `find.lpr_from` names."""
-        return tuple(recipe for recipe in self._named_by_lpr_from() if recipe is not None)
+        return tuple(recipe for recipe in self.named_by_lpr_from() if recipe is not None)
 
-    def _named_by_lpr_from(self) -> Iterator[Recipe | None]:
+    def named_by_lpr_from(self) -> Iterator[Recipe | None]:
         """H_find of each of `find.lpr_from`; None for one that is no point of `find`."""
         finds = {tuple(dict(recipe).values()): recipe for recipe in self.find_recipes}
         for point in self.find.lpr_from:
