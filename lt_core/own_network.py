@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lt_core import inputs, models, seeds
-from lt_core.config import ModelName
 from lt_core.data.shapes import AnyShape
 from lt_core.import_path import source, told
 from lt_core.mask import prunable_weights
+from lt_core.names import ModelName
 
 _TOLERANCE = 1e-3
 """Relative; processors and versions of torch differ by less, another activation by more."""

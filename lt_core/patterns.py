@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from lt_core.config import kept_of
 from lt_core.mask import Mask
+from lt_core.names import kept_of
 
 
 def keep_highest(scores: Mapping[str, Tensor], mask: Mask, pattern: str) -> Mask:

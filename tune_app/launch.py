@@ -9,10 +9,10 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tune_app import exit_codes, signals, streams, submit
+from tune_app.arguments import parsed
 from tune_app.credentials import hide_credentials, to_type
 from tune_app.plan.left import what_is_left
 from tune_app.plan.plan import make_plan
@@ -44,8 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # There a store cannot be synced to disk, and looking whether a launch lives would end it.
         print("error: this system has no `fcntl`; on Windows, use WSL", file=sys.stderr)
         return exit_codes.BAD_INPUT
-    options = _parser().parse_intermixed_args(arguments)
-    options.dry_run = options.dry_run or options.check
+    options = parsed(arguments)
     command = _command(arguments or sys.argv[1:])
     if options.address is not None:
         os.environ["RAY_ADDRESS"] = options.address
@@ -80,52 +79,6 @@ def _is_on_a_cluster(arguments: Sequence[str]) -> bool:
     has_address = any(each.partition("=")[0] == "--address" for each in arguments)
     is_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
     return (has_address or ray_settings.cluster_address() is not None) and not is_job
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tune_app.launch",
-        description="Find lottery tickets at one set of hyperparameters, train them at another.",
-    )
-    parser.add_argument("sweep", type=Path, help="the sweep file")
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="replaces what the file says"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="show the plan and start nothing")
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="as --dry-run, and try on a few images that network, data and recipes go together, "
-        "which every launch does before it starts Ray",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs"),
-        metavar="DIR",
-        help="holds a directory for each sweep, what they trained, and MLflow's database "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--store",
-        metavar="PLACE",
-        help="what is trained, shared by all sweeps: a directory, or a URL such as "
-        "s3://bucket/folder (default: in --out, as _store)",
-    )
-    cluster = parser.add_mutually_exclusive_group()
-    cluster.add_argument(
-        "--address",
-        metavar="HOST:PORT",
-        help="run the trials on the Ray cluster whose head is there, from here "
-        "(default: RAY_ADDRESS, or else Ray on this machine)",
-    )
-    cluster.add_argument(
-        "--submit",
-        metavar="ADDRESS",
-        help="hand the sweep to the Ray cluster whose page is there (http://127.0.0.1:8265), and "
-        "follow it; --out and --store are places on the cluster",
-    )
-    return parser
 
 
 def _launch(options: argparse.Namespace, command: str) -> int:

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lt_core import import_path
-from lt_core.config import DataSetName, data_set_name
 from lt_core.data.shapes import AnyShape, InputShape, Series, Shape, Table, Text
+from lt_core.names import DataSetName, data_set_name
 
 
 @dataclass(frozen=True)

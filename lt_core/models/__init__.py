@@ -8,7 +8,6 @@ from torch import nn
 from torch.nn.parameter import UninitializedParameter
 
 from lt_core import import_path, initial_weights, inputs, seeds
-from lt_core.config import model_name
 from lt_core.data.shapes import AnyShape, Shape, Text, shape_of
 from lt_core.mask import prunable_weights
 from lt_core.models import packages
@@ -16,6 +15,7 @@ from lt_core.models.cifar_resnet import CifarResNet
 from lt_core.models.imagenet_resnet import resnet
 from lt_core.models.lenet import lenet_300_100
 from lt_core.models.vgg import Vgg16
+from lt_core.names import is_of_a_package, model_name
 from lt_core.pretrained import Network, Pretrained
 
 BUILDERS: dict[str, Callable[[int, int, Any], nn.Module]] = {
@@ -95,7 +95,7 @@ def _initialize(module: nn.Module) -> None:
 def _the_users_own(path: str, shape: AnyShape) -> nn.Module:
     """A network by import path, tried on two inputs, so that a mistake shows before Ray starts."""
     classes = shape.classes
-    if packages.is_of_a_package(path):
+    if is_of_a_package(path):
         network: object = packages.build_named(path, shape)
     else:
         network = import_path.call(path, **dict(sorted(vars(shape).items())))

@@ -69,11 +69,6 @@ _BUILDERS: dict[str, Callable[[str, Shape], nn.Module]] = {
 }
 
 
-def is_of_a_package(path: str) -> bool:
-    """Whether a name with a colon is of one of these packages, and no import path."""
-    return path.partition(":")[0] in _BUILDERS
-
-
 def build_named(path: str, shape: AnyShape) -> nn.Module:
     """The network `package:name` for images of a shape, as its package initializes it.
 

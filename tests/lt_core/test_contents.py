@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from lt_core import data
-from lt_core.config import DATA_SETS, NUM_TRAINING_IMAGES
 from lt_core.data import DataSet, Split
 from lt_core.data.contents import PUBLISHED, SHAPES, fingerprint
+from lt_core.names import DATA_SETS, NUM_TRAINING_IMAGES
 
 
 def made(**changes) -> DataSet:

@@ -8,9 +8,9 @@ import sklearn.datasets
 import torch
 
 from lt_core import data
-from lt_core.config import DATA_SETS
 from lt_core.data import DataSet, Split
 from lt_core.data.batches import Batches
+from lt_core.names import DATA_SETS
 
 SPLITS = ["train", "validation", "test"]
 CHECKSUMS = {

@@ -8,11 +8,12 @@ from torch import nn
 
 from lt_core import models
 from lt_core.chain import find
-from lt_core.config import MODELS, Pruning, Recipe
+from lt_core.config import Pruning, Recipe
 from lt_core.data import DataSet, Split
 from lt_core.evaluation import evaluate
 from lt_core.mask import dense, num_weights, prunable_weights
 from lt_core.models.cifar_resnet import Block, CifarResNet
+from lt_core.names import MODELS
 
 
 def build(

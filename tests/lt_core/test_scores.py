@@ -7,9 +7,10 @@ from torch.nn import functional as F
 
 from lt_core import data, rewind, scores
 from lt_core.chain import find, prune_trained
-from lt_core.config import SCORES, Pruning, Recipe
+from lt_core.config import Pruning, Recipe
 from lt_core.erk import erk_counts
 from lt_core.mask import alive_by_layer, dense, num_alive, prunable_weights
+from lt_core.names import SCORES
 from lt_core.scores import ToScore, to_score
 
 

@@ -26,7 +26,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from tiny_sweep import TINY
 
-from lt_core.config import DATA_SETS, MODELS, Recipe
+from lt_core.config import Recipe
+from lt_core.names import DATA_SETS, MODELS
 from tune_app import launch, signals
 from tune_app.run import console, estimate
 from tune_app.sweep import sweep

@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from lt_core.config import Rewinding, kept_of
+from lt_core.config import Rewinding
+from lt_core.names import kept_of
 from tune_app.results.words import KIND_NAMES, kind_name, text
 from tune_app.sweep.kinds import AT_INITIALIZATION, WITHOUT_TICKET, is_shared
 from tune_app.sweep.prune import Prune

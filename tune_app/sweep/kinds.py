@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
-from lt_core.config import MaskName, Problem
+from lt_core.config import Problem
+from lt_core.names import MaskName
 
 AtInitialization = Literal["snip", "grasp", "synflow"]
 NewWeights = Literal["reinit", "signs"]

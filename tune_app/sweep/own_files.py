@@ -16,11 +16,11 @@ def own_files(sweep: Sweep, folder: Path) -> dict[str, bytes]:
     Raises:
         SpecError: one is neither there nor installed.
     """
-    named = {"model": sweep.model, "dataset": sweep.dataset, "prune.strategy": sweep.prune.strategy}
+    named = sweep.own_modules
+    if ":" in sweep.dataset:
+        named["dataset"] = sweep.dataset
     found: dict[str, bytes] = {}
     for key, path in named.items():
-        if ":" not in path:
-            continue
         module = path.partition(":")[0]
         if not _collect(folder, module.partition(".")[0], found) and not _is_installed(module):
             raise SpecError(

@@ -5,7 +5,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from lt_core.config import Pruning, RuleErrors, kept_of
+from lt_core.config import Pruning, RuleErrors
+from lt_core.names import kept_of
 from tune_app.sweep.spaces import NonEmpty, in_words
 
 MAX_ROUNDS = 1000

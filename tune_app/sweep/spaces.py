@@ -9,7 +9,8 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 from pydantic import AfterValidator, Field, ValidationError, create_model, model_validator
 from pydantic.fields import FieldInfo
 
-from lt_core.config import NUM_TRAINING_IMAGES, Config, Problem, Recipe, Rewinding, RuleErrors
+from lt_core.config import Config, Problem, Recipe, Rewinding, RuleErrors
+from lt_core.names import NUM_TRAINING_IMAGES
 from lt_core.steps import Steps
 from tune_app.sweep.resources import Resources
 from tune_app.sweep.yaml_source import Loc

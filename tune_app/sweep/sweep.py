@@ -6,21 +6,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
-from lt_core.config import (
-    Config,
-    DataSetName,
-    MaskName,
-    ModelName,
-    Recipe,
-    Rewinding,
-    RuleErrors,
-)
+from lt_core.config import Config, Recipe, Rewinding, RuleErrors
+from lt_core.names import DataSetName, MaskName, ModelName, is_of_a_package
 from lt_core.pretrained import Network
 from tune_app.sweep.conflicts import conflicts
 from tune_app.sweep.durations import Interval
 from tune_app.sweep.fingerprints import Fingerprints
 from tune_app.sweep.initial_weights import InitialWeights
-from tune_app.sweep.kinds import Baseline, Kind
+from tune_app.sweep.kinds import Baseline, Kind, is_file
 from tune_app.sweep.prune import Fraction, Prune, Sparsities
 from tune_app.sweep.resources import Resources
 from tune_app.sweep.search import MAX_TRAININGS, Search
@@ -192,6 +185,17 @@ class Sweep(Config):
         """What is built for each training."""
         given = self.initial_weights
         return given.of(self.model, self.fingerprints) if given else self.model
+
+    @property
+    def own_modules(self) -> dict[str, str]:
+        """The import paths of the user's own that trials need, by the key that has each."""
+        named = {"model": self.model, "prune.strategy": self.prune.strategy}
+        named |= {f"masks.{i}": mask for i, mask in enumerate(self.masks or ())}
+        return {
+            key: path
+            for key, path in named.items()
+            if ":" in path and not is_of_a_package(path) and not is_file(path)
+        }
 
     @property
     def has_own_score(self) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import lt_core
 from lt_core import import_path
+from lt_core.names import is_of_a_package
 from tune_app.store.same_store import Sign
 from tune_app.sweep.sweep import Sweep
 
@@ -64,12 +65,15 @@ class Proof:
 
 def proof_of(sweep: Sweep, sign: Sign) -> Proof:
     """What this machine has for a sweep, whose own modules are loaded."""
-    own = [path for path in (sweep.model, sweep.prune.strategy) if ":" in path]
+    own = list(sweep.own_modules.values())
     packages = {path.partition(":")[0].partition(".")[0] for path in own}
     loaded = [name for name in tuple(sys.modules) if name.partition(".")[0] in packages]
     files = import_path.own_files(loaded)
     files.pop("__main__", None)
-    needed = (*own, *(["torchvision"] if sweep.model in TORCHVISION else []))
+    package = "torchvision" if sweep.model in TORCHVISION else ""
+    if is_of_a_package(sweep.model):
+        package = sweep.model.partition(":")[0]
+    needed = (*own, *([package] if package else []))
     return Proof(
         code_here(),
         {name: _digest(Path(file).read_bytes()) for name, file in sorted(files.items())},

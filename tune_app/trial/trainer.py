@@ -11,7 +11,7 @@ import torch
 from lt_core import at_initialization, patterns, prune, rewind, seeds
 from lt_core.barrier import worst_between
 from lt_core.checkpoint import Checkpoints
-from lt_core.config import Pruning, Recipe, kept_of
+from lt_core.config import Pruning, Recipe
 from lt_core.cost import Cost
 from lt_core.costing import Costing
 from lt_core.data import DataSet
@@ -21,6 +21,7 @@ from lt_core.evaluation import Evaluation, Progress, evaluating
 from lt_core.given_masks import ToFind, find_given, fitted
 from lt_core.live_masks import preserve_lpr_live
 from lt_core.mask import Mask, dense, num_alive, num_weights, pack, unpack
+from lt_core.names import kept_of
 from lt_core.packed_mask import PackedMask
 from lt_core.pretrained import Network
 from lt_core.rewind import Start, State

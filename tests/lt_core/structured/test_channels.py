@@ -6,8 +6,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from lt_core import models
-from lt_core.config import MODELS
 from lt_core.mask import prunable_weights
+from lt_core.names import MODELS
 from lt_core.structured.channels import Group, channel_groups
 
 FUZZ = settings(max_examples=60, derandomize=True, deadline=None, database=None)
