@@ -1,10 +1,13 @@
-"""Which search ends with the best configuration for the same trainings: a replay on a real table.
+"""Which search ends with the best configuration for the same trainings: a replay on real tables.
 
-The table: small_resnet on digits, 8 epochs, 40% pruned a round, 12 H_find x 12 H_eval (LR 0.02 to
-1, WD 5e-4 and 5e-3), evaluated 98.3% (seeds 0 to 7) and 99.0% pruned (seeds 1 to 7). A Gaussian
-process through all its cells is the truth, in log error. A search sees one seed of it: truth, an
-effect of each mask and noise of each training, as large as in the table, rounded to the accuracies
-that 297 images allow. A new mask costs a chain, an evaluation one training.
+Both tables are of the digits, 8 epochs, 40% pruned a round, with the accuracies of masks found at
+some H_find and trained at some H_eval. small_resnet: 12 x 12 (LR 0.02 to 1, WD 5e-4 and 5e-3),
+98.3% (seeds 0 to 7) and 99.0% pruned (seeds 1 to 7). lenet_300_100: 6 x 6 (LR 0.02 to 0.5), 99.0%
+(seeds 0 to 2), by table.py.
+
+A Gaussian process through all cells of a table is the truth, in log error. A search sees one seed
+of it: truth, an effect of each mask and noise of each training, as large as in the table, rounded
+to the accuracies that 297 images allow. A new mask costs a chain, an evaluation one training.
 
 Regret: the best true accuracy less that of the configuration which a search ends with, in points.
 Repeats differ in the seed of everything, and strategies are compared repeat by repeat.
@@ -33,7 +36,7 @@ from tune_app.search.gaussian import Gaussian
 from tune_app.search.judgement import Judge
 from tune_app.sweep.sweep import Sweep
 
-TABLE = Path(__file__).parent / "tables" / "small_resnet_digits.csv.gz"
+TABLES = Path(__file__).parent / "tables"
 BUDGETS = (60, 120, 240)
 REPEATS = 24
 DEFAULT = "gp"
@@ -43,10 +46,14 @@ Values = Mapping[Configuration, float | None]
 
 @dataclass(frozen=True)
 class Setting:
-    """A sparsity of the table, and how its cells vary in log error."""
+    """A network and a sparsity, and how the cells of its table vary in log error."""
 
+    model: str
     pruned: str
     round: int
+    highest_lr: float
+    """Of the table, and so of what is searched; the lowest is 0.02."""
+
     variances: tuple[float, float, float]
     """Of H_find, of H_eval and of both together; these and the next two by maximum likelihood."""
 
@@ -58,8 +65,9 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("98.3%", 8, (0.108, 0.955, 0.151), mask=0.161, noise=0.176),
-    Setting("99.0%", 9, (0.0127, 0.245, 0.0734), mask=0.209, noise=0.153),
+    Setting("small_resnet", "98.3%", 8, 1.0, (0.108, 0.955, 0.151), mask=0.161, noise=0.176),
+    Setting("small_resnet", "99.0%", 9, 1.0, (0.0127, 0.245, 0.0734), mask=0.209, noise=0.153),
+    Setting("lenet_300_100", "99.0%", 9, 0.5, (0.0618, 0.0898, 0.264), mask=0.0900, noise=0.145),
 )
 _LENGTHS = np.array([0.4, 3.0])
 """Of LR and WD in shares of their ranges, for both stages: two values of WD are nearly a line."""
@@ -89,7 +97,7 @@ class Truth:
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
-        with gzip.open(TABLE, "rt") as lines:
+        with gzip.open(TABLES / f"{setting.model}_digits.csv.gz", "rt") as lines:
             rows = [row for row in csv.DictReader(lines) if int(row["round"]) == setting.round]
         finds = [(row["seed"], row["find_lr"], row["find_weight_decay"]) for row in rows]
         self.find, self.eval = (
@@ -124,7 +132,8 @@ class Truth:
 
     def _best(self) -> tuple[float, float]:
         """The highest accuracy on a grid of 41 LR and 11 WD in each stage; the highest coupled."""
-        lr, decay = np.linspace(0, 1, 41), np.linspace(0, 1, 11)
+        [[highest, _]] = _to_unit([[self.setting.highest_lr, 5e-3]])
+        lr, decay = np.linspace(0, highest, 41), np.linspace(0, 1, 11)
         grid = np.array([(a, b) for a in lr for b in decay])
         find, eval_ = _matern(grid, self.find), _matern(grid, self.eval)
         by_find, by_eval, by_both = self.setting.variances
@@ -169,7 +178,7 @@ class World:
 
 def sweep(setting: Setting, seed: int) -> Sweep:
     parameters = {
-        "lr": {"min": 0.02, "max": 1.0, "log": True},
+        "lr": {"min": 0.02, "max": setting.highest_lr, "log": True},
         "weight_decay": {"min": 5e-4, "max": 5e-3, "log": True},
     }
     spaces = {"method": "tpe", "parameters": parameters}
@@ -209,7 +218,7 @@ def joint(
 ) -> Iterator[Values]:
     """One study over both spaces, as if every configuration cost the same."""
     study = optuna.create_study(direction="maximize", sampler=make(seed=sweep.search.seed))
-    ends = {"lr": (0.02, 1.0), "weight_decay": (5e-4, 5e-3)}
+    ends = {"lr": (0.02, world.truth.setting.highest_lr), "weight_decay": (5e-4, 5e-3)}
     stages = ("find",) if coupled else ("find", "eval")
     spaces = {
         f"{stage}.{name}": optuna.distributions.FloatDistribution(*of, log=True)
@@ -282,14 +291,19 @@ def search_replay() -> Iterator[Row]:
         }
         for name in SEARCHES:
             by_budget = ", ".join(map(_interval, zip(*found[name], strict=True)))
-            yield Row(f"{setting.pruned} pruned, {name}: regret after {BUDGETS}", by_budget, "")
+            yield Row(
+                f"{setting.model}, {setting.pruned} pruned, {name}: regret after {BUDGETS}",
+                by_budget,
+                "",
+            )
         for name in SEARCHES:
             if name != DEFAULT:
                 pairs = zip(found[name], found[DEFAULT], strict=True)
                 more = [theirs[-1] - ours[-1] for theirs, ours in pairs]
                 must = name in MUST_BE_BEATEN
                 yield Row(
-                    f"{setting.pruned} pruned, {name} more than {DEFAULT} after {BUDGETS[-1]}",
+                    f"{setting.model}, {setting.pruned} pruned, {name}: more than {DEFAULT} after "
+                    f"{BUDGETS[-1]}",
                     _interval(more),
                     "an interval above 0" if must else "",
                     statistics.fmean(more) > _half(more) if must else None,

@@ -12,7 +12,8 @@ def answer(sweep: Sweep, samples: Samples) -> str:
     """One sentence: what to expect of the best configurations, and what decoupling gains."""
     if not complete(samples):
         return f"No answer: {counts(samples)}; none is complete."
-    ranking, said = rank(sweep, samples.all), []
+    ranking = rank(sweep, samples.all)
+    said: list[str] = []
     found: list[Configuration] = []
     for coupled, name in ((True, "coupled"), (False, "decoupled")):
         if top := ranking.best(coupled):

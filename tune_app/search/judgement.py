@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lt_core.config import Recipe
 from tune_app.search.bilevel import Configuration
 from tune_app.search.cube import Encoding
 from tune_app.search.model import Data, Kernel, Places, Posterior, fit, score
@@ -26,7 +27,7 @@ class Judged:
     mean: NDArray[np.float64]
     """The posterior mean of each."""
 
-    finds: Mapping[object, int]
+    finds: Mapping[Recipe, int]
     """The number of each H_find's mask."""
 
     def best(self, most: int) -> list[Configuration]:
@@ -62,7 +63,7 @@ class Judge:
             values: mean validation accuracies; None where one is running.
             given_up: those that failed or were stopped: as bad as the worst that was measured.
         """
-        finds: dict[object, int] = {}
+        finds: dict[Recipe, int] = {}
         for pair in values:
             finds.setdefault(pair.find, len(finds))
         known = {pair: value for pair, value in values.items() if value is not None}
@@ -77,7 +78,7 @@ class Judge:
         return Judged(posterior, tuple(known), mean, finds)
 
     def _data(
-        self, pairs: Sequence[Configuration], y: Sequence[float], finds: Mapping[object, int]
+        self, pairs: Sequence[Configuration], y: Sequence[float], finds: Mapping[Recipe, int]
     ) -> Data:
         masks = np.array([finds[pair.find] for pair in pairs], dtype=int)
         return Data(self.places(pairs), masks, np.array(y, dtype=float))
