@@ -62,7 +62,8 @@ def export(
         return SOME_FAILED
     if recipe.get("not_onnx"):
         print(f"no model.onnx: {recipe['not_onnx']}")
-    print(f"how to load them, and how large and how fast they are: {out / 'README.md'}")
+    if (readme := out / "README.md").exists():  # exports of early versions have none
+        print(f"how to load them, and how large and how fast they are: {readme}")
     try:
         name, place = log_export(choice, recipe, out / "model")
     except TrackingError as error:

@@ -91,7 +91,10 @@ def identify(sweep: Sweep, store: Store, path: Path, *, is_needed: bool = True) 
     except SpecError as error:
         if is_needed:
             raise
-        note = "what is stored of what is your own is not known, nor counted as done"
+        note = (
+            "what is stored of your own data, network, score and masks is not known, nor counted "
+            "as done"
+        )
         return Identified(sweep, notes=[f"{note}: {error}"])
 
 
