@@ -78,20 +78,20 @@ def report_grid(
     drawn = write_figures(run_dir, asked, every=(*FIGURES, "overlap"))
     report = Report(
         answer=answer(sweep, results.means, _failed(run_dir, missing)),
-        table=terminal_table(sweep, results.means, results.dense),
+        table=terminal_table(shown, results.means, results.dense),
         notes=(
             *notes,
             *race.notes,
             *_notes(sweep, plan, results, missing),
             *drawn.notes,
-            *([f"{left_out}."] if left_out else []),
+            *([left_out] if left_out else []),
             *masks.notes,
         ),
         paths=(*drawn.paths, *_write_tables(run_dir, sweep, results, masks), run_dir / "report.md"),
     )
     lines = head_lines(sweep, report.answer, sweep.controls)
     lines += [f"- {note}" for note in report.notes]
-    lines += ["\n## Figures\n", *drawn.sections, *_table_lines(sweep, results)]
+    lines += ["\n## Figures\n", *drawn.sections, *_table_lines(shown, results)]
     lines += [*race.lines, *cost_lines(sweep, results), *latency_lines(sweep, plan, store)]
     lines += [*overlap_lines(sweep, masks), *movement_lines(sweep, results)]
     if missing:

@@ -4,7 +4,7 @@ from synthetic_run import SWEEP, synthetic_results
 
 from tune_app.report.figures import readable as parts
 from tune_app.report.figures.grid_curves import fig1, fig2
-from tune_app.report.figures.readable import readable
+from tune_app.report.figures.readable import configurations_shown, readable
 from tune_app.results.curves import Results
 from tune_app.sweep.load import load_sweep
 
@@ -27,10 +27,10 @@ def test_a_large_grid_shows_recipes_evenly_spread_and_the_best(tmp_path, monkeyp
     expected = [0.1, 0.3, 0.4, 0.6, 0.7, 0.9, 1.0]
     assert [recipe.lr for recipe in shown.find_recipes] == expected
     assert [recipe.lr for recipe in shown.eval_recipes] == expected
-    assert sentence == (
-        "figures of curves show 7 of 10 H_find and 7 of 10 H_eval, evenly spread and with the "
-        "best; the tables have all"
-    )
+    some = "7 of 10 H_find and 7 of 10 H_eval are shown, evenly spread and with the best."
+    assert sentence == f"Of curves and tables, but for tables/*.csv, {some}"
+    assert configurations_shown(shown) == some
+    assert configurations_shown(sweep) == "every configuration is shown."
     assert len(sweep.find_recipes) == 10
     assert len(fig1(shown, results, None).axes) == 7 + 1  # a panel for each, and the legend
     assert len(fig2(shown, results, None).axes) == 2 * (7 + 1)

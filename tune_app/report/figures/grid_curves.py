@@ -12,6 +12,7 @@ from tune_app.report.figures.lines import BAND, FAINT_BAND, draw_curve, draw_thi
 from tune_app.report.figures.looks import looks_of_kinds, recipe_looks, styles_of
 from tune_app.report.figures.not_drawn import NotDrawn
 from tune_app.report.figures.panels import GREY, new_page, set_title
+from tune_app.report.figures.readable import configurations_shown
 from tune_app.report.figures.scales import scale_accuracy_over_sparsity
 from tune_app.results.curves import Means, Results, Statistic
 from tune_app.results.result import CurveKey
@@ -49,7 +50,7 @@ def fig1(sweep: Sweep, results: Results, commit: str | None) -> Figure:
             shown += draw_curve(axes, points, rounds, label=kind_name(kind), **look)
     scale_accuracy_over_sparsity(panels, shown, means)
     add_legend(corner, panels)
-    about = "Coupled runs, found and trained at the same H; every configuration is shown."
+    about = f"Coupled runs, found and trained at the same H; {configurations_shown(sweep)}"
     add_caption(figure, sweep, commit, about, shown, sweep.controls)
     return figure
 
@@ -86,7 +87,7 @@ def fig2(sweep: Sweep, results: Results, commit: str | None) -> Figure:
                 random += _draw_random(axes, sweep, means, recipe)
         add_legend(corner, panels)
     floor = scale_accuracy_over_sparsity(everywhere, shown, means)
-    about = "Tickets found at H_find and trained at H_eval; every configuration is shown."
+    about = f"Tickets found at H_find and trained at H_eval; {configurations_shown(sweep)}"
     about += _left_panel(random, floor)
     add_caption(figure, sweep, commit, about, [*shown, *random], ["global_random"] * bool(random))
     return figure

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from lt_core.config import Recipe
 from tune_app.results.curves import Means, comparisons
+from tune_app.sweep.spaces import num_points
 from tune_app.sweep.sweep import Sweep
 
 MOST = 12
@@ -25,12 +26,23 @@ def readable(sweep: Sweep, means: Means) -> tuple[Sweep, str]:
     kept = {"find_recipes": _spread(finds, best), "eval_recipes": _spread(evals, best)}
     shown = sweep.model_copy()
     vars(shown).update(kept)  # in place of what they are worked out to
-    sentence = (
-        f"figures of curves show {len(kept['find_recipes'])} of {len(finds)} H_find and "
-        f"{len(kept['eval_recipes'])} of {len(evals)} H_eval, evenly spread and with the best; the "
-        "tables have all"
+    return shown, f"Of curves and tables, but for tables/*.csv, {_some(shown)}"
+
+
+def configurations_shown(sweep: Sweep) -> str:
+    """Which configurations a figure of this grid shows, for its caption."""
+    every = len(sweep.find_recipes), len(sweep.eval_recipes)
+    if every == (num_points(sweep.find), num_points(sweep.eval)):
+        return "every configuration is shown."
+    return _some(sweep)
+
+
+def _some(shown: Sweep) -> str:
+    return (
+        f"{len(shown.find_recipes)} of {num_points(shown.find)} H_find and "
+        f"{len(shown.eval_recipes)} of {num_points(shown.eval)} H_eval are shown, evenly spread "
+        "and with the best."
     )
-    return shown, sentence
 
 
 def _spread(recipes: Sequence[Recipe], best: set[Recipe]) -> tuple[Recipe, ...]:
