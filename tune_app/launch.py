@@ -76,9 +76,10 @@ def _command(arguments: Sequence[str]) -> str:
 
 def _is_on_a_cluster(arguments: Sequence[str]) -> bool:
     """Whether Ray runs elsewhere; not of a job, which its cluster ends together with all else."""
-    has_address = any(each.partition("=")[0] == "--address" for each in arguments)
-    is_job = "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ
-    return (has_address or ray_settings.cluster_address() is not None) and not is_job
+    options = {each.partition("=")[0] for each in arguments}
+    if "--submit" in options or "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+        return False
+    return "--address" in options or ray_settings.cluster_address() is not None
 
 
 def _launch(options: argparse.Namespace, command: str) -> int:

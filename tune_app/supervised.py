@@ -35,9 +35,10 @@ def supervised(main: Callable[[], int], command: str) -> int:
         finally:
             os.write(say_goodbye, b".")
     os.close(say_goodbye)
+    os.set_blocking(goodbye, False)
     code = _ended(child)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-    if code in (1, -signal.SIGABRT) and not os.read(goodbye, 1):
+    if code in (1, -signal.SIGABRT) and not _was_said(goodbye):
         print(
             "stopped: Ray ended this launch: its node or the head of the cluster went away. What "
             f"was trained is stored. To go on once a cluster is up again: {command}",
@@ -45,6 +46,13 @@ def supervised(main: Callable[[], int], command: str) -> int:
         )
         return exit_codes.CLUSTER_LOST
     return code if code >= 0 else 128 - code  # as a shell says it of a signal
+
+
+def _was_said(goodbye: int) -> bool:
+    try:
+        return bool(os.read(goodbye, 1))
+    except BlockingIOError:  # what the child started still holds the other end
+        return False
 
 
 def _ended(child: int) -> int:
