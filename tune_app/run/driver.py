@@ -18,6 +18,7 @@ from tune_app.run.events import Listeners
 from tune_app.run.proven_nodes import ProvenNodes
 from tune_app.run.ray_session import ClusterError, num_slots, ray_session
 from tune_app.run.record import Record
+from tune_app.run.share import Share
 from tune_app.run.trial_queue import StartAll, TrialQueue
 from tune_app.run.tuner import Trials, holds_evaluations
 from tune_app.store.claims import Claims
@@ -74,6 +75,7 @@ class Driver:
         say = self.listeners.say
         with ray_session(self.sweep.resources, say, self.command, self._lose) as num_cores:
             holder = start_holder(self.store.place)
+            share = None if num_cores is not None else Share(self.sweep.resources.values())
             went_through = True
             try:
                 with self.claims, self._nodes(is_cluster=num_cores is None) as nodes:
@@ -84,6 +86,7 @@ class Driver:
                         scheduler,
                         self._scratch,
                         nodes,
+                        share,
                     )
                     self._run(trials, tickets)
                 self.store.drop_checkpoints(self.record.results.keys())
@@ -92,6 +95,8 @@ class Driver:
                 went_through = False
             finally:
                 ray.kill(holder)  # in a notebook Ray may stay
+                if share is not None:
+                    share.leave()
         self._say_what_it_took(time.monotonic() - begin, num_cores)
         return went_through
 
@@ -135,6 +140,7 @@ class Driver:
             holds_evaluations(self.sweep),
             self._pack,
             tuple if trials.nodes is None else trials.nodes.avoided,
+            lambda: None if trials.share is None else trials.share.most,
         )
         while tickets is not None:
             queue.found(tickets)

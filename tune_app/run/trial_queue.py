@@ -37,6 +37,7 @@ class TrialQueue(Searcher):
         holds_evaluations: Callable[[], bool] | None = None,
         pack: Callable[[Work, int], int] = lambda first, waiting: 1,
         avoided: Callable[[], tuple[str, ...]] = tuple,
+        share: Callable[[], int | None] = lambda: None,
     ) -> None:
         """Prepare.
 
@@ -53,6 +54,7 @@ class TrialQueue(Searcher):
             pack: given the first of a trial and how many of its kind wait: how many to hand out
                 together. What a scheduler compares, and what failed before, is handed out alone.
             avoided: the nodes that no trial may be given.
+            share: as `max_concurrent`, while others wait for room.
         """
         super().__init__()
         self.agenda = agenda
@@ -61,6 +63,7 @@ class TrialQueue(Searcher):
         self.holds_evaluations = holds_evaluations
         self.pack = pack
         self.avoided = avoided
+        self.share = share
         self.needed: set[str | None] = set()
         self.tickets: set[str] = set()
         """The ids of those that exist, as `found` tells."""
@@ -125,7 +128,8 @@ class TrialQueue(Searcher):
     def _room(self) -> float:
         """How many more may run."""
         running = sum(map(len, self.running.values()))
-        return math.inf if self.max_concurrent is None else self.max_concurrent - running
+        limits = [limit for limit in (self.max_concurrent, self.share()) if limit is not None]
+        return min(limits, default=math.inf) - running
 
     def _ask(self) -> None:
         try:

@@ -2,13 +2,14 @@
 
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
-from ray.exceptions import OutOfMemoryError
+from ray.exceptions import OutOfMemoryError, RayError
 from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 
@@ -28,6 +29,7 @@ from tune_app.run.events import (
 )
 from tune_app.run.proven_nodes import ProvenNodes
 from tune_app.run.ray_session import ClusterError
+from tune_app.run.share import Share
 from tune_app.run.trial_queue import StartAll, TrialQueue
 from tune_app.run.waiting import Waiting
 from tune_app.sweep.resources import Resources
@@ -58,6 +60,9 @@ class Trials:
 
     nodes: ProvenNodes | None = None
     """Those of a cluster that may train; None on this machine alone."""
+
+    share: Share | None = None
+    """Of a cluster; likewise."""
 
     def run(self, queue: TrialQueue, tell: Listener) -> None:
         """Run what `queue` hands out until it has finished or failed for good.
@@ -107,7 +112,7 @@ class Trials:
                 name="trials",
                 storage_path=str(self.scratch.absolute()),
                 verbose=0,
-                callbacks=[_Callback(queue, tell, self.nodes)],
+                callbacks=[_Callback(queue, tell, self.nodes, self.share)],
                 stop=_Stop(queue, self.nodes),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
@@ -159,10 +164,17 @@ def _trial_name(trial: Trial) -> str:
 class _Callback(tune.Callback):
     """Tells what Tune says as events, without Tune's types."""
 
-    def __init__(self, queue: TrialQueue, tell: Listener, nodes: ProvenNodes | None) -> None:
+    def __init__(
+        self,
+        queue: TrialQueue,
+        tell: Listener,
+        nodes: ProvenNodes | None,
+        share: Share | None,
+    ) -> None:
         self.queue = queue
         self.tell = tell
         self.nodes = nodes
+        self.share = share
         self.said: set[str] = set()
         """The notes of trials, since each worker tells the same of the network."""
 
@@ -172,8 +184,11 @@ class _Callback(tune.Callback):
         return {}  # Tune pickles its callbacks, to restore runs in a way that is not used here
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        if self.nodes is not None:
-            self.waiting.look(len(self.queue.running))
+        num_running, num_handed_out = len(self.waiting.running), len(self.queue.running)
+        if self.share is not None:
+            self.waiting.look(num_handed_out)
+            with suppress(RayError):  # the head is away
+                self.share.look(num_running, num_handed_out - num_running)
 
     def on_trial_start(
         self, iteration: int, trials: list[Trial], trial: Trial, **info: Any
