@@ -58,6 +58,7 @@ def test_modules_import_only_the_standard_library_and_what_the_engine_stands_on(
         "pydantic",
         "safetensors",
         "sklearn",
+        "timm",
         "torch",
         "torchvision",
     }
