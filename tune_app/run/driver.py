@@ -38,6 +38,7 @@ PATIENCE_S = 120.0
 
 
 TIDY_S = 5.0
+"""How long each step of tidying up may take where the storage may have gone with the head."""
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,8 @@ class ProvenNodes:
         """
         began = time.monotonic()
         nodes = [node for node in _alive() if any(_holds(node, r) for r in self.resources)]
+        if not nodes:  # they come later, and the first trial on each proves it
+            return
         asked = {_asked(node["NodeID"], self.proof, self.keys): node["NodeID"] for node in nodes}
         answered, late = ray.wait(list(asked), num_returns=len(asked), timeout=PROOF_S)
         for ref in answered:
@@ -62,13 +64,12 @@ class ProvenNodes:
                 self.refuse(asked[ref], "; ".join(lacks))
         for ref in late:
             ray.cancel(ref, force=True)
-        if nodes:
-            fit = len(nodes) - len(self.refused)
-            wait = f", {plural(len(late), 'node')} not yet" if late else ""
-            self.say(
-                f"cluster: {fit} of {plural(len(nodes), 'node')} proved to have this code, torch "
-                f"and store, in {duration(time.monotonic() - began)}{wait}"
-            )
+        fit = len(answered) - len(self.refused)
+        wait = f", {plural(len(late), 'node')} not yet" if late else ""
+        self.say(
+            f"cluster: {fit} of {plural(len(nodes), 'node')} proved to have this code, torch and "
+            f"store, in {duration(time.monotonic() - began)}{wait}"
+        )
         if why := self.none_left():
             raise SpecError(why)
 
