@@ -49,7 +49,7 @@ class Waiting:
             self.tell(
                 Said(
                     f"no trial of this sweep runs since {self.at}: {num_handed_out} wait for room "
-                    f"({look(()).words()}). Whoever shares a cluster gives each sweep a "
-                    "`max_concurrent`"
+                    f"({look(()).words()}). Other sweeps leave it its part as their trials end; "
+                    "`max_concurrent` in theirs would have kept room"
                 )
             )
