@@ -96,8 +96,9 @@ def test_masks_are_held_on_the_head_and_a_launch_that_is_killed_keeps_no_node(ti
         runs = tmp_path / "runs"
         with started(tiny, ON_A_GPU, "--out", runs, env=outside(cluster)) as launch:
             wait_until(gate.notes, launch)
+            # On a worker it would keep that one up.
+            assert cluster.nodes_of("TicketHolder") == {HEAD}
             launch.kill()
         request_cluster_resources(cluster.address, [])
         wait_for(lambda: cluster.num_workers() == 0)
-        # It outlives the launch; on a worker it would keep that one up.
-        assert cluster.nodes_of("TicketHolder") == {HEAD}
+        assert not cluster.nodes_of("TicketHolder")
