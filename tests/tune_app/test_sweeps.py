@@ -41,6 +41,7 @@ FIGURES = {
     "structured_lr": GRID - {"fig6"},
     "structured_wd": GRID - {"fig6"},
     "tabular": GRID,
+    "two_rewindings": GRID,
     "text": GRID,
     "warmup": GRID,
     "wd_grid": GRID,

@@ -60,7 +60,7 @@ def make_plan(sweep: Sweep) -> Plan:
         if find != source
     ]
     # The last round is trained only where it is an evaluation; otherwise no figure needs it.
-    coupled = sweep.eval_recipes if sweep.find_rewind == sweep.eval_rewind else ()
+    coupled = sweep.eval_recipes if sweep.rewinds_alike else ()
     chains = tuple(
         chain_to(sweep, ids, find, seed, sweep.eval_rounds[-1], find in coupled, source)
         for find, source in (*((find, None) for find in sweep.find_recipes), *constrained)
@@ -158,7 +158,7 @@ def chain_to(
     if is_one_shot:
         num_rounds = 1
     kind: Kind = "lottery" if lpr_from is None else "lpr_constrained"
-    if sweep.find_rewind != sweep.eval_rewind:
+    if not sweep.rewinds_alike:
         kind = "chain"
     trainings = [ids.dense(find, seed)]
     for round in range(1, num_rounds):

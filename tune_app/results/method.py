@@ -62,7 +62,7 @@ def _few(layers: Iterable[str]) -> str:
 
 
 def _rewinding(sweep: Sweep) -> Iterator[str]:
-    if sweep.find_rewind == sweep.eval_rewind:
+    if sweep.rewinds_alike:
         if rewound := _rewound(sweep.eval_rewind, sweep.eval.rewind_from):
             yield rewound
         return

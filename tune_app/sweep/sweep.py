@@ -256,6 +256,11 @@ class Sweep(Config):
         """Rewinding of a ticket before its evaluation."""
         return self.eval.rewind or self.rewind
 
+    @property
+    def rewinds_alike(self) -> bool:
+        """Whether a chain's own rounds are evaluations of its tickets."""
+        return self.find_rewind == self.eval_rewind
+
     def rewind_of(self, kind: Kind) -> Rewinding:
         """Rewinding before a training of a kind."""
         return self.find_rewind if kind == "chain" else self.eval_rewind

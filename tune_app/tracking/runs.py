@@ -48,7 +48,7 @@ def curve_tag(sweep: Sweep, curve: Curve) -> str:
         ),
         "rewind": sweep.rewind_of(key.kind).model_dump(mode="json", exclude_defaults=True),
     }
-    if sweep.find_rewind != sweep.eval_rewind:
+    if not sweep.rewinds_alike:
         found = sweep.find_rewind.model_dump(mode="json", exclude_defaults=True)
         determines["find_rewind"] = found
     if own := _fingerprints(sweep, curve):
@@ -102,7 +102,7 @@ def run_params(sweep: Sweep, curve: Curve) -> dict[str, str]:
 
 def _rewinding(sweep: Sweep, kind: Kind) -> dict[str, Any]:
     rewind = sweep.rewind_of(kind).model_dump(mode="json") | {"from": sweep.eval.rewind_from}
-    if sweep.find_rewind == sweep.eval_rewind:
+    if sweep.rewinds_alike:
         return rewind
     found = sweep.find_rewind.model_dump(mode="json")
     return rewind | {f"find.{name}": value for name, value in found.items()}

@@ -44,7 +44,7 @@ def fig1(sweep: Sweep, results: Results, commit: str | None) -> Figure:
             points = means.get(CurveKey(kind, find, recipe), {})
             # Of a file there is one mask, and no curve.
             rounds = sweep.eval_rounds[-1:] if is_file(kind) else sweep.eval_rounds
-            if kind == "lottery":
+            if kind == "lottery" and sweep.rewinds_alike:
                 rounds = tuple(range(last + 1))
             look = looks_of_kinds(sweep)[kind]
             shown += draw_curve(axes, points, rounds, label=kind_name(kind), **look)
