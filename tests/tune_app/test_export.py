@@ -204,6 +204,15 @@ def test_bitmask_and_values_of_a_layer(tmp_path):
     assert not (tmp_path / "b").exists()
 
 
+def test_bitmask_and_values_of_a_projection_by_its_own_name(tmp_path):
+    alive = {"attention.in_proj_weight": torch.tensor([[True, False]])}
+    state = plain({"attention.in_proj_weight": torch.tensor([[1.5, -0.0]])}, alive)
+    assert write_sparse(tmp_path / "a", state, alive)
+    kept = safetensors.torch.load_file(tmp_path / "a")
+    assert kept["attention.in_proj_weight.values"].tolist() == [1.5]
+    assert load_sparse(str(tmp_path / "a"))["attention.in_proj_weight"].tolist() == [[1.5, 0.0]]
+
+
 def test_the_loader_of_the_readme_restores_the_same_bits_from_fewer(exported):
     _, folder, said = exported
     text = (folder / "README.md").read_text()

@@ -10,7 +10,7 @@ import numpy as np
 import safetensors.torch
 import torch
 
-from lt_core.mask import Mask
+from lt_core.mask import Mask, parameter_name
 from lt_core.rewind import State
 
 
@@ -21,7 +21,7 @@ def plain(weights: State, mask: Mask) -> dict[str, torch.Tensor]:
     """
     state = dict(weights)
     for layer, alive in mask.items():
-        name = f"{layer}.weight"
+        name = parameter_name(layer, state)
         if state[name].shape == alive.shape:
             state[name] = state[name].masked_fill(~alive, 0.0)
     return state
@@ -41,7 +41,7 @@ def write_sparse(path: Path, weights: State, mask: Mask) -> bool:
     """
     state, shapes = dict(weights), {}
     for layer, alive in mask.items():
-        name = f"{layer}.weight"
+        name = parameter_name(layer, state)
         weight = state.pop(name)
         if weight.shape != alive.shape:
             return False
