@@ -58,8 +58,8 @@ def _of_rewinding(sweep: "Sweep") -> Iterator[Problem]:
         if (end := _too_early(rewinding, recipes)) is not None:
             text = f"must lie before the end of every training, such as {end}, got {rewinding.to}"
             yield (*key, "to"), text
-    if sweep.find.rewind and sweep.prune.one_shot is not None:
-        text = "does not go with `prune.one_shot`: no network is rewound to find its tickets"
+    if sweep.find.rewind and sweep.prune.is_one_shot:
+        text = "does not go with `prune.one_shot` or a pattern: no network is rewound to find them"
         yield ("find", "rewind"), text
     method, where = sweep.eval_rewind.method, "eval.rewind" if sweep.eval.rewind else "rewind"
     for i, baseline in enumerate(sweep.baselines):
