@@ -75,7 +75,7 @@ def gains(
 
 def _chosen(search: Sweep, samples: Samples) -> list[Configuration]:
     """The best decoupled and the best coupled configuration, as far as there are any."""
-    ranking = rank(search, samples.all)
+    ranking = rank(search, samples.judged)
     found = (ranking.best(coupled) for coupled in (False, True))
     return [sample.configuration for sample in found if sample is not None]
 

@@ -1,6 +1,6 @@
 """The answer of a search: its best coupled and its best decoupled configuration, on validation."""
 
-from tune_app.report.search_words import complete, counts, place, points, sparsities
+from tune_app.report.search_words import counts, place, points, sparsities
 from tune_app.search.bilevel import Configuration
 from tune_app.search.ranking import rank
 from tune_app.search.samples import Samples
@@ -10,9 +10,9 @@ from tune_app.words import plural
 
 def answer(sweep: Sweep, samples: Samples) -> str:
     """One sentence: what to expect of the best configurations, and what decoupling gains."""
-    if not complete(samples):
+    if not any(sample.state == "complete" for sample in samples.judged):
         return f"No answer: {counts(samples)}; none is complete."
-    ranking = rank(sweep, samples.all)
+    ranking = rank(sweep, samples.judged)
     said: list[str] = []
     found: list[Configuration] = []
     for coupled, name in ((True, "coupled"), (False, "decoupled")):
@@ -27,6 +27,8 @@ def answer(sweep: Sweep, samples: Samples) -> str:
         f"validation, posterior mean ± its deviation given {plural(len(samples.all), 'sample')} "
         f"and {plural(samples.spent[0], 'training')}"
     )
+    if samples.known:
+        basis += f", and {plural(len(samples.known), 'configuration')} of other sweeps"
     if len(found) == 1:
         other = "decoupled" if found[0].coupled else "coupled"
         return f"{where}, {said[0]} ({basis}); no {other} one is complete."

@@ -39,7 +39,7 @@ def samples_csv(sweep: Sweep, samples: Samples) -> list[list[Any]]:
 def best_rows(sweep: Sweep, samples: Samples, most: int) -> Rows:
     """The `most` best samples by what is expected of them, and the best coupled and the best
     decoupled one, with asterisks, if they are not among those."""
-    ranking = rank(sweep, samples.all)
+    ranking = rank(sweep, samples.judged)
     chosen = [ranking.best(coupled) for coupled in (True, False)]
     expected = ranking.expected([sample.configuration for sample in ranking.samples])
     fields = [
@@ -55,7 +55,7 @@ def best_rows(sweep: Sweep, samples: Samples, most: int) -> Rows:
             value = points(of_sample)
             rows.append(
                 [
-                    str(samples.all.index(sample) + 1),
+                    str(samples.all.index(sample) + 1) if sample in samples.all else "other sweep",
                     "coupled" if pair.coupled else "decoupled",
                     *(text(getattr(getattr(pair, stage), field)) for stage, field in fields),
                     f"{100 * sample.known_value:.1f}",

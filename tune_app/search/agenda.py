@@ -116,7 +116,9 @@ class SearchAgenda:
         for sample in self._interrupted:
             self._chooser.values.setdefault(sample.configuration, None)
             self._chooser.found.setdefault(sample.configuration.find, False)
-        return len(told.keys() - mine)
+        others = [c for c in told if c not in mine]
+        self.samples.known = [Sample(c, self._id(c), "complete", told[c]) for c in others]
+        return len(others)
 
     def _found(self, results: Iterable[Result]) -> None:
         new = tuple(result for result in results if result.id not in self._accuracies)

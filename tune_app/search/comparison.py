@@ -15,7 +15,7 @@ def comparison(sweep: Sweep, samples: Samples) -> Sweep | None:
 
     None where a search has not finished one of each.
     """
-    ranking = rank(sweep, samples.all)
+    ranking = rank(sweep, samples.judged)
     coupled, decoupled = ranking.best(coupled=True), ranking.best(coupled=False)
     if coupled is None or decoupled is None:
         return None

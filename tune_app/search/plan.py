@@ -70,7 +70,7 @@ class SearchPlan:
         accuracies: dict[Configuration, dict[str, float]] = {}
         for result in _readable(lines):
             if (
-                result.kind == "lottery"
+                result.kind in ("lottery", "chain")
                 and result.find is not None
                 and result.round in sweep.search_rounds
                 and result.seed in sweep.seeds

@@ -1,6 +1,6 @@
 """What a search has tried: its configurations in order, kept in search.json of the run directory,
 and what that took, in spent.json. Those of a sweep file that was edited since are in
-search_others.json, for when it is that again.
+search_others.json, for when it is that again, and what other sweeps trained in search_known.json.
 
 A search that was interrupted goes on with the same configurations, so that what was begun is
 finished first; their values, and those of configurations that other sweeps trained, are in the
@@ -80,9 +80,14 @@ class Samples:
         self.path = path
         self.spent_path = path.with_name("spent.json")
         self.others_path = path.with_name("search_others.json")
+        self.known_path = path.with_name("search_known.json")
         self.all: list[Sample] = []
         self.others: list[Sample] = []
         """Of another sweep file; known once they are left out."""
+
+        self.known: list[Sample] = []
+        """Configurations that other sweeps on the store have trained: the search does not try them
+        again, and they may be the best."""
 
         self.last_spent = Spent()
         """By the end of the last training."""
@@ -90,6 +95,8 @@ class Samples:
         self._spent_with = ""
         """The id of the last sample then; early versions wrote none."""
 
+        with contextlib.suppress(ValidationError):  # a launch finds them anew
+            self.known = _read(self.known_path)
         try:
             self.all = _read(path)
         except ValidationError:
@@ -143,6 +150,8 @@ class Samples:
         _write(self.path, [*(sample for sample in there if sample.id not in known), *self.all])
         if self.others or self.others_path.exists():
             _write(self.others_path, self.others)
+        if self.known or self.known_path.exists():
+            _write(self.known_path, self.known)
 
     def write_spent(self) -> None:
         """Keep only what they took: the samples are many, and this changes with each training.
@@ -153,6 +162,11 @@ class Samples:
         last = self.all[-1].id if self.all else ""
         line = self.last_spent._asdict() | {"sample": last}
         write_atomically(self.spent_path, json.dumps(line).encode())
+
+    @property
+    def judged(self) -> list[Sample]:
+        """What the best is chosen among, and known from."""
+        return [*self.known, *self.all]
 
     @property
     def running(self) -> list[Sample]:

@@ -160,6 +160,23 @@ def test_it_begins_with_what_a_grid_has_trained(path, launch, tmp_path):
     assert not {(f, e) for f in known for e in known}.intersection(configurations)
 
 
+def test_what_a_grid_has_trained_may_be_the_best(path, launch, tmp_path):
+    runs, grid = tmp_path / "runs", tmp_path / "tiny.yaml"
+    grid.write_text(TINY.replace("baselines: [global_random, preserve_lpr]", ""))
+    assert launch(grid, "--out", runs).returncode == 0
+    values = "{lr: {values: [0.05, 0.2]}}"
+    both = (f"find.parameters={values}", f"eval.parameters={values}")
+    done = launch(path, "--out", runs, *both)
+    assert done.returncode == 0, done.stderr
+    assert "nothing new is tried: every configuration of the spaces has been" in done.stderr
+    assert samples(runs) == []
+    # 2 x 2 of the grid, for the comparison and for whoever reads the report later.
+    assert "4 configurations of other sweeps" in done.stdout
+    assert "other sweep" in done.stdout
+    [name] = [each.name for each in runs.iterdir() if each.name.endswith("-best")]
+    assert len(read_results(runs, name)) > 0
+
+
 def test_a_budget_of_trainings_ends_it(path, launch, tmp_path):
     runs = tmp_path / "runs"
     overrides = ("search.num_samples=null", "search.trainings=13", "search.max_concurrent=1")

@@ -95,7 +95,7 @@ def _draw_best(
     axes: Axes, sweep: Sweep, samples: Samples, place: Callable[[Sample], tuple[float, float]]
 ) -> None:
     """A ring around the best coupled and the best decoupled sample."""
-    ranking = rank(sweep, samples.all)
+    ranking = rank(sweep, samples.judged)
     for coupled, size in ((False, 9), (True, 11)):
         if top_of_kind := ranking.best(coupled):
             name, marker = SAMPLE_NAMES[coupled], SAMPLE_MARKERS[coupled]

@@ -35,7 +35,7 @@ def draw_posterior(sweep: Sweep, samples: Samples, commit: str | None) -> Figure
         NotDrawn: no sample is complete.
     """
     shown_samples(samples)
-    ranking = rank(sweep, samples.all)
+    ranking = rank(sweep, samples.judged)
     tops = [top for coupled in (False, True) if (top := ranking.best(coupled)) is not None]
     stages = [("find", sweep.find.varied), ("eval", sweep.eval.varied)]
     rows = [(stage, fields) for stage, fields in stages if fields]
