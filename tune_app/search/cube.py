@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -81,7 +81,7 @@ class Encoding:
         self.names = varied_fields(sweep)
         recipes = [*sweep.find_recipes, *sweep.eval_recipes]
         self._scales = [_scale(sweep, name, recipes) for name in self.names]
-        widths = [1 if isinstance(scale, tuple) else len(scale) for scale in self._scales]
+        widths = [len(_columns(scale, None)) for scale in self._scales]
         self.fields = tuple(i for i, width in enumerate(widths) for _ in range(width))
         """For each column the number of its field."""
 
@@ -98,25 +98,42 @@ class Encoding:
         return np.array(rows, dtype=float).reshape(len(recipes), len(self.fields))
 
 
-_Scale = tuple[float, float, bool] | list[Any]
-"""The ends of numbers, and whether they are compared by order of magnitude; or all categories."""
+class _Numbers(NamedTuple):
+    """How numbers are compared, and a null beside them."""
+
+    low: float
+    high: float
+    log: bool
+    has_null: bool
+
+    def __call__(self, value: Any) -> list[float]:
+        if value is None:
+            return [0.5, 1.0] if self.has_null else [0.5]
+        x = 0.0
+        if self.low < self.high:
+            x = (value - self.low) / (self.high - self.low)
+            if self.log:
+                x = math.log(value / self.low) / math.log(self.high / self.low)
+        return [x, 0.0] if self.has_null else [x]
+
+
+_Scale = _Numbers | list[Any]
+"""Numbers, or all categories."""
 
 
 def _scale(sweep: Sweep, name: str, recipes: Sequence[Recipe]) -> _Scale:
     values = list(dict.fromkeys(getattr(recipe, name) for recipe in recipes))
-    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in values):
+    numbers = [value for value in values if value is not None]
+    if any(isinstance(value, bool) or not isinstance(value, int | float) for value in numbers):
         return values
-    low, high = float(min(values)), float(max(values))
+    low, high = float(min(numbers)), float(max(numbers))
     domains = [getattr(stage.parameters, name) for stage in (sweep.find, sweep.eval)]
     ranges = [domain for domain in domains if domain is not None and domain.values is None]
     log = any(domain.log for domain in ranges) if ranges else high >= 5 * low
-    return low, high, log and low > 0
+    return _Numbers(low, high, log and low > 0, has_null=len(numbers) < len(values))
 
 
 def _columns(scale: _Scale, value: Any) -> list[float]:
     if isinstance(scale, list):  # two categories are 1 apart
         return [math.sqrt(0.5) * (value == category) for category in scale]
-    low, high, log = scale
-    if low == high:
-        return [0.0]
-    return [math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)]
+    return scale(value)

@@ -43,7 +43,7 @@ class Gaussian:
         Args:
             sweep: a search.
             chain_cost: trainings that finding a mask takes.
-            evaluation_cost: trainings that evaluating it takes; at its own H_find one, since the
+            evaluation_cost: trainings that evaluating it takes; at its own H_find one, where the
                 others are rounds of its chain.
         """
         self.find = SearchSpace(sweep.find, sweep.find_train)
@@ -59,6 +59,9 @@ class Gaussian:
         """Those that failed or were stopped: as bad as the worst that was measured."""
 
         self._costs = chain_cost, evaluation_cost
+        self._coupled_cost = evaluation_cost
+        if sweep.rewinds_alike and not sweep.prune.is_one_shot:
+            self._coupled_cost = 1  # the other rounds are its chain's
         self._cubes = Cube(sweep.find, sweep.find_train), Cube(sweep.eval, sweep.eval_train)
         self._judge = Judge(sweep)
 
@@ -140,7 +143,8 @@ class Gaussian:
 
     def _cost(self, pair: Configuration) -> float:
         chain, evaluation = self._costs
-        return (0 if pair.find in self.found else chain) + (1 if pair.coupled else evaluation)
+        mask = 0 if pair.find in self.found else chain
+        return mask + (self._coupled_cost if pair.coupled else evaluation)
 
     def _candidates(self, best: Sequence[Configuration]) -> Iterator[Configuration]:
         """New masks and those that are there, in the whole space and near the best samples."""

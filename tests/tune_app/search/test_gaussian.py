@@ -5,11 +5,13 @@ import math
 import numpy as np
 import pytest
 
+from lt_core.config import Rewinding
 from tune_app.search.bilevel import Configuration
 from tune_app.search.cube import Cube, Encoding
 from tune_app.search.gaussian import NUM_START, Gaussian
 from tune_app.search.judgement import Judge
-from tune_app.sweep.sweep import Sweep
+from tune_app.sweep.prune import Prune
+from tune_app.sweep.sweep import Find, Sweep
 
 LR = {"min": 0.01, "max": 1.0, "log": True}
 
@@ -174,6 +176,33 @@ def test_recipes_are_compared_in_orders_of_magnitude_and_categories_are_one_apar
     one, other = encoding([a, b])
     assert one[:3] == pytest.approx([0.5, 0, 0]) and other[:3] == pytest.approx([1, 0.5, 0])
     assert np.linalg.norm(one[3:] - other[3:]) == pytest.approx(1)
+
+
+def test_numbers_beside_a_null_are_compared_as_numbers():
+    clip = {"clip_norm": {"min": 0.1, "max": 10.0, "log": True}}
+    sweep = search({"method": "gp", "parameters": clip})  # and H_eval does not clip
+    encoding = Encoding(sweep)
+    at = encoding.names.index("clip_norm")
+    assert encoding.fields.count(at) == 2  # the number, and whether there is none
+    columns = [i for i, field in enumerate(encoding.fields) if field == at]
+    recipes = [sweep.train.model_copy(update={"clip_norm": each}) for each in (0.1, 1.0, 10.0)]
+    found = encoding([*recipes, sweep.train])[:, columns]
+    assert found == pytest.approx(np.array([[0, 0], [0.5, 0], [1, 0], [0.5, 1]]))
+
+
+def test_a_coupled_sample_costs_one_training_only_where_its_chain_has_the_others():
+    def cost(**changes) -> float:
+        sweep = search({"method": "gp", "parameters": {"lr": LR}})
+        fields = {
+            key.alias or name: getattr(sweep, name) for name, key in Sweep.model_fields.items()
+        }
+        chooser = Gaussian(Sweep(**fields | changes), chain_cost=9, evaluation_cost=4)
+        return chooser._cost(Configuration(sweep.train, sweep.train))
+
+    assert cost() == 9 + 1
+    assert cost(prune=Prune(one_shot=(0.5, 0.7, 0.8, 0.9))) == 9 + 4
+    apart = Find(method="gp", parameters={"lr": LR}, rewind=Rewinding(method="learning_rate"))
+    assert cost(find=apart) == 9 + 4
 
 
 def test_it_asks_for_integers_categories_and_several_seeds():
