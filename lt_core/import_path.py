@@ -1,11 +1,14 @@
 """The user's own network or data set, by import path: `my_package.nets:make_net`."""
 
+import ast
+import contextlib
 import hashlib
+import importlib.util
 import os
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,8 @@ _NOT_THE_USERS = {
     *sys.stdlib_module_names,
 }
 """Packages whose frames say nothing of where in their own code a user's mistake is."""
+
+_INSTALLED = ("site-packages", "dist-packages")
 
 
 def call(path: str, **arguments: Any) -> Any:
@@ -93,6 +98,61 @@ def own_files(modules: Iterable[str]) -> dict[str, str]:
     loaded = (name for name in tuple(sys.modules) if is_the_users(name))
     beside = {name: file for name in loaded if (file := _file(name))}
     return own | {name: file for name, file in beside.items() if Path(file).parent in folders}
+
+
+def files_of(path: str) -> dict[str, str]:
+    """The user's own files that the function at an import path is written in, by module.
+
+    They are those that it imports, wherever and however deep, of its package, beside one of them,
+    or beside the package, unless that is installed: what else this process has loaded makes no
+    difference.
+
+    Raises:
+        ValueError: when there is no such function.
+    """
+    function = find(path)
+    ahead = [path.partition(":")[0], str(getattr(function, "__module__", ""))]
+    packages = {module.partition(".")[0] for module in ahead}
+    found: dict[str, str] = {}
+    folders: set[Path] = set()
+    while ahead:
+        module = ahead.pop()
+        if module in found or not is_the_users(module):
+            continue
+        file = _source_file(module)
+        if file is None or not (module.partition(".")[0] in packages or file.parent in folders):
+            continue
+        found[module] = str(file)
+        root = file.parents[module.count(".") + (file.name == "__init__.py")]
+        folders |= {file.parent} | ({root} if root.name not in _INSTALLED else set())
+        ahead += _imported(module, file)
+    return found
+
+
+def _source_file(module: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError, AttributeError):  # `module` is a name in one, or __main__
+        return None
+    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+        return None
+    return Path(spec.origin)
+
+
+def _imported(module: str, file: Path) -> Iterator[str]:
+    """The modules that a file imports, and names from them, which may be modules."""
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                parts = alias.name.split(".")
+                yield from (".".join(parts[:n]) for n in range(1, len(parts) + 1))
+        elif isinstance(node, ast.ImportFrom):
+            name = "." * node.level + (node.module or "")
+            with contextlib.suppress(ImportError):  # beyond the top of the package
+                base = importlib.util.resolve_name(name, package or None)
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 def _file(module: str) -> str | None:

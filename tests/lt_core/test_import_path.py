@@ -1,3 +1,4 @@
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from torch import nn
 from lt_core import data, import_path, models
 from lt_core.config import Recipe
 from lt_core.evaluation import evaluate
+from lt_core.import_path import files_of
 from lt_core.mask import dense, prunable_weights
 from lt_core.rewind import to_initialization
 
@@ -151,6 +153,39 @@ def test_what_is_wrong_with_a_data_set_is_told(path, problem):
         data.load(path)
     assert path in str(error.value)
     assert problem in str(error.value)
+
+
+def test_a_function_is_written_in_what_it_imports_and_in_nothing_else_that_is_loaded(
+    tmp_path, monkeypatch
+):
+    files = {
+        "lt_package/__init__.py": "",
+        "lt_package/search.py": (
+            "import numpy\nfrom . import deep\ndef find(of):\n    import lt_beside\n"
+        ),
+        "lt_package/deep.py": "from lt_package.deeper import x\n",
+        "lt_package/deeper.py": "x = 1\n",
+        "lt_package/unused.py": "",
+        "lt_beside.py": "from lt_nowhere import y\n",
+        "elsewhere/lt_other.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    written_in = set(files_of("lt_package.search:find"))
+    importlib.import_module("lt_package.unused")
+    assert (
+        set(files_of("lt_package.search:find"))
+        == written_in
+        == {
+            "lt_package",
+            "lt_package.search",
+            "lt_package.deep",
+            "lt_package.deeper",
+            "lt_beside",
+        }
+    )
 
 
 def test_ctrl_c_in_a_users_code_is_no_mistake_of_theirs():
