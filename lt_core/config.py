@@ -60,8 +60,8 @@ class Recipe(Config):
 
     micro_batch: int | None = Field(default=None, ge=1)
     """Most images of one pass through the network: a batch that does not fit into memory is passed
-    in parts, whose gradients are added up. Batch norm normalizes each part by itself. null: the
-    whole batch."""
+    in parts, whose gradients are added up. Batch norm normalizes each part by itself. Smaller
+    batches, and all with null, are passed whole."""
 
     optimizer: Optimizer = "sgd"
     """`sgd` is SGD with momentum. `nesterov` is the same with the gradient where the momentum leads
@@ -162,9 +162,6 @@ class Recipe(Config):
         if self.stop is not None and (self.stop.count == 0 or _later(self.stop, self.duration)):
             text = f"must be more than 0 and at most `duration` ({self.duration}), got {self.stop}"
             problems.append((("stop",), text))
-        if self.micro_batch is not None and self.micro_batch >= self.batch_size:
-            text = f"must be less than `batch_size` ({self.batch_size}), got {self.micro_batch}"
-            problems.append((("micro_batch",), text))
         if self.decay != "milestones" and self.milestones:
             text = f"go with `decay: milestones`, not with {self.decay}"
             problems.append((("milestones",), text))
@@ -291,6 +288,12 @@ class Rewinding(Config):
 
     to: StepsField = Steps(0, "ep")
     """Target step: 0ep is initialization, `2ep` is late rewinding to the end of epoch 2."""
+
+    def is_as(self, other: "Rewinding") -> bool:
+        """Whether they are the same, in whatever unit 0 is given."""
+        return self.method == other.method and (
+            self.to == other.to or self.to.count == other.to.count == 0
+        )
 
     if TYPE_CHECKING:  # as in Recipe
 

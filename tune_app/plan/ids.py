@@ -153,7 +153,10 @@ class Ids:
     def _recipe(self, recipe: Recipe) -> dict[str, Any]:
         essence = self.recipes.get(recipe)
         if essence is None:
-            essence = self.recipes[recipe] = _essence(in_epochs(recipe, self.sweep.dataset))
+            essence = _essence(in_epochs(recipe, self.sweep.dataset))
+            if recipe.micro_batch is not None and recipe.micro_batch >= recipe.batch_size:
+                del essence["micro_batch"]  # then it does nothing
+            self.recipes[recipe] = essence
         return essence
 
     def _hash(self, seed: int, **parts: Any) -> str:

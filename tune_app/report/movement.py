@@ -26,7 +26,9 @@ def movement_lines(sweep: Sweep, results: Results) -> list[str]:
 def _rows(sweep: Sweep, means: Means) -> Rows:
     rows = [["found by", "mask", "distance", "sign changes, %"]]
     for find in sweep.find_recipes:
-        points = means.get(CurveKey("lottery", find, find), {})
+        points = dict(means.get(CurveKey("lottery", find, find), {}))
+        if not sweep.rewinds_alike:
+            points |= means.get(CurveKey("chain", find, find), {})
         for round in sweep.eval_rounds[1:]:
             # Of one-shot tickets, all are found by the dense network.
             finder = points.get(0 if sweep.prune.is_one_shot else round - 1)

@@ -112,7 +112,7 @@ def _training(sweep: Sweep, pace: Pace, data: DataSet, device: str) -> Callable[
         recipe = Recipe(
             lr=1e-4,  # which diverges nowhere
             batch_size=pace.batch_size,
-            micro_batch=_part(sweep.train.micro_batch, pace.batch_size),
+            micro_batch=sweep.train.micro_batch,
             optimizer=sweep.train.optimizer,
             weight_decay=sweep.train.weight_decay,
             momentum=sweep.train.momentum,
@@ -127,11 +127,6 @@ def _training(sweep: Sweep, pace: Pace, data: DataSet, device: str) -> Callable[
         ).model
 
     return train
-
-
-def _part(micro_batch: int | None, batch_size: int) -> int | None:
-    """Most images of a pass; where the batch is varied, `train` may have parts for larger ones."""
-    return micro_batch if micro_batch is not None and micro_batch < batch_size else None
 
 
 def _evaluation_seconds(network: nn.Module, data: DataSet, device: str) -> float:

@@ -259,7 +259,7 @@ class Sweep(Config):
     @property
     def rewinds_alike(self) -> bool:
         """Whether a chain's own rounds are evaluations of its tickets."""
-        return self.find_rewind == self.eval_rewind
+        return self.find_rewind.is_as(self.eval_rewind)
 
     def rewind_of(self, kind: Kind) -> Rewinding:
         """Rewinding before a training of a kind."""

@@ -311,6 +311,22 @@ def test_stages_that_rewind_apart_share_the_chains_of_sweeps_that_rewind_as_they
     assert by_kind(other_way, round=1)["lottery"] == by_kind(late, round=1)["lottery"]
 
 
+def test_no_rewinding_is_the_same_in_whatever_unit():
+    find = {"parameters": {"lr": {"values": [0.1, 0.2]}}}
+    plain, same = (make_plan(small(find=find | more)) for more in ({}, {"rewind": {"to": "0it"}}))
+    assert same.trainings.keys() == plain.trainings.keys()
+    assert {t.kind for t in same.trainings.values()} == {t.kind for t in plain.trainings.values()}
+
+
+def test_parts_as_large_as_the_batch_are_no_parts():
+    def ids(**train):
+        changed = {"lr": 0.1, "batch_size": 64, "duration": "2it", **train}
+        return make_plan(small(train=changed)).trainings.keys()
+
+    assert ids(micro_batch=64) == ids(micro_batch=100) == ids()
+    assert ids(micro_batch=63).isdisjoint(ids())
+
+
 def test_a_stage_trains_otherwise_at_each_of_its_points():
     grid = {"parameters": {"lr": {"values": [0.1, 0.2]}}}
     short = {"duration": "4it", "weight_decay": 0.01}
