@@ -202,6 +202,7 @@ def prune_trained(
     if pruning.is_scored:
         return _prune_by_score(network, data, mask, pruning, started, seed)
     if pruning.pattern is not None:
+        patterns.refuse_transposed(network, mask)
         magnitudes = {name: weights[name].detach().abs() for name in mask}
         return patterns.keep_highest(magnitudes, mask, pruning.pattern)
     match pruning.strategy:
@@ -239,6 +240,7 @@ def _prune_by_score(
             found, mask, erk_counts(shapes, num_left, alive_by_layer(mask))
         )
     if pruning.pattern is not None:
+        patterns.refuse_transposed(network, mask)
         return patterns.keep_highest(found, mask, pruning.pattern)
     if pruning.is_layerwise:
         left = prune.num_left(alive_by_layer(mask), pruning.fraction, pruning.layer_fractions)

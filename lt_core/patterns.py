@@ -7,7 +7,7 @@ Graphics cards from Ampere on multiply by 2:4 faster than by the dense matrix: M
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lt_core.mask import Mask
 from lt_core.names import kept_of
@@ -49,6 +49,18 @@ def keep_highest(scores: Mapping[str, Tensor], mask: Mask, pattern: str) -> Mask
         pruned[name] = _ungrouped(alive, layer)
     assert not broken(pruned, pattern)
     return pruned
+
+
+def refuse_transposed(network: nn.Module, mask: Mask) -> None:
+    """Raise ValueError for transposed convolutions, whose weights have the inputs elsewhere."""
+    modules = dict(network.named_modules())
+    kinds = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+    if found := [name for name in mask if isinstance(modules.get(name), kinds)]:
+        names = ", ".join(found)
+        raise ValueError(
+            f"a pattern is along the inputs of linear layers and convolutions, and {names} are "
+            f"transposed; `prune.skip: [{names}]` leaves them out"
+        )
 
 
 def misfits(mask: Mask, pattern: str) -> dict[str, int]:

@@ -40,6 +40,15 @@ def test_inputs_of_a_convolution_are_its_channels():
     assert broken(everything, "2:4") == ["conv"]
 
 
+def test_a_transposed_layer_is_refused_with_the_way_out(digits):
+    network = nn.Sequential(nn.ConvTranspose2d(8, 4, 2), nn.Conv2d(4, 4, 1))
+    mask = dense(network)
+    with pytest.raises(ValueError, match=r"0 are transposed; `prune.skip: \[0\]` leaves them out"):
+        prune_trained(network, digits, mask, Pruning(pattern="2:4"))
+    left = prune_trained(network, digits, {"1": mask["1"]}, Pruning(pattern="2:4"))
+    assert left["1"].sum() == 8  # of 4 inputs 2, at each of 4 outputs
+
+
 def test_what_is_pruned_stays_so_whatever_its_score():
     mask = {"fc": torch.tensor([[False, True, True, True]])}
     kept = keep_highest({"fc": torch.tensor([[9.0, -3.0, -2.0, -1.0]])}, mask, "2:4")

@@ -161,6 +161,34 @@ def test_an_edited_search_is_trained_anew_and_nothing_else(place):
     assert ids()[0].isdisjoint(own) and ids()[1] == others
 
 
+def test_one_mask_in_two_files_is_refused(place):
+    shutil.copy("tickets/1.safetensors", "copy.safetensors")
+    (place / "given.yaml").write_text(
+        GIVEN + 'masks: ["tickets/{seed}.safetensors", copy.safetensors]\n'
+    )
+    refused = run_here(launching.main, "given.yaml", "--check")
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        "error: given.yaml: `masks`: copy.safetensors holds the same mask as "
+        "tickets/1.safetensors; give one of them\n"
+    )
+
+
+def test_a_search_is_asked_for_the_files_of_the_seeds_that_it_compares_with(place):
+    text = (
+        GIVEN
+        + 'masks: ["tickets/{seed}.safetensors"]\nsearch: {num_samples: 2, report_seeds: [%s]}\n'
+    )
+    text = text.replace(
+        "find: {parameters: {lr: {values: [0.05, 0.2]}}}",
+        "find: {method: tpe, parameters: {lr: {values: [0.05, 0.2]}}}",
+    )
+    seeds = text.replace("seeds: [0, 1]", "seeds: [7]")
+    assert "tickets/1.safetensors" in identified(place, seeds % "0, 1").fingerprints.masks
+    with pytest.raises(SpecError, match=r"tickets/8\.safetensors: No such"):
+        identified(place, seeds % "0, 8")
+
+
 def test_all_that_is_wrong_with_given_masks_is_told_at_once(place):
     Path("bad.safetensors").write_bytes(safetensors.numpy.save({"fc": np.full((10, 32), 2)}))
     Path("cut.safetensors").write_bytes(b"cut")

@@ -1,5 +1,6 @@
 """Given masks before anything is trained: what they are by content, and whether they fit."""
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -36,12 +37,31 @@ def read_masks(sweep: Sweep) -> "tuple[dict[str, PackedMask], dict[str, str], li
                 fingerprints[where] = fingerprint_of(where)
         except ValueError as error:
             problems.append(f"`masks`: {error}")
-    return masks, fingerprints, problems
+    return masks, fingerprints, [*problems, *_repeated(sweep, fingerprints)]
 
 
 def _sources(sweep: Sweep) -> list[str]:
-    named = (source(kind, seed) for kind in sweep.masks or () for seed in sweep.seeds)
+    named = (source(kind, seed) for kind in sweep.masks or () for seed in _seeds(sweep))
     return list(dict.fromkeys(named))
+
+
+def _seeds(sweep: Sweep) -> tuple[int, ...]:
+    """Those that given masks are trained with: of a search, in the comparison that it ends with."""
+    return sweep.seeds if sweep.search is None else sweep.search.report_seeds
+
+
+def _repeated(sweep: Sweep, fingerprints: Mapping[str, str]) -> Iterator[str]:
+    """Files that hold one mask: what is trained under it would go by one of the names."""
+    for seed in _seeds(sweep):
+        names: dict[str, str] = {}
+        for kind in filter(is_file, sweep.masks or ()):
+            where = source(kind, seed)
+            if (found := fingerprints.get(where)) is None:
+                continue
+            first = names.setdefault(found, where)
+            if first != where:
+                yield f"`masks`: {where} holds the same mask as {first}; give one of them"
+                return
 
 
 def keep_masks(sweep: Sweep, masks: "Mapping[str, PackedMask]", store: Store) -> None:
@@ -80,8 +100,10 @@ def failing_searches(
     problems = []
     for where in filter(lambda where: not is_file(where), sweep.masks or ()):
         train = Batches(data, data.train, "cpu")
+        own = copy.deepcopy(network)  # it may be changed
+        mask = {name: layer.clone() for name, layer in everything.items()}
         try:
-            find_given(where, ToFind(network, everything, left, train, sweep.seeds[0], "cpu"))
+            find_given(where, ToFind(own, mask, left, train, _seeds(sweep)[0], "cpu"))
         except ValueError as error:
             problems.append(f"`masks`: {error}")
     return problems

@@ -178,7 +178,7 @@ class Trainer:
                 raise Missing(text) from None
             of = ToFind(
                 rewind.to_initialization(self.model, self.data, seed=training.seed),
-                self.everything,
+                {name: layer.clone() for name, layer in self.everything.items()},
                 self._num_alive(training.round),
                 Batches(self.data, self.data.train, "cpu"),
                 training.seed,
