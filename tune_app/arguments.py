@@ -15,6 +15,7 @@ def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tune_app.launch",
+        allow_abbrev=False,  # --address is looked for before
         description="Find lottery tickets at one set of hyperparameters, train them at another.",
     )
     parser.add_argument("sweep", type=Path, help="the sweep file")

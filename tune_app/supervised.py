@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 from tune_app import exit_codes
 
@@ -24,6 +25,7 @@ def supervised(main: Callable[[], int], command: str) -> int:
         command: goes on with it, for the user.
     """
     goodbye, say_goodbye = os.pipe()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, as by some daemons, it never comes
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _WATCHED)
     child = os.fork()
     if child == 0:
@@ -64,4 +66,5 @@ def _ended(child: int) -> int:
             if pid:
                 return os.waitstatus_to_exitcode(status)
         elif told.si_code <= 0:  # by a process; a terminal tells the child itself
-            os.kill(child, told.si_signo)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(child, told.si_signo)

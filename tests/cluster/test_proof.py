@@ -14,6 +14,7 @@ from several_nodes import nodes, other_node, refuses_mounts
 from tiny_sweep import TINY, launch_here, num_stored, same_results
 
 import lt_core
+import tune_app
 from tune_app.run.proven_nodes import ProvenNodes
 from tune_app.store.same_store import sign_in
 from tune_app.store.store import Store
@@ -105,6 +106,21 @@ def test_a_worker_proves_its_node_too_and_what_it_refuses_is_done_elsewhere(
     [refused] = refusals(done.stderr)
     assert re.fullmatch(ITS_CODE, refused)
     assert "to be tried again" not in done.stderr
+    assert same_results(runs, undisturbed)
+
+
+def test_a_node_that_comes_with_code_from_before_there_were_proofs_is_named(
+    tiny, undisturbed, tmp_path, monkeypatch, mlflow_database
+):
+    monkeypatch.setattr(ProvenNodes, "prove", lambda nodes: None)  # as if it came later
+    (tmp_path / "empty.py").touch()
+    runs = tmp_path / "runs"
+    before = {Path(tune_app.__file__).parent / "trial" / "proof.py": tmp_path / "empty.py"}
+    with nodes(1) as cluster, other_node(cluster, before):
+        done = launch_here(cluster.address, mlflow_database, tiny, "--out", runs)
+    assert done.returncode == 0, done.stderr
+    [refused] = refusals(done.stderr)
+    assert refused.startswith("its code cannot prove it (")
     assert same_results(runs, undisturbed)
 
 

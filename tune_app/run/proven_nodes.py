@@ -25,8 +25,8 @@ INTERVAL_S = 5.0
 
 @dataclass
 class ProvenNodes:
-    """Nodes that may train. Those of the start prove it before the first trial, in a task on each;
-    every worker proves it once more as it starts, on nodes that come later too."""
+    """Nodes that may train. Those of the start prove it before the first trial, in a task on each,
+    later ones as they come; every worker proves it once more as it starts."""
 
     proof: Proof
     keys: Mapping[str, str]
@@ -41,6 +41,14 @@ class ProvenNodes:
 
     looked_at: float = 0.0
 
+    asked: "dict[str, ray.ObjectRef[list[str]]]" = field(default_factory=dict)
+    """By node id, the proofs that were asked for and have not come."""
+
+    met: set[str] = field(default_factory=set)
+    """The ids of nodes that were asked."""
+
+    met_at: float = 0.0
+
     def prove(self) -> None:
         """Have all nodes prove it that could hold a trial.
 
@@ -48,12 +56,45 @@ class ProvenNodes:
             SpecError: when none of those that could hold a trial may.
         """
         began = time.monotonic()
-        nodes = [node for node in _alive() if any(_holds(node, r) for r in self.resources)]
-        if not nodes:  # they come later, and the first trial on each proves it
+        self._ask()
+        if not self.asked:  # they come later, and prove it then
             return
-        asked = {_asked(node["NodeID"], self.proof, self.keys): node["NodeID"] for node in nodes}
-        answered, late = ray.wait(list(asked), num_returns=len(asked), timeout=PROOF_S)
+        number = len(self.asked)
+        fit = self._hear(PROOF_S)
+        late = len(self.asked)
+        wait = f", {plural(late, 'node')} not yet" if late else ""
+        self.say(
+            f"cluster: {fit} of {plural(number, 'node')} proved to have this code, torch and "
+            f"store, in {duration(time.monotonic() - began)}{wait}"
+        )
+        if why := self.none_left():
+            raise SpecError(why)
+
+    def look(self) -> None:
+        """Have nodes prove it that have come since; to be called now and then."""
+        now = time.monotonic()
+        if now - self.met_at < INTERVAL_S:
+            return
+        self.met_at = now
+        self._ask()
+        self._hear(0)
+
+    def _ask(self) -> None:
+        for node in _alive():
+            id = node["NodeID"]
+            if id not in self.met and any(_holds(node, each) for each in self.resources):
+                self.met.add(id)
+                self.asked[id] = _asked(id, self.proof, self.keys)
+
+    def _hear(self, timeout_s: float) -> int:
+        """Refuse the nodes whose proof has come and fails; the number of those that may train."""
+        if not self.asked:
+            return 0
+        nodes = {ref: id for id, ref in self.asked.items()}
+        answered, _ = ray.wait(list(nodes), num_returns=len(nodes), timeout=timeout_s)
+        fit = 0
         for ref in answered:
+            del self.asked[nodes[ref]]
             try:
                 lacks = ray.get(ref)
             except RayTaskError as error:
@@ -61,17 +102,10 @@ class ProvenNodes:
             except RayError:  # the node is gone, or dies at it: its first trial would tell
                 continue
             if lacks:
-                self.refuse(asked[ref], "; ".join(lacks))
-        for ref in late:
-            ray.cancel(ref, force=True)
-        fit = len(answered) - len(self.refused)
-        wait = f", {plural(len(late), 'node')} not yet" if late else ""
-        self.say(
-            f"cluster: {fit} of {plural(len(nodes), 'node')} proved to have this code, torch and "
-            f"store, in {duration(time.monotonic() - began)}{wait}"
-        )
-        if why := self.none_left():
-            raise SpecError(why)
+                self.refuse(nodes[ref], "; ".join(lacks))
+            else:
+                fit += 1
+        return fit
 
     def refuse(self, node: str, why: str) -> None:
         """Give a node no more trials; said once."""

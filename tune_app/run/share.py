@@ -80,7 +80,9 @@ class Share:
         others = [other for other in read if other is not None]
         part = max(1, num_slots(self.resources[0]) // (1 + len(others)))
         has_less = any(
-            other["wants_more"] and other["running"] < part and _has_a_node_for(other["asks"])
+            other.get("wants_more")
+            and other.get("running", 0) < part
+            and _has_a_node_for(other.get("asks", ()))
             for other in others
         )
         self.most = part if has_less else None

@@ -126,10 +126,11 @@ class TrialQueue(Searcher):
         return None if self.running else Searcher.FINISHED
 
     def _room(self) -> float:
-        """How many more may run."""
-        running = sum(map(len, self.running.values()))
-        limits = [limit for limit in (self.max_concurrent, self.share()) if limit is not None]
-        return min(limits, default=math.inf) - running
+        """How many more chains and evaluations may run; none where no more trials may."""
+        share, most = self.share(), self.max_concurrent
+        if share is not None and len(self.running) >= share:
+            return 0
+        return math.inf if most is None else most - sum(map(len, self.running.values()))
 
     def _ask(self) -> None:
         try:
@@ -237,6 +238,7 @@ class TrialQueue(Searcher):
     def put_back(self, work: Work) -> None:
         """Hand out once more what its node refused: no failure of its own."""
         self.num_failures[work] = max(0, self.num_failures[work] - 1)
+        self.alone.discard(work)
         self._append(work)
 
     def _append(self, work: Work) -> None:

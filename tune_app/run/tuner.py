@@ -185,6 +185,9 @@ class _Callback(tune.Callback):
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         num_running, num_handed_out = len(self.waiting.running), len(self.queue.running)
+        if self.nodes is not None:
+            with suppress(RayError):  # the head is away
+                self.nodes.look()
         if self.share is not None:
             self.waiting.look(num_handed_out)
             with suppress(RayError):  # the head is away

@@ -49,7 +49,7 @@ class Waiting:
             self.tell(
                 Said(
                     f"no trial of this sweep runs since {self.at}: {num_handed_out} wait for room "
-                    f"({look(()).words()}). Other sweeps leave it its part as their trials end; "
-                    "`max_concurrent` in theirs would have kept room"
+                    f"({look(()).words()}). Its workers may just be starting; other sweeps, where "
+                    "there are any, leave it a part as their trials end"
                 )
             )

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 
 from tune_app.store.store import MARKER, Store, StoreError
 
-PATIENCE_S = 5.0
-"""How long storage that refuses is tried again, for requests that a cloud is too busy for."""
-
 _ID = "id"
 
 
@@ -29,7 +26,6 @@ class Sign:
     def missing(self) -> str:
         """Why this machine cannot use the store, said of `store.place`; empty if it can."""
         store, storage = self.store, self.store.storage
-        store.patience_s = PATIENCE_S
         try:
             if not store.patiently(storage.exists, self.name):
                 id = _id(store)

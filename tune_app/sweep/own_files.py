@@ -5,6 +5,7 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
+from lt_core.import_path import is_the_users
 from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
 
@@ -31,7 +32,10 @@ def own_files(sweep: Sweep, folder: Path) -> dict[str, bytes]:
 
 
 def _collect(folder: Path, name: str, found: dict[str, bytes]) -> bool:
-    """Add the files of a module or package of the folder, and what they import of it."""
+    """Add the files of a module or package of the folder, and what they import of it; not of this
+    program, which the cluster has."""
+    if not is_the_users(name):
+        return False
     if (folder / name / "__init__.py").exists() or (folder / name).is_dir():
         files = sorted((folder / name).rglob("*.py"))
     else:

@@ -22,6 +22,16 @@ from tune_app.trial.ticket_store import TicketStore
 from tune_app.trial.worker import Setting, Worker
 
 
+def _prove(proof: Proof) -> None:
+    """Raise UnfitNode where this machine lacks what the launch has, or cannot tell."""
+    try:
+        why = "; ".join(proof.lacks())
+    except Exception as error:  # its packages may be anything
+        why = f"its code cannot prove it ({type(error).__name__}: {' '.join(str(error).split())})"
+    if why:
+        raise UnfitNode(f"{ray.get_runtime_context().get_node_id()}: {why}")
+
+
 class TicketTrial(tune.Trainable):
     """Chains, reporting after each round, or evaluations; its config has the `orders`.
 
@@ -51,8 +61,8 @@ class TicketTrial(tune.Trainable):
             UnfitNode: when it has not.
         """
         take_up(keys)
-        if proof is not None and (lacks := proof.lacks()):
-            raise UnfitNode(f"{ray.get_runtime_context().get_node_id()}: {'; '.join(lacks)}")
+        if proof is not None:
+            _prove(proof)
         resources = self.trial_resources
         assert resources is not None  # Tune sets it before
         torch.set_num_threads(max(1, int(resources.required_resources["CPU"])))

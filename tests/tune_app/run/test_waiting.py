@@ -24,8 +24,8 @@ def test_who_waits_says_for_what_and_since_when(clock):
         waiting.look(5)
     assert said == [
         "no trial of this sweep runs since 12:34: 5 wait for room (2 nodes, 2 of 2 CPUs in use). "
-        "Other sweeps leave it its part as their trials end; `max_concurrent` in theirs would have "
-        "kept room"
+        "Its workers may just be starting; other sweeps, where there are any, leave it a part as "
+        "their trials end"
     ]
     clock[0] = 717.0  # ten minutes after the first time, 116
     waiting.look(5)

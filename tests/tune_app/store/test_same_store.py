@@ -3,7 +3,6 @@
 import shutil
 from dataclasses import replace
 
-from tune_app.store import same_store
 from tune_app.store.same_store import sign_in
 from tune_app.store.store import Store
 
@@ -47,7 +46,6 @@ def test_a_store_that_cannot_be_written_is_said(tmp_path, monkeypatch):
     def write(name, data):
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(same_store, "PATIENCE_S", 0.0)
     with sign_in(made(tmp_path / "store")) as sign:
         monkeypatch.setattr(sign.store.storage, "write", write)
         assert sign.missing().endswith("Read-only file system")
