@@ -498,11 +498,12 @@ def mask_to_a_trial() -> Iterator[Row]:
         store = Store(folder)
         store.create()
         with ray_session({}, print):
-            start_holder(store.place)
+            holder = start_holder(store.place)
             tickets = TicketStore(store)
             for id in ids:
                 tickets.put(id, PackedMask(shapes, bits))
             seconds = ray.get(_read_masks.remote(store, ids))
+            ray.kill(holder)
     median = 1000 * statistics.median(seconds)
     yield Row(
         "a mask of 25,000,000 weights, from the object store to bool tensors in a worker of the "

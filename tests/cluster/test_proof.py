@@ -54,8 +54,8 @@ def place(tmp_path_factory, mlflow_database):
     Store(str(another)).create()
     with sign_in(Store(str(another))) as sign:
         its_id = sign.id
-    (mine / "own_nets.py").write_text(NETWORK)
-    changed(mine / "own_nets.py", others / "own_nets.py", "Flatten()", "Flatten(1)")
+    (mine / "nets_of_nodes.py").write_text(NETWORK)
+    changed(mine / "nets_of_nodes.py", others / "nets_of_nodes.py", "Flatten()", "Flatten(1)")
     slow = changed(CODE / "schedule.py", folder / "a", "recipe.lr *", "0.01 * recipe.lr *")
     old = changed(TORCH, folder / "b", f"\nVersion: {VERSION}\n", "\nVersion: 1.2.3\n")
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
@@ -127,13 +127,13 @@ def test_a_node_that_comes_with_code_from_before_there_were_proofs_is_named(
 def test_where_no_node_is_left_nothing_is_started(place, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(place.mine)
     sweep, runs = tmp_path / "own.yaml", tmp_path / "runs"
-    sweep.write_text(TINY.replace("small_resnet", "own_nets:net"))
+    sweep.write_text(TINY.replace("small_resnet", "nets_of_nodes:net"))
     done = place.launch(sweep, "--out", runs, "resources_per_trial={cpu: 2}")
     assert done.returncode == 2, done.stderr
     *_, last = done.stderr.splitlines()
     assert re.fullmatch(
         "error: no node is left that may train: 1 node large enough, it lacks something that this "
-        r"launch has; the last: its module own_nets is \w{12}, the launch's \w{12}",
+        r"launch has; the last: its module nets_of_nodes is \w{12}, the launch's \w{12}",
         last,
     )
     assert num_stored(runs) == 0

@@ -334,7 +334,8 @@ def test_a_dry_run_shows_the_plan_also_where_import_paths_lead_nowhere(launch, t
     assert done.returncode == 0, done.stderr
     assert "816" in done.stdout  # as many trainings as of any network
     *_, note = done.stdout.splitlines()
-    assert note.startswith("what is stored of your own data and network is not known, nor counted")
+    of_own = "your own data, network, score and masks"
+    assert note.startswith(f"what is stored of {of_own} is not known, nor counted as done: ")
     assert "cannot import no_such_package" in note
     checked = launch(GRID, "--check", *own, "--out", tmp_path / "runs")
     assert checked.returncode == 2

@@ -37,7 +37,7 @@ def test_a_sweep_prunes_once_to_the_pattern_and_what_breaks_it_is_found_again(tm
     plan = make_plan(sweep)
     # 2 dense networks, 2 x 2 tickets, as many shuffled, 2 random masks.
     assert len(plan.trainings) == 2 + 4 + 4 + 2
-    setting = Setting(sweep.model, sweep.prune, sweep.rewind, "1ep", store, None)
+    setting = Setting(sweep.model, sweep.prune, "1ep", store, None)
     worker = Worker(setting, data.load("digits"), Files(store), "cpu")
     ticket = plan.chains[0].tickets[0]
     list(worker.find(plan.chains[0], needed={ticket}))

@@ -45,7 +45,7 @@ class TicketTrial(tune.Trainable):
         setting: Setting,
         data: DataSet,
         keys: Mapping[str, str],
-        proof: Proof | None,
+        proof: Proof | None = None,
     ) -> None:
         """Take up the first trial.
 

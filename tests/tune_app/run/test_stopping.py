@@ -101,7 +101,7 @@ def run(
     sweep: Sweep, store: Store, rules: StoppingRules, orders: list[Order], scratch: Path
 ) -> list[Reports]:
     """What each trial reports; the last of its reports is the one it ends with."""
-    start_holder(store.place)
+    holder = start_holder(store.place)
     images = ray.put(data.load(sweep.dataset))
     search = InOrder([{"orders": (order,)} for order in orders])
     tune.Tuner(
@@ -120,6 +120,7 @@ def run(
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
         ),
     ).fit()
+    ray.kill(holder)
     assert search.num_ended == len(search.reports) and not search.configs
     return search.reports
 

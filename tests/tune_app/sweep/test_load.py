@@ -14,7 +14,7 @@ SWEEPS = Path(__file__).parents[3] / "sweeps"
 SWEEP_KEYS = (
     "name, description, model, dataset, initial_weights, data_dir, fingerprints, seeds, train, "
     "prune, find, eval, search, rewind, baselines, masks, select_on, resources_per_trial, "
-    "checkpoint_every, max_failures"
+    "max_concurrent, checkpoint_every, max_failures"
 )
 RECIPE_KEYS = (
     "lr, batch_size, micro_batch, optimizer, weight_decay, momentum, clip_norm, label_smoothing, "
