@@ -83,7 +83,7 @@ def test_a_worker_that_dies_with_a_pack_loses_no_finished_training(tiny, tmp_pat
     assert done.returncode == 0, done.stderr
     assert "failed" not in done.stderr
     retried = re.findall(r"to be tried again: (.*)", done.stderr)
-    assert 1 <= len(retried) <= 4 and len(set(retried)) == len(retried)
+    assert 1 <= len(retried) <= 4  # of one pack; two rounds of one curve have one name
     assert num_trained(done.stderr) == len(read_results(runs)) == 12 + 8 + 8
 
 
