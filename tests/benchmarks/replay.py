@@ -31,7 +31,8 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from lt_core.config import Recipe
-from tune_app.search.bilevel import NUM_RANDOM, Bilevel, Configuration
+from tune_app.search.bilevel import NUM_RANDOM, Bilevel
+from tune_app.search.chooser import Configuration
 from tune_app.search.gaussian import Gaussian
 from tune_app.search.judgement import Judge
 from tune_app.sweep.sweep import Sweep

@@ -26,7 +26,8 @@ from lt_core.chain import find
 from lt_core.config import Recipe
 from lt_core.evaluation import evaluate
 from lt_core.mask import Mask
-from tune_app.search.bilevel import NUM_RANDOM, Bilevel, Configuration, SearchSpace
+from tune_app.search.bilevel import NUM_RANDOM, Bilevel, SearchSpace
+from tune_app.search.chooser import Configuration
 from tune_app.search.gaussian import Gaussian
 from tune_app.search.judgement import Judge
 from tune_app.sweep.sweep import Sweep

@@ -17,7 +17,7 @@ from scipy import stats
 from tune_app.report.search_words import place
 from tune_app.results.curves import Statistic, best_pair, cells, mean_curves, percent_pruned
 from tune_app.results.result import CurveKey, Result
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.search.ranking import rank
 from tune_app.search.samples import Samples
 from tune_app.sweep.sweep import Sweep

@@ -1,7 +1,7 @@
 """The answer of a search: its best coupled and its best decoupled configuration, on validation."""
 
 from tune_app.report.search_words import counts, place, points, sparsities
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.search.ranking import rank
 from tune_app.search.samples import Samples
 from tune_app.sweep.sweep import Sweep

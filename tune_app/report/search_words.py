@@ -2,7 +2,7 @@
 
 from tune_app.results.curves import percent_pruned
 from tune_app.results.words import short, varied_fields
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.search.ranking import Expected
 from tune_app.search.samples import Sample, Samples
 from tune_app.sweep.sweep import Sweep

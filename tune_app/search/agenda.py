@@ -11,7 +11,8 @@ from tune_app.results.result import Result, parser, read_stored
 from tune_app.results.words import short, varied_fields
 from tune_app.run.console import how_far
 from tune_app.run.events import Ended, Event, Failed, Finished, Found, Listener, Said, Stopped
-from tune_app.search.bilevel import Bilevel, Configuration
+from tune_app.search.bilevel import Bilevel
+from tune_app.search.chooser import Configuration
 from tune_app.search.gaussian import Gaussian
 from tune_app.search.plan import SearchPlan
 from tune_app.search.samples import Sample, Samples, Spent, State

@@ -21,7 +21,6 @@ rules, none with a knob, join the two:
 import math
 import statistics
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,6 +35,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
 from lt_core.config import Recipe
+from tune_app.search.chooser import Chooser, Configuration
 from tune_app.sweep.spaces import Dimension, Stage, at_point, points
 from tune_app.sweep.sweep import Sweep
 
@@ -47,18 +47,6 @@ _DRAWS = 20
 
 # Optuna says on each draw what it calls experimental, and logs each study.
 optuna.logging.set_verbosity(optuna.logging.ERROR)
-
-
-@dataclass(frozen=True)
-class Configuration:
-    """What a search tries."""
-
-    find: Recipe
-    eval: Recipe
-
-    @property
-    def coupled(self) -> bool:
-        return self.find == self.eval
 
 
 class SearchSpace:
@@ -149,9 +137,14 @@ class SearchSpace:
             return next(value for value in domain.values if str(value) == param)
         if isinstance(param, int):
             return param
-        # Four digits are what people read; both ends stay inside.
-        low, high = domain.ends
-        return min(max(float(f"{param:.4g}"), low), high)
+        return as_read(domain, param)
+
+
+def as_read(domain: Dimension[Any], value: float) -> float:
+    """A number of a range in the four digits that people read; both ends stay inside."""
+    low, high = domain.ends
+    inside: float = min(max(float(f"{value:.4g}"), low), high)
+    return inside
 
 
 def _distribution(domain: Dimension[Any]) -> BaseDistribution:
@@ -170,7 +163,7 @@ def _contains(domain: Dimension[Any], value: Any) -> bool:
     return bool(low <= value <= high)
 
 
-class Bilevel:
+class Bilevel(Chooser):
     """Decides what to try next from what is known; knows nothing of how it is tried."""
 
     def __init__(self, sweep: Sweep, chain_cost: float, evaluation_cost: float) -> None:
@@ -181,28 +174,12 @@ class Bilevel:
             chain_cost: trainings that finding a mask takes.
             evaluation_cost: trainings that evaluating it takes.
         """
+        super().__init__()
         self.find = SearchSpace(sweep.find, sweep.find_train)
         self.eval = SearchSpace(sweep.eval, sweep.eval_train)
         self.seed = sweep.search_block.seed
         # One for its own H_find beside those that are chosen.
         self.evaluations_per_chain = 1 + max(1.0, math.sqrt(chain_cost / evaluation_cost))
-        self.found: dict[Recipe, bool] = {}
-        """For each H_find that was chosen, whether its mask is there."""
-
-        self.values: dict[Configuration, float | None] = {}
-        """Of each configuration that was chosen; None while it is not known."""
-
-    def ask(self) -> Configuration | None:
-        """What to try next; None where nothing is left, or all that is left waits for results."""
-        choice = self._choose()
-        if choice is not None:
-            self.found.setdefault(choice.find, False)
-            self.values[choice] = None
-        return choice
-
-    def tell(self, configuration: Configuration, value: float, is_whole: bool) -> None:
-        """The value of a configuration; of one that failed or was stopped it is what is left."""
-        self.values[configuration] = value
 
     def is_exhausted(self) -> bool:
         """True where `ask` would return None."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lt_core.config import Recipe
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.search.ranking import rank
 from tune_app.search.samples import Samples
 from tune_app.sweep.spaces import PointOfRecipe

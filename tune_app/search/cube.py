@@ -8,6 +8,7 @@ import numpy as np
 
 from lt_core.config import Recipe
 from tune_app.results.words import varied_fields
+from tune_app.search.bilevel import as_read
 from tune_app.search.model import Array
 from tune_app.sweep.spaces import Dimension, Stage, at_point, points
 from tune_app.sweep.sweep import Sweep
@@ -52,8 +53,7 @@ def _value(domain: Dimension[Any], x: float) -> Any:
             return min(max(round(low * (high / low) ** x), low), high)
         return min(low + int(x * (high - low + 1)), high)
     value = low * (high / low) ** x if domain.log else low + x * (high - low)
-    # Four digits are what people read; both ends stay inside.
-    return min(max(float(f"{value:.4g}"), low), high)
+    return as_read(domain, value)
 
 
 def _place(domain: Dimension[Any], value: Any) -> float:

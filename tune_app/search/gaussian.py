@@ -15,7 +15,8 @@ from scipy.stats import qmc
 
 from lt_core.config import Recipe
 from tune_app.search.acquisition import knowledge_gradient
-from tune_app.search.bilevel import Configuration, SearchSpace
+from tune_app.search.bilevel import SearchSpace
+from tune_app.search.chooser import Chooser, Configuration
 from tune_app.search.cube import Cube
 from tune_app.search.judgement import Judge
 from tune_app.search.model import Array
@@ -34,7 +35,7 @@ _NEAR, _NEAR_EVAL = 0.12, 0.2
 """Deviations of what is drawn near to a point: of a new mask, and of an H_eval for one."""
 
 
-class Gaussian:
+class Gaussian(Chooser):
     """Decides what to try next from what is known; knows nothing of how it is tried."""
 
     def __init__(self, sweep: Sweep, chain_cost: float, evaluation_cost: float) -> None:
@@ -46,36 +47,27 @@ class Gaussian:
             evaluation_cost: trainings that evaluating it takes; at its own H_find one, where the
                 others are rounds of its chain.
         """
+        super().__init__()
         self.find = SearchSpace(sweep.find, sweep.find_train)
         self.eval = SearchSpace(sweep.eval, sweep.eval_train)
         self.seed = sweep.search_block.seed
-        self.found: dict[Recipe, bool] = {}
-        """For each H_find that was chosen, whether its mask is there."""
-
-        self.values: dict[Configuration, float | None] = {}
-        """Of each configuration that was chosen; None while it is not known."""
-
         self.given_up: set[Configuration] = set()
         """Those that failed or were stopped: as bad as the worst that was measured."""
 
-        self._costs = chain_cost, evaluation_cost
-        self._coupled_cost = evaluation_cost
-        if sweep.rewinds_alike and not sweep.prune.is_one_shot:
-            self._coupled_cost = 1  # the other rounds are its chain's
+        self._chain_cost = chain_cost
+        is_in_chain = sweep.rewinds_alike and not sweep.prune.is_one_shot
+        self._costs = {False: evaluation_cost, True: 1 if is_in_chain else evaluation_cost}
+        """Of an evaluation, by whether it is coupled."""
+
         self._cubes = Cube(sweep.find, sweep.find_train), Cube(sweep.eval, sweep.eval_train)
         self._judge = Judge(sweep)
 
-    def ask(self) -> Configuration | None:
-        """What to try next; None where nothing is left, or all that is left waits for results."""
-        choice = self._start() or self._best() or self._any()
-        if choice is not None:
-            self.found.setdefault(choice.find, False)
-            self.values[choice] = None
-        return choice
+    def _choose(self) -> Configuration | None:
+        return self._start() or self._best() or self._any()
 
     def tell(self, configuration: Configuration, value: float, is_whole: bool) -> None:
         """The value of a configuration; that of one that failed or was stopped does not count."""
-        self.values[configuration] = value
+        super().tell(configuration, value, is_whole)
         if not is_whole:
             self.given_up.add(configuration)
 
@@ -142,9 +134,8 @@ class Gaussian:
         return candidates[int((gain / [self._cost(pair) for pair in candidates]).argmax())]
 
     def _cost(self, pair: Configuration) -> float:
-        chain, evaluation = self._costs
-        mask = 0 if pair.find in self.found else chain
-        return mask + (self._coupled_cost if pair.coupled else evaluation)
+        mask = 0 if pair.find in self.found else self._chain_cost
+        return mask + self._costs[pair.coupled]
 
     def _candidates(self, best: Sequence[Configuration]) -> Iterator[Configuration]:
         """New masks and those that are there, in the whole space and near the best samples."""

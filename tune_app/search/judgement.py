@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lt_core.config import Recipe
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.search.cube import Encoding
 from tune_app.search.model import Data, Kernel, Places, Posterior, fit, score
 from tune_app.sweep.sweep import Sweep

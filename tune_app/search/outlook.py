@@ -8,7 +8,7 @@ from tune_app.plan.left import what_is_left
 from tune_app.plan.plan import Plan, make_plan
 from tune_app.run.estimate import Estimate, NotKnown, estimate
 from tune_app.run.estimate_words import estimate_text, machine
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.search.comparison import between, comparison
 from tune_app.search.plan import SearchPlan
 from tune_app.search.samples import Samples

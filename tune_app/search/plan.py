@@ -10,7 +10,7 @@ from tune_app.plan.ids import Ids
 from tune_app.plan.plan import Plan, chain_to
 from tune_app.plan.trainings import Chain, Training
 from tune_app.results.result import Result
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.sweep.sweep import Sweep
 
 

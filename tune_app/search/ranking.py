@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.search.judgement import Judge
 from tune_app.search.model import Array, Posterior
 from tune_app.search.samples import Sample

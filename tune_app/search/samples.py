@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.store.files import write_atomically
 from tune_app.store.store import StoreError
 

@@ -20,7 +20,7 @@ from tune_app.report.search_words import points
 from tune_app.report.write import write_report
 from tune_app.results.curves import Statistic
 from tune_app.results.run_directory import RunDirectory
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.search.comparison import comparison
 from tune_app.search.ranking import rank
 from tune_app.search.samples import Sample, Samples

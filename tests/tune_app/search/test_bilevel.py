@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from tune_app.search.bilevel import Bilevel, Configuration, SearchSpace
+from tune_app.search.bilevel import Bilevel, SearchSpace
+from tune_app.search.chooser import Configuration
 from tune_app.sweep.sweep import Sweep
 
 LR = {"min": 0.01, "max": 1.0, "log": True}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lt_core.config import Rewinding
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.search.cube import Cube, Encoding
 from tune_app.search.gaussian import NUM_START, Gaussian
 from tune_app.search.judgement import Judge

@@ -7,7 +7,7 @@ from tiny_search import SEARCH
 from tune_app.plan.plan import make_plan
 from tune_app.run import estimate_words
 from tune_app.search import outlook as outlook_module
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.search.comparison import comparison
 from tune_app.search.outlook import outlook
 from tune_app.search.plan import SearchPlan

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.search.ranking import Expected, rank
 from tune_app.search.samples import Sample
 from tune_app.sweep.sweep import Sweep

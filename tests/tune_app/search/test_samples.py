@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lt_core.config import Recipe
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.search.samples import Sample, Samples, Spent
 from tune_app.store.store import StoreError
 

@@ -18,7 +18,7 @@ from tune_app.report.figures.search_looks import (
 )
 from tune_app.report.search_words import place
 from tune_app.results.words import field_name
-from tune_app.search.bilevel import Configuration
+from tune_app.search.chooser import Configuration
 from tune_app.search.ranking import Ranking, rank
 from tune_app.search.samples import Samples
 from tune_app.sweep.sweep import Sweep
