@@ -33,13 +33,21 @@ def call(path: str, **arguments: Any) -> Any:
             would end the program with the user's exit code.
     """
     function = find(path)
-    try:
+    named = ", ".join(f"{name}={value}" for name, value in arguments.items())
+    with _failures_told(f"{path}({named})"):
         return function(**arguments)
+
+
+@contextlib.contextmanager
+def _failures_told(what: str) -> Iterator[None]:
+    """Any failure of the user's code as a ValueError that says so; sys.exit too, which would end
+    the program."""
+    try:
+        yield
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        named = ", ".join(f"{name}={value}" for name, value in arguments.items())
-        raise ValueError(f"{path}({named}) fails: {told(error)}") from error
+        raise ValueError(f"{what} fails: {told(error)}") from error
 
 
 def find(path: str) -> Callable[..., Any]:
@@ -74,12 +82,8 @@ def mapping(path: str, function: Callable[..., Any], of: object) -> Mapping[str,
     Raises:
         ValueError: when it fails, as in `call`, or returns something else.
     """
-    try:
+    with _failures_told(path):
         found = function(of)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # sys.exit too, as of any code of a user's
-        raise ValueError(f"{path} fails: {told(error)}") from error
     if not isinstance(found, Mapping):
         raise ValueError(f"{path}: must return a mapping, returned {type(found).__name__}")
     return found
@@ -87,17 +91,12 @@ def mapping(path: str, function: Callable[..., Any], of: object) -> Mapping[str,
 
 def source(modules: Iterable[str]) -> str:
     """A hash of the user's own files among those of modules, and of own modules beside them."""
-    content = b"".join(Path(file).read_bytes() for file in sorted({*own_files(modules).values()}))
-    return hashlib.sha256(content).hexdigest()[:20]
-
-
-def own_files(modules: Iterable[str]) -> dict[str, str]:
-    """The user's own files by module: those of modules, and of loaded ones beside them."""
     own = {name: file for name in modules if is_the_users(name) and (file := _file(name))}
     folders = {Path(file).parent for file in own.values()}
-    loaded = (name for name in tuple(sys.modules) if is_the_users(name))
-    beside = {name: file for name in loaded if (file := _file(name))}
-    return own | {name: file for name, file in beside.items() if Path(file).parent in folders}
+    beside = (name for name in tuple(sys.modules) if is_the_users(name))
+    files = {file for name in beside if (file := _file(name)) and Path(file).parent in folders}
+    content = b"".join(Path(file).read_bytes() for file in sorted({*files, *own.values()}))
+    return hashlib.sha256(content).hexdigest()[:20]
 
 
 def files_of(path: str) -> dict[str, str]:
@@ -125,7 +124,7 @@ def files_of(path: str) -> dict[str, str]:
         found[module] = str(file)
         root = file.parents[module.count(".") + (file.name == "__init__.py")]
         folders |= {file.parent} | ({root} if root.name not in _INSTALLED else set())
-        ahead += _imported(module, file)
+        ahead += imported(module, file)
     return found
 
 
@@ -139,10 +138,15 @@ def _source_file(module: str) -> Path | None:
     return Path(spec.origin)
 
 
-def _imported(module: str, file: Path) -> Iterator[str]:
-    """The modules that a file imports, and names from them, which may be modules."""
+def imported(module: str, file: Path) -> Iterator[str]:
+    """The modules that the file of a module imports, and names from them, which may be modules;
+    none of a file that Python cannot read."""
     package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    try:
+        nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    except (SyntaxError, ValueError):
+        return
+    for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 parts = alias.name.split(".")

@@ -188,6 +188,13 @@ def test_a_function_is_written_in_what_it_imports_and_in_nothing_else_that_is_lo
     )
 
 
+def test_a_file_that_python_cannot_read_is_part_of_it_and_no_mistake(tmp_path, monkeypatch):
+    (tmp_path / "lt_whole.py").write_text("def find(of):\n    import lt_torn\n")
+    (tmp_path / "lt_torn.py").write_text("def (:\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert set(files_of("lt_whole:find")) == {"lt_whole", "lt_torn"}
+
+
 def test_ctrl_c_in_a_users_code_is_no_mistake_of_theirs():
     with pytest.raises(KeyboardInterrupt):
         import_path.call("own_nets:stopped", data_dir="data")

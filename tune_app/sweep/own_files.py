@@ -1,11 +1,9 @@
 """The user's own modules beside a sweep file, to be sent with it to where it runs."""
 
-import ast
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
 
-from lt_core.import_path import is_the_users
+from lt_core import import_path
 from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
 
@@ -34,7 +32,7 @@ def own_files(sweep: Sweep, folder: Path) -> dict[str, bytes]:
 def _collect(folder: Path, name: str, found: dict[str, bytes]) -> bool:
     """Add the files of a module or package of the folder, and what they import of it; not of this
     program, which the cluster has."""
-    if not is_the_users(name):
+    if not import_path.is_the_users(name):
         return False
     if (folder / name / "__init__.py").exists() or (folder / name).is_dir():
         files = sorted((folder / name).rglob("*.py"))
@@ -44,22 +42,10 @@ def _collect(folder: Path, name: str, found: dict[str, bytes]) -> bool:
         place = str(file.relative_to(folder))
         if place not in found:
             found[place] = file.read_bytes()
-            for imported in _imported(found[place]):
+            names = (each.partition(".")[0] for each in import_path.imported(name, file))
+            for imported in dict.fromkeys(names):
                 _collect(folder, imported, found)
     return bool(files)
-
-
-def _imported(source: bytes) -> Iterator[str]:
-    """The packages that a file imports; none of one that Python cannot read."""
-    try:
-        nodes = list(ast.walk(ast.parse(source)))
-    except (SyntaxError, ValueError):
-        return
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
 
 
 def _is_installed(module: str) -> bool:
