@@ -102,9 +102,7 @@ class Estimate:
         and to report; None where a trial does not fit the machine."""
         wall = 0.0
         for resources, seconds in self.by_resources(sweep):
-            slots = int(cores / resources.cpu)
-            if resources.gpu:
-                slots = min(slots, int(gpus / resources.gpu))
+            slots = resources.fit(cores, gpus)
             if slots == 0:
                 return None
             wall += seconds / slots

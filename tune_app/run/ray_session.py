@@ -244,12 +244,4 @@ def _without_rays_warnings() -> Iterator[None]:
 def num_slots(resources: Resources) -> int:
     """How many trials fit the cluster as it is now; 1 where it has no node for one yet."""
     has = ray.cluster_resources()
-    fit = _times(has.get("CPU", 0), resources.cpu)
-    if resources.gpu:
-        fit = min(fit, _times(has.get("GPU", 0), resources.gpu))
-    return max(1, fit)
-
-
-def _times(there: float, asked: float) -> int:
-    """How often `asked` goes into what is there: 0.2 goes five times into 1, rounded as it is."""
-    return int(there / asked + 1e-9)
+    return max(1, resources.fit(has.get("CPU", 0), has.get("GPU", 0)))

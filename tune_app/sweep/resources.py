@@ -45,6 +45,12 @@ class Resources(Config):
             raise RuleErrors(problems)
         return self
 
+    def fit(self, cores: float, gpus: float) -> int:
+        """How many such trials so many cores and GPUs hold."""
+        there = [(cores, self.cpu), *([(gpus, self.gpu)] if self.gpu else [])]
+        # 0.2 goes five times into 1, rounded as it is.
+        return min(int(number / asked + 1e-9) for number, asked in there)
+
     @property
     def threads(self) -> int:
         """Threads of a training."""
