@@ -196,13 +196,14 @@ def prune_trained(
     Raises:
         ValueError: when a weight is not finite, or `pruning` does not fit the network.
     """
+    if pruning.pattern is not None:
+        patterns.refuse_transposed(network, mask)
     weights = prunable_weights(network)
     if num_alive is not None:
         return prune.layerwise_magnitude(weights, mask, num_alive)
     if pruning.is_scored:
         return _prune_by_score(network, data, mask, pruning, started, seed)
     if pruning.pattern is not None:
-        patterns.refuse_transposed(network, mask)
         magnitudes = {name: weights[name].detach().abs() for name in mask}
         return patterns.keep_highest(magnitudes, mask, pruning.pattern)
     match pruning.strategy:
@@ -240,7 +241,6 @@ def _prune_by_score(
             found, mask, erk_counts(shapes, num_left, alive_by_layer(mask))
         )
     if pruning.pattern is not None:
-        patterns.refuse_transposed(network, mask)
         return patterns.keep_highest(found, mask, pruning.pattern)
     if pruning.is_layerwise:
         left = prune.num_left(alive_by_layer(mask), pruning.fraction, pruning.layer_fractions)

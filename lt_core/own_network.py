@@ -146,10 +146,11 @@ def _structure(network: nn.Module) -> str:
         if isinstance(tensor, Tensor)
     ]
     # What was trained while only these two were pruned is of another mask.
+    modules = dict(network.named_modules())
     others = [
         name
         for name in prunable_weights(network)
-        if not isinstance(dict(network.named_modules()).get(name), nn.Conv2d | nn.Linear)
+        if not isinstance(modules.get(name), nn.Conv2d | nn.Linear)
     ]
     text = f"{layers}{tensors}{others or ''}"
     return hashlib.sha256(text.encode()).hexdigest()[:20]
