@@ -1,4 +1,6 @@
-"""Numbers in words for people."""
+"""Numbers and lists in words for people."""
+
+from collections.abc import Sequence
 
 
 def plural(n: float, noun: str) -> str:
@@ -9,3 +11,9 @@ def plural(n: float, noun: str) -> str:
     if noun.endswith("y"):
         return f"{number} {noun[:-1]}ies"
     return f"{number} {noun}es" if noun.endswith("s") else f"{number} {noun}s"
+
+
+def first_few(names: Sequence[str], most: int) -> str:
+    """`a, b and 3 more`: the first of some names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tune_app.words import plural
+from tune_app.words import first_few, plural
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,8 +39,7 @@ def data_in_words(data: "DataSet") -> str:
         text += f"; no value above {most} of 255: were they cut off, as of floats from 0 to 1?"
     there = set(data.train.labels.tolist())
     if absent := [str(c) for c in range(data.classes) if c not in there]:
-        some = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
-        text += f"; none to train of class {some}"
+        text += f"; none to train of class {first_few(absent, 5)}"
     return "; ".join((text, *data.notes))
 
 

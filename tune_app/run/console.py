@@ -38,7 +38,7 @@ from tune_app.sweep.spaces import Stage
 from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import printable
 from tune_app.trial.report import Work
-from tune_app.words import plural
+from tune_app.words import first_few, plural
 
 
 def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
@@ -103,8 +103,7 @@ def show_missing(missing: Sequence[Mapping[str, Any]], run_dir: Path) -> None:
     have = "has" if len(missing) == 1 else "have"
     print(f"\n{plural(len(missing), 'training')} {have} no result:", file=sys.stderr)
     for reason, ids in by_reason.items():
-        more = f" and {len(ids) - 3} more" if len(ids) > 3 else ""
-        print(f"  {', '.join(ids[:3])}{more}: {reason}", file=sys.stderr)
+        print(f"  {first_few(ids, 3)}: {reason}", file=sys.stderr)
     print(f"all of them in {run_dir / 'failures.jsonl'}", file=sys.stderr)
 
 

@@ -3,8 +3,7 @@
 import hashlib
 import importlib
 import importlib.util
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,6 +13,7 @@ from lt_core import import_path
 from lt_core.names import is_of_a_package
 from tune_app.store.same_store import Sign
 from tune_app.sweep.sweep import Sweep
+from tune_app.words import first_few
 
 TORCHVISION = ("resnet18", "resnet34", "resnet50")
 """Networks of ours that are built with it."""
@@ -66,10 +66,9 @@ class Proof:
 def proof_of(sweep: Sweep, sign: Sign) -> Proof:
     """What this machine has for a sweep, whose own modules are loaded."""
     own = list(sweep.own_modules.values())
-    packages = {path.partition(":")[0].partition(".")[0] for path in own}
-    loaded = [name for name in tuple(sys.modules) if name.partition(".")[0] in packages]
-    files = import_path.own_files(loaded)
-    files.pop("__main__", None)
+    files: dict[str, str] = {}
+    for path in own:
+        files |= import_path.files_of(path)
     package = "torchvision" if sweep.model in TORCHVISION else ""
     if is_of_a_package(sweep.model):
         package = sweep.model.partition(":")[0]
@@ -104,14 +103,7 @@ def _digest(content: bytes) -> str:
 def _differing(ours: Mapping[str, str], theirs: Mapping[str, str]) -> str:
     """`lt_core/schedule.py and 2 more`; empty where all are alike."""
     names = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
-    return in_few(names, 1)
-
-
-def in_few(names: Iterable[str], most: int) -> str:
-    """The first of some names, and how many more there are."""
-    names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+    return first_few(names, 1)
 
 
 def _import(needed: str) -> None:
