@@ -1,7 +1,7 @@
 """README.md of an export: what its files are, how large and how fast, and how they are loaded."""
 
 import inspect
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from tune_app.export.choice import Choice
@@ -94,18 +94,13 @@ def _imports(files: Collection[str]) -> Iterator[str]:
 def _built(recipe: Mapping[str, Any], is_whole: bool) -> Iterator[str]:
     """The network that weights are loaded into; no function builds what is left of one."""
     if is_whole:
-        sizes = {
-            name: tuple(size) if isinstance(size, list | tuple) else size
-            for name, size in recipe["sizes"].items()
-        }
-        arguments = "".join(f", {name}={size!r}" for name, size in sizes.items())
+        arguments = "".join(f", {name}={size!r}" for name, size in recipe["sizes"].items())
         yield f'network = lt_core.models.build("{recipe["model"]}"{arguments}, seed=0)'
 
 
-def _plain(function: object) -> str:
+def _plain(function: Callable[..., object]) -> str:
     """A function as text, without types that need an import."""
-    text = inspect.getsource(function)  # type: ignore[arg-type]
-    return text.replace(" -> Mapping[str, Any]", "").replace("  # noqa: SIM118", "").rstrip()
+    return inspect.getsource(function).replace(" -> Mapping[str, Any]", "").rstrip()
 
 
 def _latency(latency: Mapping[str, Any] | None) -> Iterator[str]:

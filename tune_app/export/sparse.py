@@ -57,7 +57,7 @@ def load_sparse(path: str) -> Mapping[str, Any]:
     """The state dict in a file of bitmasks and values, to the bit."""
     with safetensors.safe_open(path, "pt") as file:
         shapes = json.loads(file.metadata()["shapes"])
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        state = {name: file.get_tensor(name) for name in sorted(file.keys())}
     for name, shape in shapes.items():
         bits = np.unpackbits(state.pop(f"{name}.bitmask").numpy(), count=math.prod(shape))
         weight = torch.zeros(shape)
