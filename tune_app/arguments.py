@@ -1,59 +1,88 @@
-"""What the command line of a launch takes."""
+"""The command line of a launch."""
 
-import argparse
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import click
+
+from tune_app.command import examples
 
 
-def parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments, or those of the process; ends it for what they do not allow."""
-    options = _parser().parse_intermixed_args(arguments)
-    options.dry_run = options.dry_run or options.check
-    return options
+@dataclass(frozen=True)
+class Options:
+    """What it says."""
+
+    sweep: Path
+    overrides: tuple[str, ...]
+    dry_run: bool
+    check: bool
+    """Implies `dry_run`."""
+
+    out: Path
+    store: str | None
+    address: str | None
+    submit: str | None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tune_app.launch",
-        allow_abbrev=False,  # --address is looked for before
-        description="Find lottery tickets at one set of hyperparameters, train them at another.",
+def launch_command(run: Callable[[Options], int]) -> click.Command:
+    """The command that calls `run`."""
+
+    def callback(**given: Any) -> int:
+        options = Options(**given | {"dry_run": given["dry_run"] or given["check"]})
+        if options.address is not None and options.submit is not None:
+            raise click.UsageError("--submit: not allowed with --address")
+        return run(options)
+
+    return click.Command(
+        "launch",
+        callback=callback,
+        help="Run a sweep file: find lottery tickets at one set of hyperparameters, train them at "
+        "another. KEY=VALUE replaces what the file says. The same command again goes on where it "
+        "stopped.",
+        short_help="Run a sweep file, here or on a cluster.",
+        epilog=examples(
+            "lottery launch sweeps/lr_grid.yaml --dry-run",
+            "lottery launch sweeps/lr_grid.yaml train.weight_decay=5e-4 'seeds=[0, 1]'",
+            "lottery launch sweeps/lr_grid.yaml --address head:6379 --out /shared/runs",
+        ),
+        params=[
+            click.Argument(["sweep"], type=click.Path(path_type=Path)),
+            click.Argument(["overrides"], nargs=-1, metavar="[KEY=VALUE]..."),
+            click.Option(["--dry-run"], is_flag=True, help="Show the plan and start nothing."),
+            click.Option(
+                ["--check"],
+                is_flag=True,
+                help="As --dry-run, and try on a few images that network, data and recipes go "
+                "together, which every launch does before it starts Ray.",
+            ),
+            click.Option(
+                ["--out"],
+                type=click.Path(path_type=Path),
+                default=Path("runs"),
+                show_default=True,
+                metavar="DIR",
+                help="Holds a directory for each sweep, what they trained, and MLflow's database.",
+            ),
+            click.Option(
+                ["--store"],
+                metavar="PLACE",
+                help="What is trained, shared by all sweeps: a directory, or a URL such as "
+                "s3://bucket/folder. In --out, as _store, if not given.",
+            ),
+            click.Option(
+                ["--address"],
+                metavar="HOST:PORT",
+                help="Run the trials on the Ray cluster whose head is there, from here. "
+                "RAY_ADDRESS, or else Ray on this machine, if not given.",
+            ),
+            click.Option(
+                ["--submit"],
+                metavar="ADDRESS",
+                help="Hand the sweep to the Ray cluster whose page is there "
+                "(http://127.0.0.1:8265), and follow it; --out and --store are places on the "
+                "cluster.",
+            ),
+        ],
     )
-    parser.add_argument("sweep", type=Path, help="the sweep file")
-    parser.add_argument(
-        "overrides", nargs="*", metavar="key=value", help="replaces what the file says"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="show the plan and start nothing")
-    parser.add_argument(
-        "--check",
-        action="store_true",
-        help="as --dry-run, and try on a few images that network, data and recipes go together, "
-        "which every launch does before it starts Ray",
-    )
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("runs"),
-        metavar="DIR",
-        help="holds a directory for each sweep, what they trained, and MLflow's database "
-        "(default: %(default)s)",
-    )
-    parser.add_argument(
-        "--store",
-        metavar="PLACE",
-        help="what is trained, shared by all sweeps: a directory, or a URL such as "
-        "s3://bucket/folder (default: in --out, as _store)",
-    )
-    cluster = parser.add_mutually_exclusive_group()
-    cluster.add_argument(
-        "--address",
-        metavar="HOST:PORT",
-        help="run the trials on the Ray cluster whose head is there, from here "
-        "(default: RAY_ADDRESS, or else Ray on this machine)",
-    )
-    cluster.add_argument(
-        "--submit",
-        metavar="ADDRESS",
-        help="hand the sweep to the Ray cluster whose page is there (http://127.0.0.1:8265), and "
-        "follow it; --out and --store are places on the cluster",
-    )
-    return parser

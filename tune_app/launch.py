@@ -3,7 +3,6 @@
 The same command again goes on where it stopped; an edited file trains only what is new.
 """
 
-import argparse
 import gc
 import os
 import shlex
@@ -11,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tune_app import exit_codes, signals, streams, submit
-from tune_app.arguments import parsed
+from tune_app import exit_codes, signals, submit
+from tune_app.arguments import Options, launch_command
+from tune_app.command import called, typed
 from tune_app.credentials import hide_credentials, to_type
 from tune_app.plan.left import what_is_left
 from tune_app.plan.plan import make_plan
@@ -38,14 +38,33 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; its exit code."""
+    return called(COMMAND, arguments, "python -m tune_app.launch")
+
+
+def _run(options: Options) -> int:
     try:
         import fcntl  # noqa: F401  (its absence tells Windows from systems that can work)
     except ImportError:
         # There a store cannot be synced to disk, and looking whether a launch lives would end it.
         print("error: this system has no `fcntl`; on Windows, use WSL", file=sys.stderr)
         return exit_codes.BAD_INPUT
-    options = parsed(arguments)
-    command = _command(arguments or sys.argv[1:])
+    given = typed()
+    # What the user typed, here or where it was submitted.
+    text = shlex.join(["python", "-m", "tune_app.launch", *given.arguments])
+    command = os.environ.get(submit.COMMAND_VARIABLE) or hide_credentials(text)
+    if given.is_process and sys.platform == "linux" and _is_on_a_cluster(options):
+        return supervised(lambda: _answered(options, command), to_type(command))
+    return _answered(options, command)
+
+
+def _is_on_a_cluster(options: Options) -> bool:
+    """Whether Ray runs elsewhere; not of a job, which its cluster ends together with all else."""
+    if options.submit is not None or "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
+        return False
+    return options.address is not None or ray_settings.cluster_address() is not None
+
+
+def _answered(options: Options, command: str) -> int:
     if options.address is not None:
         os.environ["RAY_ADDRESS"] = options.address
     signals.obey()
@@ -68,21 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_codes.INTERRUPTED
 
 
-def _command(arguments: Sequence[str]) -> str:
-    """What the user typed, here or where it was submitted."""
-    typed = shlex.join(["python", "-m", "tune_app.launch", *arguments])
-    return os.environ.get(submit.COMMAND) or hide_credentials(typed)
-
-
-def _is_on_a_cluster(arguments: Sequence[str]) -> bool:
-    """Whether Ray runs elsewhere; not of a job, which its cluster ends together with all else."""
-    options = {each.partition("=")[0] for each in arguments}
-    if "--submit" in options or "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:
-        return False
-    return "--address" in options or ray_settings.cluster_address() is not None
-
-
-def _launch(options: argparse.Namespace, command: str) -> int:
+def _launch(options: Options, command: str) -> int:
     sweep = load_sweep(options.sweep, options.overrides)
     store = Store(store_place(options.out, options.store))
     ray_settings.apply()  # before the user's own code, which may import Ray
@@ -114,7 +119,7 @@ def _launch(options: argparse.Namespace, command: str) -> int:
 
 
 def _checked(
-    identified: Identified, options: argparse.Namespace, store: Store
+    identified: Identified, options: Options, store: Store
 ) -> "tuple[list[str], DataSet | None]":
     """Lines on the user's own code; with --check on all, and the data set.
 
@@ -134,7 +139,7 @@ def _print(lines: Sequence[str]) -> None:
     print(*lines, sep="\n", end="\n" if lines else "", flush=True)
 
 
-def _search(identified: Identified, options: argparse.Namespace, store: Store, command: str) -> int:
+def _search(identified: Identified, options: Options, store: Store, command: str) -> int:
     """Search, then train the best of what was found over fresh seeds."""
     from tune_app.search.outlook import outlook
     from tune_app.search.samples import Samples
@@ -176,8 +181,6 @@ def _say_grid(ran: "Ran") -> int:
         print(f"\n{ran.report.table}\n\n{ran.report.answer}\n")
         print(*ran.report.notes, *ran.report.paths, sep="\n")
         print(f"MLflow: {ran.mlflow}")
-        if ran.page:
-            print(f"then {ran.page}")
     elif ran.results:  # they could not be written, which was said
         return exit_codes.SOME_FAILED
     if ran.missing:
@@ -186,8 +189,7 @@ def _say_grid(ran: "Ran") -> int:
     return exit_codes.OK
 
 
+COMMAND = launch_command(_run)
+
 if __name__ == "__main__":
-    streams.mend()
-    if sys.platform == "linux" and _is_on_a_cluster(sys.argv[1:]):
-        sys.exit(supervised(main, to_type(_command(sys.argv[1:]))))
     sys.exit(main())

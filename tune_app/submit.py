@@ -6,7 +6,6 @@
 All of it is Ray Jobs over HTTP: Ray's own ports may be closed, and its version another.
 """
 
-import argparse
 import asyncio
 import contextlib
 import json
@@ -21,9 +20,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import click
 from pydantic import ValidationError
 
-from tune_app import exit_codes, streams
+from tune_app import exit_codes
+from tune_app.command import called, examples
 from tune_app.credentials import hide_credentials
 from tune_app.results.run_directory import resolved
 from tune_app.run.console import duration
@@ -35,7 +36,7 @@ from tune_app.time_limit import TookTooLong, within
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient
 
-COMMAND = "TUNE_APP_COMMAND"
+COMMAND_VARIABLE = "TUNE_APP_COMMAND"
 """The variable that tells a launch on the cluster the command that the user typed."""
 
 TIMEOUT_S = 10.0
@@ -97,7 +98,7 @@ def submit(address: str, sweep: Sweep, out: Path, store: str | None, command: st
         given = given.model_copy(update={"file": file})
         sweep = sweep.model_copy(update={"initial_weights": given})
     own = own_files(sweep, Path.cwd())
-    variables = {COMMAND: command, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)}
+    variables = {COMMAND_VARIABLE: command, "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_WAIT_S)}
     variables |= _tracking(out)
     id = f"{sweep.name}-{secrets.token_hex(3)}"
     client = _connect(address)
@@ -346,27 +347,22 @@ def _say(text: str) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tune_app.submit",
-        description="The sweeps that were handed to a Ray cluster.",
-    )
-    parser.add_argument("address", help="of Ray's page, such as http://127.0.0.1:8265")
-    actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("list", help="show all of them")
-    actions.add_parser("follow", help="print its log until it ends").add_argument("id")
-    actions.add_parser("stop", help="end it; the same launch goes on with it").add_argument("id")
-    options = parser.parse_args(arguments)
+    return called(COMMAND, arguments, "python -m tune_app.submit")
+
+
+def _run(address: str, action: str, id: str | None) -> int:
+    if (id is None) != (action == "list"):
+        raise click.UsageError(f"{action} takes {'no ID' if id else 'the ID of a sweep'}")
     try:
-        client = _connect(options.address)
-        sweeps = _sweeps(client, options.address)
-        if options.action == "list":
+        client = _connect(address)
+        sweeps = _sweeps(client, address)
+        if id is None:
             print(_table(sweeps))
             return exit_codes.OK
-        if options.id not in sweeps:
+        if id not in sweeps:
             there = ", ".join(sweeps) or "none"
-            raise SubmitError(f"no sweep {options.id} on the cluster; there: {there}")
-        act = follow if options.action == "follow" else stop
-        return act(client, options.address, options.id)
+            raise SubmitError(f"no sweep {id} on the cluster; there: {there}")
+        return (follow if action == "follow" else stop)(client, address, id)
     except SubmitError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return exit_codes.BAD_INPUT
@@ -374,6 +370,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return exit_codes.INTERRUPTED
 
 
+COMMAND = click.Command(
+    "submit",
+    callback=_run,
+    help="The sweeps that were handed to the Ray cluster whose page is at ADDRESS: list them, "
+    "follow the log of one until it ends, or stop one; the same launch goes on with it.",
+    short_help="List, follow or stop the sweeps of a cluster.",
+    epilog=examples(
+        "lottery submit http://127.0.0.1:8265 list",
+        "lottery submit http://127.0.0.1:8265 follow lr_grid-a1b2c3",
+        "lottery submit http://127.0.0.1:8265 stop lr_grid-a1b2c3",
+    ),
+    params=[
+        click.Argument(["address"]),
+        click.Argument(["action"], type=click.Choice(["list", "follow", "stop"])),
+        click.Argument(["id"], required=False),
+    ],
+)
+
 if __name__ == "__main__":
-    streams.mend()
     sys.exit(main())

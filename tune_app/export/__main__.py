@@ -16,16 +16,17 @@ A sweep keeps masks and results, no trained weights: the training is repeated, t
 hardware of the same kind. The network comes without the whole filters that its ticket pruned.
 """
 
-import argparse
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tune_app import signals, streams
+import click
+
+from tune_app import signals
+from tune_app.command import called, examples, typed
 from tune_app.credentials import hide_credentials
 from tune_app.exit_codes import BAD_INPUT, INTERRUPTED
-from tune_app.export.exporting import export
 from tune_app.results.reading import RunError
 from tune_app.store.store import StoreError
 from tune_app.sweep.yaml_source import SpecError
@@ -33,47 +34,22 @@ from tune_app.sweep.yaml_source import SpecError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Export a ticket; returns the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tune_app.export",
-        description="Train the winning ticket of a run once more, and write it down for use.",
-    )
-    parser.add_argument(
-        "run_dir", metavar="RUN_DIR", type=Path, help="a directory of a sweep's run"
-    )
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument(
-        "--best",
-        action="store_true",
-        help="the best H_find and H_eval by what the sweep selects on, and of its seeds the one of "
-        "the best validation accuracy",
-    )
-    which.add_argument("--id", metavar="TRAINING", help="this training, as results.jsonl names it")
-    parser.add_argument(
-        "--at",
-        type=_sparsity,
-        metavar="SPARSITY",
-        help="with --best: at the evaluated sparsity nearest to this one (default: the highest)",
-    )
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="to be made (default: RUN_DIR/export/TRAINING)"
-    )
-    parser.add_argument(
-        "--store", metavar="PLACE", help="the store of the launch (default: RUN_DIR/../_store)"
-    )
-    options = parser.parse_args(argv)
-    if options.id is not None and options.at is not None:
-        parser.error("argument --at: goes with --best, and --id says it all")
-    command = shlex.join(["python", "-m", "tune_app.export", *(argv or sys.argv[1:])])
+    return called(COMMAND, argv, "python -m tune_app.export")
+
+
+def _run(
+    run_dir: Path, best: bool, id: str | None, at: float | None, out: Path | None, store: str | None
+) -> int:
+    if best == (id is not None):
+        raise click.UsageError("one of --best and --id is needed, not both")
+    if id is not None and at is not None:
+        raise click.UsageError("--at: goes with --best, and --id says it all")
+    from tune_app.export.exporting import export  # torch: a help text needs none
+
+    command = shlex.join(["python", "-m", "tune_app.export", *typed().arguments])
     signals.obey()
     try:
-        return export(
-            options.run_dir,
-            options.id,
-            options.at,
-            options.out,
-            options.store,
-            hide_credentials(command),
-        )
+        return export(run_dir, id, at, out, store, hide_credentials(command))
     except (RunError, SpecError, StoreError, OSError) as error:
         print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
         return BAD_INPUT
@@ -82,16 +58,47 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _sparsity(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"must be a fraction between 0 and 1, got {text}")
-    return value
-
+COMMAND = click.Command(
+    "export",
+    callback=_run,
+    help="Train the winning ticket of a run once more, and write it down for use.",
+    short_help="Write a run's winning ticket down, as files that others can use.",
+    epilog=examples(
+        "lottery export runs/lr_grid --best",
+        "lottery export runs/lr_grid --best --at 0.95 --out ticket",
+        "lottery export runs/lr_grid --id 3f0c5e...",
+    ),
+    params=[
+        click.Argument(["run_dir"], type=click.Path(path_type=Path)),
+        click.Option(
+            ["--best"],
+            is_flag=True,
+            help="The best H_find and H_eval by what the sweep selects on, and of its seeds the "
+            "one of the best validation accuracy.",
+        ),
+        click.Option(
+            ["--id"], metavar="TRAINING", help="This training, as results.jsonl names it."
+        ),
+        click.Option(
+            ["--at"],
+            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            metavar="SPARSITY",
+            help="With --best: at the evaluated sparsity nearest to this one; the highest if not "
+            "given.",
+        ),
+        click.Option(
+            ["--out"],
+            type=click.Path(path_type=Path),
+            metavar="DIR",
+            help="To be made; RUN_DIR/export/TRAINING if not given.",
+        ),
+        click.Option(
+            ["--store"],
+            metavar="PLACE",
+            help="The store of the launch; RUN_DIR/../_store if not given.",
+        ),
+    ],
+)
 
 if __name__ == "__main__":
-    streams.mend()
     sys.exit(main())

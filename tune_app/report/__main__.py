@@ -3,14 +3,14 @@
 python -m tune_app.report RUN_DIR [--store PLACE] [--sync]
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tune_app import streams
+import click
+
+from tune_app.command import called, examples
 from tune_app.exit_codes import BAD_INPUT, OK
-from tune_app.report.write import write_report
 from tune_app.results.curves import Results, curves
 from tune_app.results.reading import RunError, read_grid, read_provenance, read_sweep
 from tune_app.sweep.sweep import Sweep
@@ -18,8 +18,9 @@ from tune_app.sweep.yaml_source import SpecError
 from tune_app.tracking.connection import (
     TrackingError,
     artifact_root,
-    open_command,
+    is_server,
     tracking_uri,
+    way_to,
 )
 from tune_app.tracking.tracker import Tracker
 from tune_app.words import plural
@@ -27,25 +28,17 @@ from tune_app.words import plural
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Report a run; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tune_app.report", description=__doc__)
-    parser.add_argument(
-        "run_dir", metavar="RUN_DIR", type=Path, help="a directory of a sweep's run"
-    )
-    parser.add_argument(
-        "--store",
-        metavar="PLACE",
-        help="the store of the launch, for the masks of a grid (default: RUN_DIR/../_store)",
-    )
-    parser.add_argument(
-        "--sync", action="store_true", help="log in MLflow what it does not have of the run"
-    )
-    arguments = parser.parse_args(argv)
-    run_dir = arguments.run_dir
+    return called(COMMAND, argv, "python -m tune_app.report")
+
+
+def _run(run_dir: Path, store: str | None, sync: bool) -> int:
+    from tune_app.report.write import write_report
+
     try:
-        report = write_report(run_dir, arguments.store)
+        report = write_report(run_dir, store)
         print(report.answer, report.table, sep="\n\n")
         print("", *report.notes, *report.paths, sep="\n")
-        if arguments.sync:
+        if sync:
             _sync(run_dir)
     except (RunError, SpecError, OSError, TrackingError) as error:
         print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
@@ -65,7 +58,7 @@ def _sync(run_dir: Path) -> None:
     tracker.log_report(run_dir)
     for sentence in sentences:
         print(sentence)
-    print(f"MLflow: {open_command(uri)}\nthen {tracker.url()}")
+    print(f"MLflow: {tracker.url() if is_server(uri) else way_to(uri, run_dir)}")
 
 
 def _results(run_dir: Path, sweep: Sweep) -> Results:
@@ -76,6 +69,30 @@ def _results(run_dir: Path, sweep: Sweep) -> Results:
     return read_search(run_dir, sweep)[1]
 
 
+COMMAND = click.Command(
+    "report",
+    callback=_run,
+    help="Write a run's results once more as figures, tables and one sentence that answers what "
+    "the sweep asks.",
+    short_help="Write figures, tables and the answer of a run again.",
+    epilog=examples(
+        "lottery report runs/lr_grid",
+        "lottery report runs/lr_grid --sync",
+        "lottery report runs/lr_grid --store s3://bucket/folder",
+    ),
+    params=[
+        click.Argument(["run_dir"], type=click.Path(path_type=Path)),
+        click.Option(
+            ["--store"],
+            metavar="PLACE",
+            help="The store of the launch, for the masks of a grid; RUN_DIR/../_store if not "
+            "given.",
+        ),
+        click.Option(
+            ["--sync"], is_flag=True, help="Log in MLflow what it does not have of the run."
+        ),
+    ],
+)
+
 if __name__ == "__main__":
-    streams.mend()
     sys.exit(main())

@@ -1,0 +1,54 @@
+"""Calling a command, from a shell or from Python."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import click
+
+from tune_app import exit_codes, streams
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What a command is called with."""
+
+    arguments: tuple[str, ...]
+
+    is_process: bool
+    """Whether they are those of this process, which is then the command's own."""
+
+
+def called(command: click.Command, arguments: Sequence[str] | None, program: str) -> int:
+    """Run a command; its exit code.
+
+    Args:
+        command: its callback returns an exit code, and may ask for `typed()`.
+        arguments: those of the process if None.
+        program: what stands before the arguments, for messages.
+    """
+    if arguments is None:
+        streams.mend()
+    given = Typed(tuple(sys.argv[1:] if arguments is None else arguments), arguments is None)
+    try:
+        code = command.main(
+            list(given.arguments), prog_name=program, standalone_mode=False, obj=given
+        )
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return exit_codes.INTERRUPTED
+    return int(code or exit_codes.OK)
+
+
+def typed() -> Typed:
+    """What the running command was called with, without its own name where it has one."""
+    context = click.get_current_context()
+    given: Typed = context.obj
+    return given if context.parent is None else Typed(given.arguments[1:], given.is_process)
+
+
+def examples(*lines: str) -> str:
+    """The end of a command's help."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
