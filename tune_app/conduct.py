@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tune_app import exit_codes
-from tune_app.credentials import hide_credentials, to_type
+from tune_app.credentials import to_type
 from tune_app.plan.left import what_is_left, what_is_whole
 from tune_app.plan.plan import make_plan
 from tune_app.report.grid import report_grid
@@ -19,6 +19,7 @@ from tune_app.results.curves import Results
 from tune_app.results.racing import still_needed
 from tune_app.results.result import Result, parser
 from tune_app.results.run_directory import RunDirectory, provenance
+from tune_app.results.table import write_csv
 from tune_app.run import ray_settings
 from tune_app.run.about import about_in_words
 from tune_app.run.agenda import Agenda
@@ -32,6 +33,7 @@ from tune_app.run.identity import Identified, identify, remember
 from tune_app.run.older_results import with_costs
 from tune_app.run.race import RaceAgenda
 from tune_app.run.record import Record
+from tune_app.run.variants import kept_apart
 from tune_app.store.claims import Claims
 from tune_app.store.store import Store, StoreError, store_place
 from tune_app.sweep.sweep import Sweep
@@ -40,8 +42,8 @@ from tune_app.tracking.connection import (
     TrackingError,
     artifact_root,
     check_uri,
-    open_command,
     tracking_uri,
+    way_to,
 )
 from tune_app.tracking.live import LiveTracking
 
@@ -84,10 +86,7 @@ class Ran:
     """False where the store, the cluster or the disk of the run directory ended it."""
 
     mlflow: str
-    """The command or address that shows MLflow."""
-
-    page: str | None
-    """The address of the main view in MLflow; None where MLflow is away."""
+    """The command that opens MLflow on the run, or an address."""
 
 
 def run_grid(identified: Identified, site: Site) -> Ran:
@@ -195,14 +194,14 @@ def run_sweep(sweep: Sweep, out: str | Path = "runs", store: str | None = None) 
     out = Path(out)
     its_store = Store(store_place(out, store))
     site = Site(Path(sweep.name), out, its_store, f"tune_app.run_sweep({sweep.name!r})")
-    identified = identify(sweep, site.store, site.sweep_file)
+    identified = kept_apart(identify(sweep, site.store, site.sweep_file), out)
     if sweep.search is None:
         return run_grid(identified, site)
     from tune_app.report.search import report_search
     from tune_app.search.comparison import comparison
     from tune_app.search.samples import Samples
 
-    samples = Samples(out / sweep.name / "search.json")
+    samples = Samples(out / identified.sweep.name / "search.json")
     ran = run_search(identified, site, samples)
     chosen = comparison(identified.sweep, samples)
     if ran.went_through and chosen is not None:
@@ -291,7 +290,8 @@ class _Session:
     def _tracking(self, record: Record, progress: Progress) -> LiveTracking:
         out = self.site.out
         uri, sweep = tracking_uri(out), self.identified.sweep
-        progress.say(f"results in {record.run_dir.path}, MLflow at {hide_credentials(uri)}")
+        run_dir = record.run_dir.path
+        progress.say(f"results in {run_dir}, MLflow: {way_to(uri, run_dir)}")
         return LiveTracking(uri, sweep, artifact_root(out), record.commit, progress.say)
 
     def _report(
@@ -310,6 +310,7 @@ class _Session:
             run_dir.write_failures(missing)
             if results:
                 progress.say("drawing the figures")
+                write_csv(run_dir.path, results)
             drawn = report(run_dir.path, results)
             if drawn is not None:
                 page = tracking.finish(run_dir.path, results)
@@ -319,8 +320,8 @@ class _Session:
                 f"{to_type(self.site.command)}"
             )
             drawn, went_through = None, False
-        mlflow = open_command(tracking.uri)
-        return Ran(run_dir.path, results, missing, drawn, went_through, mlflow, page)
+        mlflow = page or way_to(tracking.uri, run_dir.path)
+        return Ran(run_dir.path, results, missing, drawn, went_through, mlflow)
 
 
 def _leave(progress: Progress) -> None:

@@ -23,6 +23,7 @@ from tune_app.run.about import about_in_words
 from tune_app.run.console import search_text, show_missing, show_plan
 from tune_app.run.estimate_words import show_estimate
 from tune_app.run.identity import Identified, identify, load_data
+from tune_app.run.variants import kept_apart
 from tune_app.store.store import Store, StoreError, store_place
 from tune_app.supervised import supervised
 from tune_app.sweep.load import load_sweep
@@ -97,6 +98,7 @@ def _launch(options: Options, command: str) -> int:
 
         check_cluster()
     identified = identify(sweep, store, options.sweep, is_needed=is_needed)
+    identified = kept_apart(identified, options.out)
     if sweep.search is not None:
         return _search(identified, options, store, command)
     if options.dry_run:

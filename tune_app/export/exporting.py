@@ -8,7 +8,7 @@ from tune_app.export.choice import choose
 from tune_app.export.mlflow_log import log_export
 from tune_app.export.recipe import compared, read_recipe
 from tune_app.store.store import Store
-from tune_app.tracking.connection import TrackingError, open_command, tracking_uri
+from tune_app.tracking.connection import TrackingError, tracking_uri, way_to
 
 
 def export(
@@ -73,5 +73,5 @@ def export(
         )
         return SOME_FAILED
     uri = tracking_uri(run_dir.resolve().parent)
-    print(f"MLflow: {open_command(uri)}\nthere run `{name}`, model {place}")
+    print(f"MLflow: {way_to(uri, run_dir)}\nthere run `{name}`, model {place}")
     return OK

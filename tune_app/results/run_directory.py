@@ -3,6 +3,7 @@
 sweep.yaml       the resolved sweep file
 run.json         command, commit, versions, hardware
 results.jsonl    one line per finished training
+results.csv      the same as a flat table
 failures.jsonl   one line per training that has no result, and why
 errors/          tracebacks of trials that crashed
 search.json      of a search: the configurations that it tried

@@ -1,5 +1,6 @@
-"""The results of a run as a table, for a notebook."""
+"""The results of a run as a table: for a notebook, and as results.csv."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 from lt_core.config import Recipe
 from tune_app.results.reading import read_all
 from tune_app.results.result import Result
+from tune_app.store.files import write_atomically
 
 
 def read_results(run_dir: str | Path) -> pd.DataFrame:
@@ -22,6 +24,16 @@ def read_results(run_dir: str | Path) -> pd.DataFrame:
         RunError: `results.jsonl` is missing or damaged.
     """
     return pd.DataFrame(map(_row, read_all(Path(run_dir) / "results.jsonl")))
+
+
+def write_csv(run_dir: Path, results: Iterable[Result]) -> None:
+    """Write `results.csv`, the same table for other programs.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    table = pd.DataFrame(map(_row, results)).convert_dtypes()  # 64, not 64.0 where some have none
+    write_atomically(run_dir / "results.csv", table.to_csv(index=False).encode())
 
 
 def _row(result: Result) -> dict[str, Any]:

@@ -5,7 +5,6 @@ import fcntl
 import logging
 import os
 import shlex
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,15 +60,18 @@ def artifact_root(out_dir: Path) -> Path:
     return out_dir.resolve() / "_mlflow_artifacts"
 
 
-def open_command(uri: str) -> str:
-    """The shell command that serves MLflow's page; where a server does, its address."""
-    if is_server(uri):
-        return hide_credentials(uri)
-    # The job runner that MLflow starts by default takes 1.5 GB and has nothing to do here.
-    return (
-        f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {shlex.quote(sys.executable)} -m mlflow ui"
-        f" --workers 1 --backend-store-uri {shlex.quote(hide_credentials(uri))}"
-    )
+def page_of(uri: str) -> str:
+    """The address of a server's page, for a browser.
+
+    LOTTERY_MLFLOW_PAGE tells it where browsers know the server by another name, as with one in a
+    container.
+    """
+    return os.environ.get("LOTTERY_MLFLOW_PAGE") or hide_credentials(uri).replace("***@", "")
+
+
+def way_to(uri: str, run_dir: Path) -> str:
+    """The shell command that opens MLflow on a run; where a server has it, its address."""
+    return page_of(uri) if is_server(uri) else f"python -m tune_app ui {shlex.quote(str(run_dir))}"
 
 
 def is_server(uri: str) -> bool:

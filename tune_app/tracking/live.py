@@ -10,7 +10,7 @@ from tune_app.results.curves import Curve, curves
 from tune_app.results.result import Result
 from tune_app.sweep.sweep import Sweep
 from tune_app.time_limit import TookTooLong, within
-from tune_app.tracking.connection import TrackingError
+from tune_app.tracking.connection import TrackingError, is_server, way_to
 from tune_app.tracking.tracker import Tracker
 
 INTERVAL_S = 60.0
@@ -62,7 +62,7 @@ class LiveTracking:
         """Log what is missing of all results, the report and the saved views.
 
         Returns:
-            The address of the main view; None when MLflow is away.
+            What shows the main view, as an address or a command; None when MLflow is away.
         """
         self.over.set()
         try:  # as a whole: a server that drips its answer keeps any limit of a single request
@@ -77,7 +77,7 @@ class LiveTracking:
         return page
 
     def _finish(self, run_dir: Path, results: Iterable[Result]) -> tuple[list[str], str]:
-        """What is to be said of the end, and the address of the main view."""
+        """What is to be said of the end, and what shows the main view."""
         if self.thread.is_alive():
             self.thread.join()
         found = curves(results)
@@ -90,7 +90,7 @@ class LiveTracking:
                 f"MLflow took no files ({error}); curves and views are there. They lie in "
                 f"{run_dir}, and `python -m tune_app.report {run_dir} --sync` sends them"
             )
-        return sentences, tracker.url()
+        return sentences, tracker.url() if is_server(self.uri) else way_to(self.uri, run_dir)
 
     def _keep_logging(self) -> None:
         has_views = False  # those of the end have the ranges of all results

@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tune_app.credentials import hide_credentials
 from tune_app.results.curves import Curve
 from tune_app.results.result import CurveKey
 from tune_app.sweep.sweep import Sweep
-from tune_app.tracking.connection import connect, is_server, tracking_errors
+from tune_app.tracking.connection import connect, is_server, page_of, tracking_errors
 from tune_app.tracking.runs import (
     curve_tag,
     evaluated,
@@ -178,11 +177,19 @@ class Tracker:
                 self._client.set_experiment_tag(self._experiment_id, name, value)
         return left_out
 
-    def url(self) -> str:
-        """The address of the main view, on the server or where `open_command` serves it."""
-        server = "http://127.0.0.1:5000"
-        if is_server(self.uri):
-            server = hide_credentials(self.uri).replace("***@", "").rstrip("/")
+    def has_views(self) -> bool:
+        """Whether views are saved.
+
+        Raises:
+            TrackingError: if MLflow cannot be reached.
+        """
+        with tracking_errors(self.uri):
+            tags = self._client.get_experiment(self._experiment_id).tags
+        return any(name.startswith(TAG_PREFIX) for name in tags)
+
+    def url(self, server: str | None = None) -> str:
+        """The address of the main view, on the server of `uri` if no other is given."""
+        server = (server or page_of(self.uri)).rstrip("/")
         views, _ = saved_views(self._sweep, {})
         query = views[0].query if views else "workflowType=machine_learning"
         return f"{server}/#/experiments/{self._experiment_id}/runs?{query}"

@@ -1,0 +1,121 @@
+"""Variants of a sweep: launches of one name that ask different things have a directory each."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tune_app.results.reading import RunError, read_sweep
+from tune_app.run.identity import Identified
+from tune_app.sweep.sweep import Sweep
+from tune_app.sweep.yaml_source import SpecError
+from tune_app.words import first_few
+
+_HOW = (
+    "name",
+    "description",
+    "data_dir",
+    "resources_per_trial",
+    "find.resources",
+    "eval.resources",
+    "max_concurrent",
+    "checkpoint_every",
+    "max_failures",
+    "search.num_samples",
+    "search.trainings",
+    "search.time_budget",
+    "search.max_concurrent",
+)
+"""Keys that change how or how long a sweep runs, not what it asks."""
+
+_MAX_STEM = 90
+"""Of a name, so that `-2` and the `-best` of a search's comparison leave it one."""
+
+
+def kept_apart(identified: Identified, out: Path) -> Identified:
+    """A sweep under the name of its own variant, with a note where that is a new one."""
+    sweep, sentence = variant_of(identified.sweep, out)
+    notes = identified.notes if sentence is None else [*identified.notes, sentence]
+    return replace(identified, sweep=sweep, notes=notes)
+
+
+def variant_of(sweep: Sweep, out: Path) -> tuple[Sweep, str | None]:
+    """The sweep under the name of its own variant, and a sentence where that is a new one.
+
+    The first to be launched under a name has it; what asks something else, `NAME-2` and so on. The
+    same sweep finds its directory again.
+
+    Args:
+        sweep: with the fingerprints of own code and data.
+        out: holds the run directories.
+    """
+    variants = list(_variants(sweep.name, out))
+    for variant in variants:
+        if variant.sweep is not None and asked_by(variant.sweep) == asked_by(sweep):
+            return _named(sweep, variant.name), None
+    if not variants:
+        return sweep, None
+    last = variants[-1]
+    name = _name(sweep.name, 1 + last.number)
+    sentence = f"{out / name}: kept apart from {out / last.name}"
+    if last.sweep is not None:
+        sentence += f", where {first_few(differences(last.sweep, sweep), 6)}"
+    return _named(sweep, name), sentence
+
+
+def asked_by(sweep: Sweep) -> dict[str, str]:
+    """What a sweep asks: values by key, as text."""
+    leaves = _leaves(sweep.model_dump(mode="json", exclude_none=True))
+    how = tuple(f"{key}." for key in _HOW)
+    return {key: str(value) for key, value in leaves if not f"{key}.".startswith(how)}
+
+
+def differences(before: Sweep, after: Sweep) -> list[str]:
+    """What the first of two sweeps asks otherwise, such as `train.lr was 0.1, now 0.2`."""
+    old, new = asked_by(before), asked_by(after)
+    return [
+        f"{key} was {old.get(key, 'not given')}, now {new.get(key, 'not given')}"
+        for key in dict.fromkeys((*new, *old))
+        if old.get(key) != new.get(key)
+    ]
+
+
+class _Variant(NamedTuple):
+    number: int
+    """1 for the one that has the sweep's own name."""
+
+    name: str
+    sweep: Sweep | None
+    """None where it cannot be read."""
+
+
+def _variants(name: str, out: Path) -> Iterator[_Variant]:
+    """The variants of a name that have a directory, by number; none without the first, since other
+    sweeps may be named like a variant."""
+    if not (out / name / "sweep.yaml").exists():
+        return
+    stem = _name(name, 2).removesuffix("2")
+    tails = [path.name.removeprefix(stem) for path in out.glob(f"{stem}*")]
+    numbers = sorted(int(tail) for tail in tails if tail.isdecimal() and tail[0] != "0")
+    for number, each in ((1, name), *((number, _name(name, number)) for number in numbers)):
+        if (out / each / "sweep.yaml").exists():
+            try:
+                yield _Variant(number, each, read_sweep(out / each))
+            except (RunError, SpecError):  # of another version, or damaged
+                yield _Variant(number, each, None)
+
+
+def _name(name: str, number: int) -> str:
+    return f"{name[:_MAX_STEM]}-{number}"
+
+
+def _named(sweep: Sweep, name: str) -> Sweep:
+    return sweep.model_copy(update={"name": name})
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, below in value.items():
+            yield from _leaves(below, f"{key}.{name}" if key else name)
+    else:
+        yield key, value
