@@ -16,6 +16,11 @@ _MODULES = {
     "report": "tune_app.report.__main__",
     "export": "tune_app.export.__main__",
     "submit": "tune_app.submit",
+    "ui": "tune_app.desk.ui",
+    "runs": "tune_app.desk.runs",
+    "compare": "tune_app.desk.compare",
+    "clean": "tune_app.desk.clean",
+    "schema": "tune_app.desk.schema",
 }
 
 

@@ -36,6 +36,9 @@ class Storage(Protocol):
     def names(self, folder: str) -> Iterator[str]:
         """All files in a folder and the folders in it; none where it is not there."""
 
+    def sizes(self, folder: str) -> Iterator[tuple[str, int]]:
+        """The same with the size of each, in bytes."""
+
     def written_at(self, name: str) -> float | None:
         """Time of the last write, in seconds of the storage's own clock; None if it is gone."""
 
@@ -94,6 +97,11 @@ class Directory:
                     yield from self.names(f"{folder}/{entry.name}")
                 elif not entry.name.endswith(_PART):
                     yield f"{folder}/{entry.name}"
+
+    def sizes(self, folder: str) -> Iterator[tuple[str, int]]:
+        for name in self.names(folder):
+            with contextlib.suppress(FileNotFoundError):  # of a launch that runs
+                yield name, os.stat(self._at(name)).st_size
 
     def written_at(self, name: str) -> float | None:
         try:
@@ -160,13 +168,16 @@ class Cloud:
         return self.written_at(name) is not None
 
     def names(self, folder: str) -> Iterator[str]:
+        return (name for name, _ in self.sizes(folder))
+
+    def sizes(self, folder: str) -> Iterator[tuple[str, int]]:
         from pyarrow.fs import FileSelector
 
         files, root = self._opened
         selector = FileSelector(f"{root}/{folder}", recursive=True, allow_not_found=True)
         for found in files.get_file_info(selector):
             if found.is_file:
-                yield found.path.removeprefix(f"{root}/")
+                yield found.path.removeprefix(f"{root}/"), found.size
 
     def written_at(self, name: str) -> float | None:
         files, root = self._opened

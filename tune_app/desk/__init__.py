@@ -1,0 +1,1 @@
+"""Commands for runs that are there: watch, list, compare and tidy them."""

@@ -1,0 +1,28 @@
+"""The JSON schema of a sweep file, for editors: `python -m tune_app schema`."""
+
+import json
+
+import click
+
+from tune_app.command import examples
+from tune_app.exit_codes import OK
+from tune_app.sweep.schema import json_schema
+
+
+def _run() -> int:
+    print(json.dumps(json_schema(), indent=2))
+    return OK
+
+
+COMMAND = click.Command(
+    "schema",
+    callback=_run,
+    help="Print the JSON schema of a sweep file. An editor with a YAML language server completes "
+    "and checks a file whose first line names it: # yaml-language-server: $schema=schema.json",
+    short_help="Print the JSON schema of a sweep file.",
+    epilog=examples(
+        "lottery schema > schema.json",
+        "lottery schema | jq '.properties | keys'",
+        "check-jsonschema --schemafile schema.json my_sweep.yaml",
+    ),
+)
