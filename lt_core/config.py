@@ -106,6 +106,7 @@ class Recipe(Config):
     """The learning rate is multiplied by `gamma` at each."""
 
     gamma: float = Field(default=0.1, gt=0, le=1)
+    """Factor of the learning rate at each milestone."""
 
     order_seed: int | None = None
     """Seed of all that is drawn while training: data order, augmentation, dropout. null: the
@@ -205,7 +206,7 @@ class Pruning(Config):
     `taylor`, or the import path of a function, which is given an `lt_core.scores.ToScore`."""
 
     scope: Literal["global", "layerwise", "erk"] = "global"
-    """Of scores: whether the lowest of all layers together go, or of each layer the same share, or
+    """For scores: whether the lowest of all layers together go, or of each layer the same share, or
     as many as leave the layers at the ratios of Erdős and Rényi."""
 
     fraction: float = Field(default=0.2, gt=0, lt=1)

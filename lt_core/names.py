@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 MODELS = (
     "small_resnet",
@@ -101,7 +101,12 @@ def mask_name(value: str) -> str:
     return _known_or_import_path(value, (), "my_package.search:find")
 
 
-Strategy = Annotated[str, AfterValidator(strategy_name)]
+def _one_of(known: Sequence[str]) -> WithJsonSchema:
+    """One of ours, which an editor then offers, or an import path."""
+    return WithJsonSchema({"anyOf": [{"enum": [*known]}, {"type": "string", "pattern": ":"}]})
+
+
+Strategy = Annotated[str, AfterValidator(strategy_name), _one_of((*BY_MAGNITUDE, *SCORES))]
 """One of `BY_MAGNITUDE`, one of `SCORES`, or the import path of the user's own score."""
 
 
@@ -121,10 +126,10 @@ def pattern_name(value: str) -> str:
     return "{}:{}".format(*kept_of(value))
 
 
-ModelName = Annotated[str, AfterValidator(model_name)]
+ModelName = Annotated[str, AfterValidator(model_name), _one_of(MODELS)]
 """One of `MODELS`, the import path of the user's own, or a name of `torchvision:` or `timm:`."""
 
-DataSetName = Annotated[str, AfterValidator(data_set_name)]
+DataSetName = Annotated[str, AfterValidator(data_set_name), _one_of(DATA_SETS)]
 """One of `DATA_SETS`, or the import path of the user's own."""
 
 MaskName = Annotated[str, AfterValidator(mask_name)]

@@ -49,5 +49,5 @@ StepsField = Annotated[
     Steps,
     PlainValidator(Steps.parse),
     PlainSerializer(str),
-    WithJsonSchema({"type": "string", "pattern": f"^{PATTERN}$"}),
+    WithJsonSchema({"type": "string", "pattern": f"^{PATTERN}$", "examples": ["8ep", "500it"]}),
 ]

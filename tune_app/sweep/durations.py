@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, WithJsonSchema
 
 Unit = Literal["min", "h", "ep"]
 
@@ -65,8 +65,12 @@ def _time_budget(text: str) -> str:
     return text
 
 
-Interval = Annotated[str, AfterValidator(_interval)]
+def _written(*examples: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "examples": [*examples]})
+
+
+Interval = Annotated[str, AfterValidator(_interval), _written("10min", "5ep")]
 """Minutes or epochs."""
 
-TimeBudget = Annotated[str, AfterValidator(_time_budget)]
+TimeBudget = Annotated[str, AfterValidator(_time_budget), _written("90min", "2h")]
 """Minutes or hours."""

@@ -30,16 +30,20 @@ class Fingerprints(Config):
     """
 
     dataset: Fingerprint | None = None
+    """Fingerprint of your own data set: inputs, labels and splits."""
+
     model: Fingerprint | None = None
+    """Fingerprint of your own network: layers, initial weights and what they compute."""
+
     score: Fingerprint | None = None
-    """Of the files that a score is written in."""
+    """Fingerprint of the files that a score is written in."""
 
     masks: Mapping[str, Fingerprint] | None = None
-    """Of given masks, by where they come from: of the mask in a file, or of the files that a search
-    is written in."""
+    """Fingerprints of given masks, by where they come from: of the mask in a file, or of the files
+    that a search is written in."""
 
     initial_weights: Fingerprint | None = None
-    """Of the file of given weights, and of the layers that it does not give."""
+    """Fingerprint of the file of given weights, and of the layers that it does not give."""
 
 
 _GO_WITH = {"dataset": "image_folder or an import path", "initial_weights": "`initial_weights`"}

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from lt_core.config import Config, RuleErrors
 from tune_app.sweep.durations import TimeBudget, parse
-from tune_app.sweep.prune import Sparsities
+from tune_app.sweep.prune import Fraction, Sparsities
 from tune_app.sweep.spaces import MAX_POINTS, NonEmpty
 
 # The plan of a million trainings takes half a minute and 0.8 GB; more is a mistake.
@@ -18,7 +18,9 @@ def _as_list(value: Any) -> Any:
     return value if value is None or isinstance(value, tuple | list) else (value,)
 
 
-SparsityOrList = Annotated[Sparsities, BeforeValidator(_as_list)]
+SparsityOrList = Annotated[
+    Sparsities, BeforeValidator(_as_list, json_schema_input_type=Fraction | Sparsities)
+]
 
 
 def _validation_metric(value: str) -> str:
@@ -85,6 +87,7 @@ class Search(Config):
     start."""
 
     stop: Stop = Stop()
+    """Early stopping of trials that do badly; off if not given."""
 
     @model_validator(mode="after")
     def _ends(self) -> Self:

@@ -36,10 +36,13 @@ class Dimension(Config, Generic[Item]):
     """One dimension of a search space: `values`, or the numbers from `min` to `max`."""
 
     values: NonEmpty[Item] | None = None
+    """The values, one by one."""
 
     min: Item | None = None
+    """Lower end of a range, for every method but grid; belongs to it."""
+
     max: Item | None = None
-    """For every method but grid; both ends belong to the range."""
+    """Upper end of a range; belongs to it."""
 
     log: bool = False
     """Whether numbers are drawn evenly by order of magnitude."""

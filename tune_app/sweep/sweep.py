@@ -75,10 +75,13 @@ class Sweep(Config):
     """Name of the run directory and of the MLflow experiment."""
 
     description: str = ""
-    """The question, in one line."""
+    """The question, in one line; reports and MLflow show it."""
 
     model: ModelName
+    """The network: one of ours, of torchvision or timm by name, or your own by import path."""
+
     dataset: DataSetName
+    """The data set: one of ours, or your own by import path."""
 
     initial_weights: InitialWeights | None = None
     """What every network starts from, and a ticket is rewound to, in place of an initialization."""
@@ -88,6 +91,8 @@ class Sweep(Config):
     run is started in."""
 
     fingerprints: Fingerprints | None = None
+    """What your own code and files were in an earlier run, as its sweep.yaml has them; worked out
+    if not given."""
 
     given_seeds: Seeds = Field(alias="seeds")
     """Replicates: each seeds initialization, data order and random masks."""
@@ -96,21 +101,29 @@ class Sweep(Config):
     """H; `find` and `eval` replace fields of it, for all of their points or point by point."""
 
     prune: Prune
+    """How far, how fast and by what the dense network is pruned."""
+
     find: Find = Find()
+    """H_find: the hyperparameters that find masks, a chain of rounds for each point and seed."""
+
     eval: Eval = Eval()
+    """H_eval: the hyperparameters that train each mask, at every point."""
 
     search: Search | None = None
-    """Needed where `find` or `eval` have a method other than grid."""
+    """Objective and budget of a search; needed where `find` or `eval` have a method other than
+    grid."""
 
     rewind: Rewinding = Rewinding()
-    """Of chains and of evaluations; `find.rewind` and `eval.rewind` stand in place of it."""
+    """Rewinding of chains and of evaluations; `find.rewind` and `eval.rewind` stand in place of
+    it."""
 
     baselines: Distinct[Baseline] = ()
     """Controls: random masks of the same sparsity (`global_random`; with `filter_l1` random
     filters, the same share of each layer), at the layerwise ratios of `erk`, or of the ticket
     (`preserve_lpr`; with as many weights on a live path as the ticket, `preserve_lpr_live`), and
-    tickets initialized anew and trained in full (`reinit`; with their signs, `signs`). Or masks of
-    the network as initialized, which no training finds (`snip`, `grasp`, `synflow`)."""
+    tickets initialized anew and trained in full (`reinit`; with their signs, `signs`), or the
+    worst network between two trainings of a ticket (`interpolated`). Or masks of the network as
+    initialized, which no training finds (`snip`, `grasp`, `synflow`)."""
 
     masks: NonEmpty[MaskName] | None = None
     """Masks that are found elsewhere, evaluated beside tickets: each a safetensors file, with
@@ -121,6 +134,7 @@ class Sweep(Config):
     """The accuracy that picks the best configurations; the paper's protocol is `test`."""
 
     resources_per_trial: Resources = Resources()
+    """Cores and GPUs of a trial, of either stage."""
 
     max_concurrent: int | None = Field(default=None, ge=1)
     """Chains and evaluations that run at a time, on a cluster that others use too; as many as find

@@ -6,12 +6,15 @@ import re
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft7Validator
 from lr_grid import TEXT, load
 from ruamel.yaml import YAML
 
+from tune_app.sweep.schema import json_schema
 from tune_app.sweep.yaml_source import SpecError
 
 LOCATED = re.compile(r"(sweep\.yaml:[1-9]\d*|sweep\.yaml|command line \(.*\)): \S")
+SCHEMA = Draft7Validator(json_schema())
 FUZZ = settings(max_examples=700, derandomize=True, deadline=None, database=None)
 
 
@@ -27,7 +30,9 @@ def check(text: str, *overrides: str) -> None:
     else:
         assert sweep.find_recipes and sweep.eval_recipes
         assert {0} <= set(sweep.eval_rounds) <= set(range(sweep.prune.num_rounds + 1))
-        assert load(json.dumps(sweep.model_dump(mode="json", exclude_none=True))) == sweep
+        written = sweep.model_dump(mode="json", exclude_none=True)
+        assert load(json.dumps(written)) == sweep
+        assert SCHEMA.is_valid(written)
 
 
 RAW_WORDS = """off yes ~ null = << + ._ 1e-4 012 0x 0o8 0b1 1_0 2020-99-99 12:00 16ep 0it 20ep
