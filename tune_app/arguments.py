@@ -1,11 +1,12 @@
 """The command line of a launch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from tune_app.command import examples
 
@@ -24,6 +25,28 @@ class Options:
     store: str | None
     address: str | None
     submit: str | None
+
+
+class Assignment(click.ParamType[str]):
+    """`key=value`, which a shell can complete."""
+
+    name = "assignment"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from tune_app.sweep.completion import keys, values  # all types of a sweep file
+
+        before: Sequence[str] = ctx.params.get("overrides") or ()
+        # Bash takes `=` for a word of its own.
+        if len(before) > 1 and before[-1] == "=":
+            return [CompletionItem(each) for each in values(before[-2], incomplete)]
+        if before and "=" not in before[-1]:
+            return [CompletionItem(each) for each in values(before[-1], incomplete)]
+        key, is_set, start = incomplete.partition("=")
+        if is_set:
+            return [CompletionItem(f"{key}={each}") for each in values(key, start)]
+        return [CompletionItem(each, help=about) for each, about in keys(incomplete)]
 
 
 def launch_command(run: Callable[[Options], int]) -> click.Command:
@@ -49,7 +72,7 @@ def launch_command(run: Callable[[Options], int]) -> click.Command:
         ),
         params=[
             click.Argument(["sweep"], type=click.Path(path_type=Path)),
-            click.Argument(["overrides"], nargs=-1, metavar="[KEY=VALUE]..."),
+            click.Argument(["overrides"], nargs=-1, type=Assignment(), metavar="[KEY=VALUE]..."),
             click.Option(["--dry-run"], is_flag=True, help="Show the plan and start nothing."),
             click.Option(
                 ["--check"],

@@ -1,16 +1,14 @@
 """The JSON schema of a sweep file, for editors: `python -m tune_app schema`."""
 
-import json
-
 import click
 
 from tune_app.command import examples
 from tune_app.exit_codes import OK
-from tune_app.sweep.schema import json_schema
+from tune_app.sweep.schema import schema_text
 
 
 def _run() -> int:
-    print(json.dumps(json_schema(), indent=2))
+    print(schema_text(), end="")
     return OK
 
 

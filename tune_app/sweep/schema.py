@@ -1,7 +1,4 @@
-"""The JSON schema of a sweep file, for editors: from the types that check it.
-
-python -m tune_app.sweep.schema > sweeps/schema.json
-"""
+"""The JSON schema of a sweep file, for editors: from the types that check it."""
 
 import ast
 import inspect
@@ -46,6 +43,11 @@ def json_schema() -> JsonSchema:
         mapping.pop("required", None)
     schema["properties"] = {"extends": EXTENDS, **schema["properties"]}
     return {"$schema": DIALECT, "title": "Sweep file", **schema}
+
+
+def schema_text() -> str:
+    """The same as a file."""
+    return json.dumps(json_schema(), indent=1, ensure_ascii=False) + "\n"
 
 
 def documented() -> JsonSchema:
@@ -121,7 +123,3 @@ def _with_items(value: JsonSchema) -> JsonSchema:
             if f"{end}Length" in value:
                 value[f"{end}Items"] = value.pop(f"{end}Length")
     return value
-
-
-if __name__ == "__main__":
-    print(json.dumps(json_schema(), indent=1, ensure_ascii=False))

@@ -5,6 +5,7 @@ import shlex
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from tiny_sweep import run_here
 
 from tune_app.__main__ import DOOR
@@ -36,6 +37,24 @@ def test_a_command_shows_three_examples_that_it_takes(name):
         assert ours[0] == name
         stop = next((i for i, word in enumerate(ours) if word in "|>"), len(ours))
         command.make_context(name, ours[1:stop])  # parses, and runs nothing
+
+
+@pytest.mark.parametrize(
+    ("before", "incomplete", "expected"),
+    [
+        ([], "comp", ["compare"]),
+        (["launch", "x.yaml"], "prune.ra", []),
+        (["launch", "x.yaml"], "train.opt", ["train.optimizer="]),
+        (["launch", "x.yaml"], "rewind.", ["rewind.method=", "rewind.to="]),
+        (["launch", "x.yaml"], "train.optimizer=a", ["train.optimizer=adamw"]),
+        # As bash splits it.
+        (["launch", "x.yaml", "train.optimizer"], "=", ["sgd", "nesterov", "adamw"]),
+        (["launch", "x.yaml", "train.optimizer", "="], "n", ["nesterov"]),
+    ],
+)
+def test_a_shell_completes_commands_keys_and_values(before, incomplete, expected):
+    shell = ShellComplete(DOOR, {}, "lottery", "_LOTTERY_COMPLETE")
+    assert [item.value for item in shell.get_completions(before, incomplete)] == expected
 
 
 @pytest.mark.parametrize(

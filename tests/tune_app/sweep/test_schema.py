@@ -39,7 +39,7 @@ def with_a_typo(data: Any, whole: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 def test_the_files_in_the_repository_are_written_anew():
     schema = (SWEEPS / "schema.json").read_text()
-    again = "python -m tune_app.sweep.schema > sweeps/schema.json"
+    again = "python -m tune_app schema > sweeps/schema.json"
     assert json.loads(schema) == json_schema(), f"if the change is meant: {again}"
     again = "python -m tune_app.sweep.keys_page > sweeps/KEYS.md"
     assert (SWEEPS / "KEYS.md").read_text() == keys_page.page(), f"if the change is meant: {again}"
