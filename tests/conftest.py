@@ -1,9 +1,11 @@
 """What tests of several folders share: Rays of their own, the tiny sweep, and launches of it."""
 
 import atexit
+import contextlib
 import os
 import pickle
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -99,7 +101,12 @@ def mlflow_database(shared) -> Path:
     """A SQLite file with MLflow's tables, which take seconds to create; not to be changed."""
     from tune_app.tracking.connection import connect
 
-    return shared("mlflow", lambda folder: connect(f"sqlite:///{folder}/mlflow.db")) / "mlflow.db"
+    def make(folder: Path) -> None:
+        connect(f"sqlite:///{folder}/mlflow.db")
+        with contextlib.closing(sqlite3.connect(folder / "mlflow.db")) as database:
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all of it in the one file
+
+    return shared("mlflow", make) / "mlflow.db"
 
 
 @pytest.fixture(scope="session")
