@@ -32,6 +32,8 @@ from tune_app.sweep.yaml_source import SpecError, printable
 if TYPE_CHECKING:
     from lt_core.data import DataSet
     from tune_app.conduct import Ran
+    from tune_app.report.page import Report
+    from tune_app.sweep.sweep import Sweep
 
 # torch, ray, mlflow and matplotlib take seconds to import and a dry run needs none of them, so
 # they are imported where they are used.
@@ -117,7 +119,8 @@ def _launch(options: Options, command: str) -> int:
         return exit_codes.OK
     from tune_app.conduct import Site, run_grid
 
-    return _say_grid(run_grid(identified, Site(options.sweep, options.out, store, command)))
+    site = Site(options.sweep, options.out, store, command)
+    return _say_grid(run_grid(identified, site), identified.sweep)
 
 
 def _checked(
@@ -162,8 +165,7 @@ def _search(identified: Identified, options: Options, store: Store, command: str
     ran = run_search(identified, site, samples)
     if ran.report is None:
         return exit_codes.SOME_FAILED
-    print(f"\n{ran.report.table}\n\n{ran.report.answer}\n")
-    print(*ran.report.notes, *ran.report.paths, sep="\n")
+    _say_report(ran.report, ran.mlflow)
     if not ran.went_through:
         print(f"the search is not over; to go on: {to_type(command)}", file=sys.stderr)
         return exit_codes.SOME_FAILED
@@ -172,23 +174,27 @@ def _search(identified: Identified, options: Options, store: Store, command: str
         print("not compared: no coupled or no decoupled configuration is complete", file=sys.stderr)
         return exit_codes.SOME_FAILED
     print()
-    code = _say_grid(run_grid(identify(chosen, store, options.sweep), site))
+    code = _say_grid(run_grid(identify(chosen, store, options.sweep), site), chosen)
     report = report_search(ran.run_dir, sweep, samples)  # now with what decoupling gains
-    print(f"\n{report.answer}\n{report.paths[-1]}")
+    print(f"\n{report.paths[-1]}\n\n{report.answer}")
     return code
 
 
-def _say_grid(ran: "Ran") -> int:
-    if ran.report is not None:
-        print(f"\n{ran.report.table}\n\n{ran.report.answer}\n")
-        print(*ran.report.notes, *ran.report.paths, sep="\n")
-        print(f"MLflow: {ran.mlflow}")
-    elif ran.results:  # they could not be written, which was said
+def _say_grid(ran: "Ran", sweep: "Sweep") -> int:
+    if ran.report is None and ran.results:  # they could not be written, which was said
         return exit_codes.SOME_FAILED
+    if ran.report is not None:
+        _say_report(ran.report, ran.mlflow)
     if ran.missing:
-        show_missing(ran.missing, ran.run_dir)
+        show_missing(sweep, ran.missing, ran.run_dir)
         return exit_codes.SOME_FAILED
     return exit_codes.OK
+
+
+def _say_report(report: "Report", mlflow: str) -> None:
+    """The answer last, where eyes are once the launch has ended."""
+    print(f"\n{report.table}\n", *report.notes, sep="\n")
+    print(f"report: {report.paths[-1]}\nMLflow: {mlflow}\n\n{report.answer}", flush=True)
 
 
 COMMAND = launch_command(_run)

@@ -23,6 +23,8 @@ class Row:
 
     stage: str
     what: str
+    """Its size in words, for each seed and sparsity."""
+
     requested: tuple[str, ...]
     """With repeats, where the part asks for one training several times."""
 
@@ -67,9 +69,8 @@ def make_plan(sweep: Sweep) -> Plan:
         for seed in sweep.seeds
     )
     more = f" + {len(constrained)}" if constrained else ""
-    seeds = plural(len(sweep.seeds), "seed")
     in_chains = tuple(id for chain in chains for id in chain.ids)
-    what = f"{len(sweep.find_recipes)}{more} H_find x {seeds} x {_lengths(chains)}"
+    what = f"{len(sweep.find_recipes)}{more} H_find x {_lengths(chains)}"
     rows = [Row("find", what, in_chains)]
     asked: dict[str, Training] = {}
     for stage, what, trainings in _evaluations(sweep, ids, constrained):
@@ -77,7 +78,7 @@ def make_plan(sweep: Sweep) -> Plan:
         for training in trainings:
             asked.setdefault(training.id, training)
             requested.append(training.id)
-        rows.append(Row(stage, f"{what} x {seeds}", tuple(requested)))
+        rows.append(Row(stage, what, tuple(requested)))
     others = asked.keys() - set(in_chains)
     return Plan(chains, tuple(t for id, t in asked.items() if id in others), tuple(rows))
 
@@ -92,10 +93,9 @@ def _evaluations(
     def grid(
         kind: Kind, pairs: Sequence[tuple[Recipe, Recipe | None]]
     ) -> tuple[str, str, Iterator[Training]]:
-        at = plural(len(rounds), "sparsity")
         return (
             kind,
-            f"{len(pairs)} H_find x {len(evals)} H_eval x {at}",
+            f"{len(pairs)} H_find x {len(evals)} H_eval",
             (
                 ids.evaluation(kind, find, eval_, seed, round, source)
                 for find, source in pairs
@@ -122,10 +122,9 @@ def _given(
     """Of a given mask, which no H_find changes; that of a file has a sparsity of its own."""
     find, evals = sweep.find_recipes[0], sweep.eval_recipes
     own = rounds[-1:] if is_file(kind) else rounds
-    at = "its sparsity" if is_file(kind) else plural(len(own), "sparsity")
     return (
         in_short(kind),
-        f"{len(evals)} H_eval x {at}",
+        f"{len(evals)} H_eval" + (", its own sparsity" if is_file(kind) else ""),
         (
             ids.evaluation(kind, find, eval_, seed, round)
             for eval_ in evals

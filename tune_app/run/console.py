@@ -1,9 +1,10 @@
 """What a person sees in the terminal: the plan, and live progress."""
 
 import sys
+import textwrap
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,7 +20,8 @@ from tune_app.plan.plan import Plan
 from tune_app.plan.trainings import Chain
 from tune_app.results.racing_words import race_in_words
 from tune_app.results.result import Result
-from tune_app.results.words import label, text, varied_fields
+from tune_app.results.words import kind_name, label, text, varied_fields
+from tune_app.run.best_so_far import BestSoFar
 from tune_app.run.estimate import Estimate
 from tune_app.run.events import (
     Ended,
@@ -47,7 +49,7 @@ def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
     names = max(16, *(len(row.stage) + 1 for row in plan.rows))
 
     def line(stage: str, what: str, *cells: str | int) -> str:
-        columns = (f"{cell:>11,}" if isinstance(cell, int) else f"{cell:>11}" for cell in cells)
+        columns = (f"{cell:>10,}" if isinstance(cell, int) else f"{cell:>10}" for cell in cells)
         return f"{stage:<{names}}{what:<{width}}{''.join(columns)}"
 
     about = f"{sweep.name}: {sweep.model} on {sweep.dataset}. {sweep.description}".rstrip()
@@ -64,20 +66,38 @@ def plan_text(sweep: Sweep, plan: Plan, to_do: ToDo) -> str:
         lines.append(line(row.stage, row.what, *counts))
     lines.append(line("total", "", *totals))
     lines.append("")
-    find = "finds" if len(to_do.chains) == 1 else "find"
-    lines.append(
-        f"{'trials':<16}{to_do.num_trials:,} to run: {plural(len(to_do.chains), 'chain')} that "
-        f"{find} masks, {plural(len(to_do.evaluations), 'evaluation')}"
-    )
-    rounds = (
-        "dense" if round == 0 else f"{sweep.prune.sparsity(round):.1%} (round {round})"
-        for round in sweep.eval_rounds
-    )
+    seeds = race_in_words(sweep.race) if sweep.race else f"{len(sweep.seeds)}"
+    below = {"trials": _trials(to_do), "seeds": seeds}
     what = "filters pruned" if sweep.prune.strategy == "filter_l1" else "sparsities"
-    lines.append(f"{what:<16}{', '.join(rounds)}")
-    if sweep.race is not None:
-        lines.append(f"{'seeds':<16}{race_in_words(sweep.race)}")
-    return "\n".join(lines)
+    below[what] = ", ".join(_sparsities(sweep))
+    return "\n".join([*lines, *_wrapped(below)])
+
+
+def _wrapped(rows: Mapping[str, str]) -> Iterator[str]:
+    """Names with their texts, in 80 columns."""
+    for name, words in rows.items():
+        yield textwrap.fill(words, 80, initial_indent=f"{name:<16}", subsequent_indent=" " * 16)
+
+
+def _trials(to_do: ToDo) -> str:
+    if not to_do.num_trials:
+        return "nothing to do: everything is trained"
+    find = "finds" if len(to_do.chains) == 1 else "find"
+    return (
+        f"{to_do.num_trials:,} to run: {plural(len(to_do.chains), 'chain')} that {find} masks, "
+        f"{plural(len(to_do.evaluations), 'evaluation')}"
+    )
+
+
+def _sparsities(sweep: Sweep) -> Iterator[str]:
+    """Those that are evaluated, with what was asked for where no round is as sparse."""
+    asked = {sweep.nearest_round(at): at for at in sweep.eval.at_sparsity or ()}
+    for round in sweep.eval_rounds:
+        sparsity = sweep.prune.sparsity(round)
+        near = asked.get(round)
+        snapped = near is not None and abs(near - sparsity) >= 0.0005
+        text = f"round {round}, nearest to {near:.6g}" if snapped else f"round {round}"
+        yield "dense" if round == 0 else f"{sparsity:.1%} ({text})"
 
 
 def show_plan(
@@ -95,16 +115,27 @@ def show_plan(
     return rest
 
 
-def show_missing(missing: Sequence[Mapping[str, Any]], run_dir: Path) -> None:
+def show_missing(sweep: Sweep, missing: Sequence[Mapping[str, Any]], run_dir: Path) -> None:
     """Print the trainings without a result, by reason."""
     by_reason: dict[str, list[str]] = defaultdict(list)
     for failure in missing:
-        by_reason[failure["reason"]].append(failure["id"])
+        by_reason[failure["reason"]].append(f"{_named(sweep, failure)} ({failure['id']})")
     have = "has" if len(missing) == 1 else "have"
     print(f"\n{plural(len(missing), 'training')} {have} no result:", file=sys.stderr)
     for reason, ids in by_reason.items():
         print(f"  {first_few(ids, 3)}: {reason}", file=sys.stderr)
     print(f"all of them in {run_dir / 'failures.jsonl'}", file=sys.stderr)
+
+
+def _named(sweep: Sweep, failure: Mapping[str, Any]) -> str:
+    """A training by what the sweep varies; `failure` is a line of failures.jsonl."""
+    varied = varied_fields(sweep)
+    parts = [kind_name(failure["kind"])]
+    for stage in ("find", "eval"):
+        if (recipe := failure[stage]) is not None:
+            values = (f"{name} {text(recipe[name])}" for name in varied if name in recipe)
+            parts.append(f"{stage} {', '.join(values)}")
+    return " ".join([*parts, f"seed {failure['seed']} round {failure['round']}"])
 
 
 def search_text(sweep: Sweep, num_samples: int) -> str:
@@ -132,8 +163,7 @@ def search_text(sweep: Sweep, num_samples: int) -> str:
         "then": "the best coupled and the best decoupled configuration over "
         f"{plural(len(search.report_seeds), 'fresh seed')}",
     }
-    lines = [f"{name:<16}{text}" for name, text in rows.items()]
-    return "\n".join([printable(about), "", *lines])
+    return "\n".join([printable(about), "", *_wrapped(rows)])
 
 
 def _drawn(stage: Stage) -> str:
@@ -205,6 +235,7 @@ class Progress:
         self.seconds_done = 0.0
         """Expected seconds of the trainings that were done since the first trial started."""
 
+        self.best = BestSoFar(sweep)
         self.running: dict[str, str] = {}
         self.last = ""
         self.first_start: float | None = None
@@ -231,6 +262,7 @@ class Progress:
                 self.known.update(result.id for result in results)
                 for result in results:
                     self._expected(result.id)
+                    self.best.add(result)
             case Started(work):
                 if self.first_start is None:
                     self.first_start = time.monotonic()
@@ -254,6 +286,7 @@ class Progress:
         if result.id in self.known:
             return  # a chain that goes on reports its earlier rounds too
         self.known.add(result.id)
+        self.best.add(result)
         self.num_done += 1
         self.seconds_done += self._expected(result.id)
         total = self.total()
@@ -311,4 +344,5 @@ class Progress:
             )
         running = [f"  running  {words}" for words in self.running.values()]
         more = [f"           and {len(running) - 8} more"] if len(running) > 8 else []
-        return Group(counts, *(Text(line) for line in (*running[:8], *more, self.last)))
+        lines = (*running[:8], *more, self.last, self.best.in_words())
+        return Group(counts, *(Text(line) for line in lines if line))

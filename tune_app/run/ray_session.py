@@ -62,6 +62,7 @@ def ray_session(
     """
     address = ray_settings.cluster_address()
     if address is None:
+        say("starting Ray on this machine")
         with _own_ray(say):
             yield _cores(resources)
         return
