@@ -35,8 +35,11 @@ def called(command: click.Command, arguments: Sequence[str] | None, program: str
             list(given.arguments), prog_name=program, standalone_mode=False, obj=given
         )
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        said = error.format_message().rstrip(".")
+        name = context.command_path if context else program
+        print(f"error: {said}; `{name} --help` shows what it takes", file=sys.stderr)
+        return exit_codes.BAD_INPUT
     except click.Abort:
         return exit_codes.INTERRUPTED
     return int(code or exit_codes.OK)

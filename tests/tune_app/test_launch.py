@@ -73,10 +73,10 @@ def canonical(recipe: dict) -> str:
 
 def test_the_terminal_shows_the_plan_the_progress_the_table_and_where_to_look(finished):
     done, runs = finished
-    assert "requested     shared       done      to do" in done.stdout
+    assert "requested    shared      done     to do" in done.stdout
     assert f"[{NUM_TRAININGS}/{NUM_TRAININGS}]" in done.stderr
     assert "mean ± std" in done.stdout
-    assert "mlflow ui" in done.stdout
+    assert f"MLflow: python -m tune_app ui {runs / 'tiny'}\n" in done.stdout
     assert str(runs / "tiny" / "report.md") in done.stdout
     for noise in ("Traceback", "WARNING", "ray.tune", "INFO"):
         assert noise not in done.stderr + done.stdout
@@ -121,7 +121,7 @@ def test_the_same_command_again_trains_nothing(tiny, finished, launch, tmp_path)
     again = launch(tiny, "--out", runs)
     assert again.returncode == 0, again.stderr
     assert f"{'total':<16}" in again.stdout
-    assert "trials          0 to run" in again.stdout
+    assert "trials          nothing to do: everything is trained\n" in again.stdout
     assert "trainings in" not in again.stderr
     assert read_results(runs) == read_results(finished[1])
 
@@ -263,7 +263,7 @@ BAD = {
     ),
     "from here and over there": (
         [GRID, "--address", "127.0.0.1:1", "--submit", "http://127.0.0.1:8265"],
-        "argument --submit: not allowed with argument --address",
+        "error: --submit: not allowed with --address; ",
     ),
 }
 

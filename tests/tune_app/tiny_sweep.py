@@ -102,7 +102,7 @@ def run_here(
             patch.setenv(name, value)
         try:
             code = main([str(argument) for argument in arguments])
-        except SystemExit as end:  # argparse
+        except SystemExit as end:
             code = end.code
         finally:
             for number, handler in zip(numbers, handlers, strict=True):

@@ -58,6 +58,16 @@ def _run(
         return INTERRUPTED
 
 
+def _sparsity(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:  # nan neither, which click's own range lets through
+        raise click.BadParameter(f"must be a fraction between 0 and 1, got {text}")
+    return value
+
+
 COMMAND = click.Command(
     "export",
     callback=_run,
@@ -81,7 +91,7 @@ COMMAND = click.Command(
         ),
         click.Option(
             ["--at"],
-            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            type=_sparsity,
             metavar="SPARSITY",
             help="With --best: at the evaluated sparsity nearest to this one; the highest if not "
             "given.",

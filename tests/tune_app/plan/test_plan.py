@@ -160,7 +160,7 @@ def test_a_sparsity_picks_the_nearest_round_and_the_chain_ends_at_the_last():
     plan = make_plan(small(eval=at, baselines=[]))
     # Coupled chains train rounds 0 to 2; the others only what finds the ticket of round 2.
     assert [len(chain.trainings) for chain in plan.chains] == [3, 3, 2, 2]
-    assert plan.rows[0].what == "2 H_find x 2 seeds x 2 to 3 rounds"
+    assert plan.rows[0].what == "2 H_find x 2 to 3 rounds"
     assert [(t.find.lr, t.eval.lr, t.round) for t in plan.evaluations] == [(0.2, 0.1, 2)] * 2
 
 

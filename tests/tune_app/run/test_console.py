@@ -5,8 +5,10 @@ import io
 import pytest
 from synthetic_run import result_of
 
-from tune_app.plan.left import what_is_left
+from tune_app.plan.ids import Ids
+from tune_app.plan.left import ToDo, what_is_left
 from tune_app.plan.plan import make_plan
+from tune_app.run.best_so_far import BestSoFar
 from tune_app.run.console import Progress, duration, plan_text
 from tune_app.run.estimate import Estimate
 from tune_app.run.events import Failed, Finished, Found, Retried, Said, Started
@@ -49,8 +51,24 @@ def test_the_plan_adds_up(tiny):
         "preserve_lpr": [16, 0, 0, 16],
         "total": [64, 20, 3, 41],
     }
-    assert lines[-2] == "trials          35 to run: 3 chains that find masks, 32 evaluations"
-    assert lines[-1] == "sparsities      dense, 50.0% (round 1), 75.0% (round 2)"
+    assert lines[-3:] == [
+        "trials          35 to run: 3 chains that find masks, 32 evaluations",
+        "seeds           2",
+        "sparsities      dense, 50.0% (round 1), 75.0% (round 2)",
+    ]
+    assert max(map(len, lines)) <= 80
+
+
+def test_a_plan_says_what_a_sparsity_snaps_to_and_that_nothing_is_left(tiny):
+    sweep = load_sweep(tiny, ["eval.at_sparsity=[0.6, 0.75]", "baselines=[]"])
+    plan = make_plan(sweep)
+    done = ToDo((), (), frozenset(), frozenset())
+    assert plan_text(sweep, plan, done).splitlines()[-3:] == [
+        "trials          nothing to do: everything is trained",
+        "seeds           2",
+        # 0.6 is nearer to 0.5 than to 0.75; 0.75 is a round's own.
+        "sparsities      dense, 50.0% (round 1, nearest to 0.6), 75.0% (round 2)",
+    ]
 
 
 def test_a_plan_of_one_of_each_is_in_the_singular(tiny):
@@ -60,9 +78,9 @@ def test_a_plan_of_one_of_each_is_in_the_singular(tiny):
     plan = make_plan(sweep)
     text = plan_text(sweep, plan, what_is_left(plan, Stored()))
     assert [row.what for row in plan.rows] == [
-        "1 H_find x 1 seed x 1 round",
-        "1 H_eval x 1 seed",
-        "1 H_find x 1 H_eval x 1 sparsity x 1 seed",
+        "1 H_find x 1 round",
+        "1 H_eval",
+        "1 H_find x 1 H_eval",
     ]
     assert "3 to run: 1 chain that finds masks, 2 evaluations\n" in text
     without_dense = what_is_left(plan, Stored(frozenset([plan.evaluations[0].id])))
@@ -135,3 +153,26 @@ def test_the_end_is_told_by_the_mean_where_nothing_is_expected(tiny, monkeypatch
         monkeypatch.setattr(progress, "elapsed", lambda: 20.0)
         progress.on_event(Finished(result_of(make_plan(sweep).evaluations[0])))
         assert progress.eta(4) == "1m00s"  # 3 x 20 s
+
+
+def test_the_best_so_far_is_of_the_highest_sparsity_and_of_the_most_seeds(tiny):
+    sweep = load_sweep(tiny)
+    [low, high] = sweep.find_recipes
+    best = BestSoFar(sweep)
+    assert best.in_words() == ""
+
+    def add(find, eval_, seed, round, val_accuracy):
+        training = Ids(sweep).evaluation("lottery", find, eval_, seed, round)
+        sparsity = sweep.prune.sparsity(round)
+        best.add(result_of(training, sparsity=sparsity, val_accuracy=val_accuracy))
+
+    add(low, low, 0, 1, 0.9)
+    assert best.in_words() == (
+        "best so far at 50.0% pruned: find lr 0.05 eval lr 0.05  val 90.0% (n=1)"
+    )
+    add(low, high, 0, 2, 0.5)
+    add(low, high, 1, 2, 0.7)
+    add(high, high, 0, 2, 0.99)  # of one seed only
+    assert best.in_words() == (
+        "best so far at 75.0% pruned: find lr 0.05 eval lr 0.2  val 60.0% (n=2)"
+    )
