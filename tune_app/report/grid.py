@@ -45,7 +45,7 @@ def report_grid(
     store: Store | None,
     notes: Iterable[str] = (),
 ) -> Report:
-    """Write `figures/*.png`, `tables/*.csv` and `report.md` into the directory of a run.
+    """Write `figures/`, `tables/*.csv` and `report.md` into the directory of a run.
 
     Missing results of an incomplete run are listed.
 

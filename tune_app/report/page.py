@@ -1,6 +1,5 @@
 """The page of a report, shared by grids and searches: figures as files, sections, provenance."""
 
-import io
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,14 +7,13 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from tune_app.report.figures.image_files import FORMATS, image_files
 from tune_app.report.figures.not_drawn import NotDrawn
 from tune_app.results.method import method
 from tune_app.results.run_directory import Provenance
 from tune_app.run.console import duration
 from tune_app.store.files import write_atomically
 from tune_app.sweep.sweep import Sweep
-
-_DPI = 200  # print
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,7 @@ class Report:
     """One sentence for each thing that is missing, left out or not drawn."""
 
     paths: tuple[Path, ...]
-    """The files written, report.md last."""
+    """The files written, report.md last; of each figure its PNG, beside which lie PDF and SVG."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Drawn:
 def write_figures(
     run_dir: Path, figures: Mapping[str, tuple[str, Callable[[], Figure]]], every: Iterable[str]
 ) -> Drawn:
-    """Write `figures/*.png`, and remove the figures of an earlier report.
+    """Write `figures/`, each figure as PNG, PDF and SVG, and remove those of an earlier report.
 
     Args:
         run_dir: the directory of a run.
@@ -66,16 +64,19 @@ def write_figures(
     paths, sections, notes = [], [], []
     for name, (title, draw) in figures.items():
         try:
-            image = io.BytesIO()
-            draw().savefig(image, dpi=_DPI)
+            figure = draw()
         except NotDrawn as reason:
             notes.append(f"{name} is not drawn: {reason}.")
             continue
+        files = image_files(figure, f"{name}: {title}")
+        for format, content in files.items():
+            write_atomically(folder / f"{name}.{format}", content)
         paths.append(folder / f"{name}.png")
-        write_atomically(paths[-1], image.getvalue())
-        sections.append(f"### {name}: {title}\n\n![{title}](figures/{name}.png)\n")
-    for path in {folder / f"{name}.png" for name in every} - {*paths}:
-        path.unlink(missing_ok=True)
+        caption = figure.get_label()
+        sections.append(f"### {name}: {title}\n\n![{title}](figures/{name}.png)\n\n{caption}\n")
+    for name in {*every} - {path.stem for path in paths}:
+        for format in FORMATS:
+            (folder / f"{name}.{format}").unlink(missing_ok=True)
     return Drawn(tuple(paths), tuple(sections), tuple(notes))
 
 

@@ -254,7 +254,7 @@ def test_large_masks_are_compared_at_fewer_sparsities(tickets_of, monkeypatch):
 
 
 def caption(figure):
-    return " ".join(figure.get_supxlabel().split("\n")).replace("\u00a0", " ")
+    return figure.get_label().replace("\u00a0", " ")
 
 
 def test_the_figure_has_pairs_below_the_diagonal_and_seeds_on_it(tickets_of):
@@ -295,7 +295,7 @@ def test_nothing_leaves_the_page(tickets_of, finds, rounds):
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     parts = [axes.get_tightbbox(canvas.get_renderer()) for axes in figure.axes]
-    for part in (*parts, figure._supxlabel.get_window_extent()):
+    for part in parts:
         assert part.x0 >= 0 and part.x1 <= figure.bbox.x1
         assert part.y0 >= 0 and part.y1 <= figure.bbox.y1
     panels = [axes for axes in figure.axes if axes.get_images()]

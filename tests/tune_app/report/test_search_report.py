@@ -114,7 +114,7 @@ def compare(run, decoupled=OF_DECOUPLED, coupled=OF_COUPLED, text=None):
 
 
 def caption(figure):
-    return " ".join(figure.get_supxlabel().split("\n")).replace("\u00a0", " ")
+    return figure.get_label().replace("\u00a0", " ")
 
 
 def lines(axes):

@@ -1,11 +1,9 @@
 """Captions: what a figure shows, how it was made, and what is missing."""
 
-import textwrap
 from collections.abc import Collection, Iterable, Sequence
 
 from matplotlib.figure import Figure
 
-from tune_app.report.figures.panels import SMALL
 from tune_app.results.curves import Statistic
 from tune_app.results.method import method
 from tune_app.results.racing import least_seeds
@@ -24,7 +22,7 @@ def add_caption(
     """The caption of a figure of a grid.
 
     Args:
-        figure: grows by the height of the text.
+        figure: gets the caption.
         sweep: the grid.
         commit: that made the results; None if unknown.
         about: sentences on the figure.
@@ -48,12 +46,9 @@ def add_caption(
             f"Incomplete: of {plural(len(shown), 'point')} {none} are missing and {fewer} have "
             f"fewer than {plural(least, 'seed')}."
         )
-    place_caption(figure, parts)
+    set_caption(figure, parts)
 
 
-def place_caption(figure: Figure, sentences: Iterable[str]) -> None:
-    """Text below the panels; the figure grows by its height."""
-    width, height = figure.get_size_inches()
-    lines = textwrap.wrap(" ".join(sentences), int(width * 19))
-    figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=SMALL, color="#444444")
-    figure.set_size_inches(width, height + 0.13 * len(lines))
+def set_caption(figure: Figure, sentences: Iterable[str]) -> None:
+    """Make them the figure's label: a paper has captions of its own, so none is in the picture."""
+    figure.set_label(" ".join(sentences))

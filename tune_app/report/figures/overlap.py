@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from tune_app.report.figures.captions import place_caption
+from tune_app.report.figures.captions import set_caption
 from tune_app.report.figures.not_drawn import NotDrawn
 from tune_app.report.figures.panels import (
     GREY,
@@ -70,7 +70,7 @@ def draw_overlap(sweep: Sweep, masks: MaskComparison, commit: str | None) -> Fig
     bar.ax.tick_params(labelsize=SMALL, width=0.6, length=2.5)
     bar.set_label("overlap above chance", fontsize=TEXT)
     bar.outline.set_linewidth(0.6)
-    place_caption(figure, _caption(sweep, masks, between, commit))
+    set_caption(figure, _caption(sweep, masks, between, commit))
     return figure
 
 

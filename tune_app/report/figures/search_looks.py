@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from tune_app.report.figures.captions import place_caption
+from tune_app.report.figures.captions import set_caption
 from tune_app.report.figures.looks import COLOURS
 from tune_app.report.figures.not_drawn import NotDrawn
 from tune_app.report.search_words import complete, sparsities
@@ -39,11 +39,11 @@ def lower_end(values: Sequence[float]) -> float:
 
 
 def add_search_caption(figure: Figure, sweep: Sweep, commit: str | None, about: str) -> None:
-    """The caption of a figure of a search; the figure grows by its height."""
+    """The caption of a figure of a search."""
     sentences = [
         about,
         *method(sweep),
         f"{sweep.model} on {sweep.dataset}; validation accuracy is the mean over seeds "
         f"(n\u00a0=\u00a0{len(sweep.seeds)}) {sparsities(sweep)}; commit {commit or 'unknown'}.",
     ]
-    place_caption(figure, sentences)
+    set_caption(figure, sentences)
