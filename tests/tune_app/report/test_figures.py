@@ -59,7 +59,7 @@ def legends(figure):
 
 
 def caption(figure):
-    return " ".join(figure.get_supxlabel().split("\n")).replace("\u00a0", " ")
+    return figure.get_label().replace("\u00a0", " ")
 
 
 def test_fig1_has_a_panel_for_each_h_in_both_spaces(run_of):
@@ -92,6 +92,21 @@ def test_bands_are_one_sample_deviation(run_of):
     assert at_last_round == [85, 87]  # 86 ± 1
 
 
+def test_bands_end_at_100_percent(run_of):
+    sweep, results = run_of()
+    # 100, 100 and 85%: mean 95, deviation sqrt(2 x 25 + 100 / 2) = 8.66.
+    of_seed = {0: 1.0, 1: 1.0, 2: 0.85}
+    results = Results(replace(r, test_accuracy=of_seed[r.seed]) for r in results)
+    axes = panel(fig1(sweep, results, None), "(a)  LR 0.1")
+    corners = axes.collections[0].get_paths()[0].vertices
+    assert sorted({round(float(y), 2) for x, y in corners if x == 0.0625}) == [86.34, 100]
+    lone = SWEEP.replace("at_sparsity: [0.75, 0.94]", "at_sparsity: [0.75]")
+    sweep, results = run_of(lone)
+    results = Results(replace(r, test_accuracy=of_seed[r.seed]) for r in results)
+    [[bar]] = [line.get_segments() for line in fig3(sweep, results, None).axes[0].collections[:1]]
+    assert [round(float(y), 2) for _, y in bar] == [86.34, 100]
+
+
 def test_a_lone_point_has_a_bar_where_a_band_would_have_no_width(run_of):
     text = SWEEP.replace("at_sparsity: [0.75, 0.94]", "at_sparsity: [0.75]")
     axes = fig3(*run_of(text), None).axes[0]
@@ -105,6 +120,7 @@ def test_x_is_read_as_the_fraction_pruned(run_of):
     assert ticks == ["0", "0.5", "0.8", "0.9"]
     left, right = axes.get_xlim()
     assert left > right
+    assert axes.get_xlabel() == "fraction of weights pruned\n(log scale of what is left)"
 
 
 def test_x_can_be_read_where_no_round_number_is(run_of):
@@ -348,12 +364,26 @@ def test_fig3_draws_the_best_of_both_and_which_they_are(run_of):
     assert "on validation accuracy" in caption(figure)
 
     rows = [text.get_text() for text in bottom.get_yticklabels()]
+    low, high = bottom.get_ylim()
+    assert rows == ["LR 0.1", "LR 0.5"] and low < high  # upwards
     joined = [line.get_ydata() for line in bottom.get_lines() if len(line.get_xdata()) == 2]
     assert [(rows[int(find)], rows[int(eval_)]) for find, eval_ in joined] == [
         ("LR 0.5", "LR 0.5"),
         ("LR 0.1", "LR 0.1"),
         ("LR 0.5", "LR 0.1"),
         ("LR 0.1", "LR 0.5"),
+    ]
+
+
+def test_fig3_orders_numbers_whatever_the_order_of_the_file(run_of):
+    fields = "{lr: {values: [0.5, 0.1]}, optimizer: {values: [sgd, nesterov]}}"
+    text = SWEEP.replace(f"\n    {LR}", f" {fields}")
+    bottom = fig3(*run_of(text, accuracy=lambda *_: 0.9), None).axes[1]
+    assert [text.get_text() for text in bottom.get_yticklabels()] == [
+        "LR 0.1, optimizer sgd",
+        "LR 0.1, optimizer nesterov",
+        "LR 0.5, optimizer sgd",
+        "LR 0.5, optimizer nesterov",
     ]
 
 
@@ -375,8 +405,33 @@ def test_fig6_counts_each_seed_once(run_of):
     assert titles(figure) == ["(a)  75.0% pruned", "(b)  93.8% pruned"]
     axes = panel(figure, "(b)  93.8% pruned")
     assert [text.get_text() for text in axes.get_xticklabels()] == ["conv", "fc"]
-    assert curve(axes, "LR_find 0.1") == [(0, 60), (1, 95)]
+    assert curve(axes, "LR_find 0.1") == [(0, 0.4), (1, 0.05)]  # 60% and 95% pruned
     assert "n = 3;" in caption(figure)
+
+
+def test_fig6_tells_apart_layers_that_are_nearly_empty(run_of):
+    sweep, results = run_of(layers=("conv", "fc"))
+    pruned = {0.1: {"conv": 0.99, "fc": 0.999}, 0.5: {"conv": 0.9, "fc": 1.0}}
+    results = Results(
+        replace(result, lpr=pruned[result.find.lr] if result.find else {}) for result in results
+    )
+    figure = fig6(sweep, results, None)
+    upper, lower = (panel(figure, title) for title in titles(figure))
+    # Between 99% and 99.9% is the same way as between 90% and 99%.
+    fc, conv, other_conv = (upper.transData.transform((0, y))[1] for y in (0.001, 0.01, 0.1))
+    assert fc - conv == pytest.approx(conv - other_conv)
+    assert fc > conv
+    ticks = lower.yaxis.get_major_formatter().format_ticks(lower.get_yticks())
+    assert {"90", "99", "99.9"} <= {*ticks}
+    # The names of the layers are there once.
+    assert [axes.xaxis.get_tick_params()["labelbottom"] for axes in (upper, lower)] == [False, True]
+    # Nothing is left of `fc` at LR 0.5: at the edge, half of the least that is left elsewhere.
+    triangles = [line for line in lower.get_lines() if line.get_marker() == "^"]
+    [at] = [line.get_xydata()[0] for line in triangles if len(line.get_xdata()) == 1]
+    assert at == pytest.approx((1, 0.0005))
+    assert lower.get_ylim()[1] < 0.0005
+    assert "Triangles at the upper edge: nothing is left" in caption(figure)
+    assert "Triangles" not in caption(fig6(*run_of(), None))
 
 
 @pytest.mark.parametrize(
@@ -453,6 +508,7 @@ def test_one_seed_at_one_sparsity(run_of):
 FOUR = "lr: {values: [0.02, 0.1, 0.2, 0.5]}"
 FINDS = "lr: {values: [0.01, 0.02, 0.05, 0.1, 0.2, 0.5]}"
 THREE = f"{LR}\n    batch_size: {{values: [64, 256]}}\n    weight_decay: {{values: [5e-4, 5e-3]}}"
+TWO = f"{FOUR}\n    optimizer: {{values: [nesterov, sgd]}}"
 FEW = ["conv", "blocks.0.conv1", "fc"]
 MANY = [f"blocks.{i}.{name}" for i in range(9) for name in ("conv1", "conv2", "shortcut.0")]
 
@@ -464,6 +520,7 @@ MANY = [f"blocks.{i}.{name}" for i in range(9) for name in ("conv1", "conv2", "s
         (SWEEP, MANY),
         (SWEEP.replace(LR, FINDS, 1), FEW),
         (SWEEP.replace(LR, THREE, 1), FEW),
+        (SWEEP.replace(LR, TWO, 1), FEW),
         (SWEEP.replace(LR, "lr: {values: [0.1]}"), FEW),
         (SWEEP.replace("rounds: 4", "rounds: 14").replace("at_sparsity: [0.75, 0.94]", ""), FEW),
         (SWEEP.replace(LR, FOUR), FEW),
@@ -476,6 +533,7 @@ MANY = [f"blocks.{i}.{name}" for i in range(9) for name in ("conv1", "conv2", "s
         "many layers",
         "six finds",
         "three fields",
+        "two long fields",
         "one point",
         "deep",
         "four by four",
@@ -496,7 +554,6 @@ def test_nothing_overlaps_or_leaves_the_page(run_of, text, layers):
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         parts = [axes.get_tightbbox(canvas.get_renderer()) for axes in figure.axes]
-        parts.append(figure._supxlabel.get_window_extent())
         for part in parts:
             assert part.x0 >= 0 and part.x1 <= figure.bbox.x1, name
             assert part.y0 >= 0 and part.y1 <= figure.bbox.y1, name

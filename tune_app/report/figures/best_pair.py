@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from lt_core.config import Recipe
 from tune_app.report.figures.captions import add_caption
 from tune_app.report.figures.legends import add_legend
 from tune_app.report.figures.lines import draw_curve
@@ -34,7 +35,7 @@ def fig3(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     if len(recipes) > 2 * MOST:
         chosen_ones = {r for pair in pairs for cell in pair for r in (cell.find, cell.eval)}
         recipes = [recipe for recipe in recipes if recipe in chosen_ones]
-    names = list(dict.fromkeys(short(recipe, varied) for recipe in recipes))
+    names = list(dict.fromkeys(short(recipe, varied) for recipe in _in_order(recipes, varied)))
     strip = 0.2 * len(names) + 0.2  # inches
     figure = Figure(figsize=(5.5, 2.4 + strip), layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=(1, 0.01), height_ratios=(2.2, strip))
@@ -56,7 +57,7 @@ def fig3(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     for name, mark in (("its H_find", _RING), ("its H_eval", _DOT)):
         bottom.plot([], [], color=GREY, linestyle="", label=name, **mark)
     bottom.set_yticks(range(len(names)), names)
-    bottom.set_ylim(len(names) - 0.5, -0.5)
+    bottom.set_ylim(-0.5, len(names) - 0.5)
     scale_percent([top], shown)
     scale_sparsity([top, bottom], min(sparsities), max(sparsities))
     top.tick_params(labelbottom=False)
@@ -66,6 +67,17 @@ def fig3(sweep: Sweep, results: Results, commit: str | None) -> Figure:
         add_legend(new_corner(figure, grid[row, 1]), [axes])
     add_caption(figure, sweep, commit, _about(sweep, results, pairs), shown)
     return figure
+
+
+def _in_order(recipes: Sequence[Recipe], varied: Sequence[str]) -> list[Recipe]:
+    """By their numbers, so that these grow upwards; what is no number keeps its place."""
+    ranks = {}
+    for field in varied:
+        values = list(dict.fromkeys(getattr(recipe, field) for recipe in recipes))
+        if all(isinstance(value, int | float) for value in values):
+            values.sort()
+        ranks[field] = values
+    return sorted(recipes, key=lambda r: [ranks[f].index(getattr(r, f)) for f in varied])
 
 
 def _pairs(sweep: Sweep, results: Results) -> list[tuple[Cell, Cell]]:

@@ -64,7 +64,7 @@ def fig_costs(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     scale_percent(panels, shown)
     left = [x for axis in axes_of for point in every if (x := _x(point, axis))]
     scale_left(panels, left)
-    label_outside(panels, "left, % of the dense network", ACCURACY)
+    label_outside(panels, "left, % of the dense network\n(log scale)", ACCURACY)
     add_legend(corner, panels)
     about = (
         f"Tickets of each H_find, trained at the H_eval that is best for it on {sweep.select_on} "

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
-from tune_app.report.figures.panels import SMALL, subscripts
+from tune_app.report.figures.panels import SMALL, num_letters, subscripts
 
 
 def add_legend(corner: Axes, panels: Sequence[Axes]) -> None:
@@ -52,6 +52,7 @@ def add_split_legend(
 def _place_legend(
     corner: Axes, handles: Sequence[Artist], names: Sequence[str], handle_length: float = 2.0
 ) -> Legend:
+    _make_room(corner, names)
     return corner.legend(
         handles,
         names,
@@ -62,3 +63,17 @@ def _place_legend(
         borderaxespad=0,
         handlelength=handle_length,
     )
+
+
+def _make_room(corner: Axes, names: Sequence[str]) -> None:
+    """Widen the figure: beside a wide legend its panels would be too narrow for their titles."""
+    figure = corner.get_figure(root=True)
+    assert figure is not None  # every corner is made by `new_corner`
+    legends = [legend for axes in figure.axes if (legend := axes.get_legend())]
+    before = [text.get_text() for legend in legends for text in legend.get_texts()]
+    figure.set_figwidth(figure.get_figwidth() + _width([*before, *names]) - _width(before))
+
+
+def _width(names: Sequence[str]) -> float:
+    """Of a legend in inches; at least what every page has room for."""
+    return max([1.0, *(0.05 * num_letters(name) + 0.45 for name in names)])

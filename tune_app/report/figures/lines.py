@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from tune_app.report.figures.panels import GREY
@@ -33,17 +34,19 @@ def draw_curve(
 def draw_line(
     axes: Axes, x: Sequence[float], y: Sequence[Statistic], band: float = BAND, **look: Any
 ) -> None:
-    """Means ± standard deviations, in percent; a single seed has a mean only.
+    """Means ± standard deviations, in percent, within 0 and 100; a single seed has a mean only.
 
     `band` is the opacity of the deviations.
     """
-    mean = [100 * statistic.mean for statistic in y]
-    std = [100 * statistic.std for statistic in y]
+    mean = 100 * np.array([statistic.mean for statistic in y])
+    std = 100 * np.array([statistic.std for statistic in y])
+    low, high = np.clip(mean - std, 0, 100), np.clip(mean + std, 0, 100)
     axes.plot(x, mean, linewidth=1.1, markersize=3.2, markeredgewidth=0, **look)
     if len(y) == 1:  # a band would have no width
-        axes.errorbar(x, mean, std, color=look["color"], linewidth=0.8, capsize=2)
+        axes.errorbar(
+            x, mean, [mean - low, high - mean], color=look["color"], linewidth=0.8, capsize=2
+        )
     else:
-        low, high = ([m + sign * s for m, s in zip(mean, std, strict=True)] for sign in (-1, 1))
         axes.fill_between(x, low, high, color=look["color"], alpha=band, linewidth=0)
 
 

@@ -3,35 +3,40 @@
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lt_core.config import Recipe
 from tune_app.report.figures.captions import add_caption
 from tune_app.report.figures.legends import add_legend, add_split_legend
-from tune_app.report.figures.lines import draw_curve, draw_line
+from tune_app.report.figures.lines import BAND, draw_curve
 from tune_app.report.figures.looks import COLOURS, MARKERS, recipe_looks, styles_of
 from tune_app.report.figures.not_drawn import NotDrawn
 from tune_app.report.figures.panels import (
     GREY,
     SMALL,
-    WIDTH,
+    TEXT,
     label_outside,
     new_page,
     set_title,
 )
-from tune_app.report.figures.scales import scale_accuracy_over_sparsity, scale_percent
-from tune_app.results.curves import Results, Statistic, lpr_pairs, percent_pruned
+from tune_app.report.figures.scales import scale_accuracy_over_sparsity, scale_layers
+from tune_app.results.curves import Results, Statistic, density, lpr_pairs, percent_pruned
 from tune_app.results.result import CurveKey
 from tune_app.results.words import short, varied_fields
 from tune_app.sweep.kinds import Kind
 from tune_app.sweep.sweep import Sweep
 
 _MAX_LPR_PANELS = 4
+_LPR_WIDTH, _LPR_HEIGHT = 4.0, 1.3  # inches of such a panel
 
 
 def fig6(sweep: Sweep, results: Results, commit: str | None) -> Figure:
-    """The fraction pruned of each layer, a panel per sparsity and a curve per H_find.
+    """The fraction pruned of each layer, a panel per sparsity and a curve per H_find; on a scale of
+    what is left, on which layers that are nearly empty differ.
 
     Raises:
         NotDrawn: there are no tickets yet.
@@ -47,33 +52,53 @@ def fig6(sweep: Sweep, results: Results, commit: str | None) -> Figure:
     if not rounds:
         raise NotDrawn("there are no tickets yet at an evaluated sparsity")
 
-    varied, finds = varied_fields(sweep), sweep.find_recipes
-    looks = recipe_looks([*finds, *sweep.eval_recipes])
     layers = list(next(iter(next(iter(lprs.values())).values())))
-    places = range(len(layers))
-    width = min(max(WIDTH, 0.12 * len(layers)), 8)
-    figure, [(panels, corner)] = new_page([len(rounds)], width, max(1, int(8.8 / width)))
-    shown: list[Statistic | None] = []
+    pruned = {
+        place: [Statistic.of([lpr[layer] for lpr in of_seeds.values()]) for layer in layers]
+        for place, of_seeds in lprs.items()
+    }
+    drawn = [pruned.get((find, round)) for round in rounds for find in sweep.find_recipes]
+    nothing: list[Statistic | None] = [None] * len(layers)
+    shown = [layer for means in drawn for layer in means or nothing]
+    of_all = [layer.mean for layer in shown if layer]
+    edge = 1 - density(max((mean for mean in of_all if mean < 1), default=0.5)) / 2
+
+    varied, looks = varied_fields(sweep), recipe_looks([*sweep.find_recipes, *sweep.eval_recipes])
+    width = min(max(_LPR_WIDTH, 0.12 * len(layers)), 8)
+    # One column: the names of the layers, which are long, are there once.
+    figure, [(panels, corner)] = new_page([len(rounds)], width, max_columns=1)
     for axes, round in zip(panels, rounds, strict=True):
         set_title(axes, panels, f"{percent_pruned(sparsities[round])} pruned")
-        axes.axhline(100 * sparsities[round], color=GREY, linewidth=0.6, label="whole network")
-        for find in finds:
-            of_seeds = lprs.get((find, round), {}).values()
-            means = [Statistic.of([lpr[layer] for lpr in of_seeds]) for layer in layers if of_seeds]
-            shown += means or [None] * len(layers)
-            if means:
-                name, look = short(find, varied, "find"), looks[find]
-                draw_line(axes, places, means, label=name, **look)
+        axes.axhline(density(sparsities[round]), color=GREY, linewidth=0.6, label="whole network")
+        for find in sweep.find_recipes:
+            if (find, round) in pruned:
+                name = short(find, varied, "find")
+                _draw_layers(axes, pruned[find, round], edge, label=name, **looks[find])
     add_legend(corner, panels)
-    scale_percent(panels, shown)
+    scale_layers(panels, min(of_all), edge)
     every = math.ceil(0.12 * len(layers) / width)
     for axes in panels:
-        axes.set_xticks(places[::every], layers[::every], rotation=90, fontsize=SMALL)
-    label_outside(panels, "layer, from input to output", "pruned of the layer (%)")
-    figure.set_figheight(figure.get_figheight() + 0.06 * max(map(len, layers)))
+        axes.set_xticks(range(0, len(layers), every), layers[::every], rotation=90, fontsize=SMALL)
+    label_outside(panels, "layer, from input to output", "")
+    figure.supylabel("pruned of the layer, % (log scale of what is left)", fontsize=TEXT)
+    figure.set_figheight(_LPR_HEIGHT * len(rounds) + 0.3 + 0.06 * max(map(len, layers)))
     about = "The fraction pruned of each layer, in the tickets of every H_find."
+    if max(of_all) == 1:
+        about += " Triangles at the upper edge: nothing is left of the layer in any seed."
     add_caption(figure, sweep, commit, about, shown)
     return figure
+
+
+def _draw_layers(axes: Axes, pruned: Sequence[Statistic], edge: float, **look: Any) -> None:
+    """What is left of each layer, with its deviation; at the fraction `edge` where nothing is."""
+    mean = np.array([layer.mean for layer in pruned])
+    std = np.array([layer.std for layer in pruned])
+    places = np.arange(len(pruned))
+    middle, low, high = (1 - np.clip(p, 0, edge) for p in (mean, mean - std, mean + std))
+    axes.plot(places, middle, linewidth=1.1, markersize=3.2, markeredgewidth=0, **look)
+    axes.fill_between(places, low, high, color=look["color"], alpha=BAND, linewidth=0)
+    for place in places[mean == 1]:
+        axes.plot(place, 1 - edge, "^", color=look["color"], markersize=5, clip_on=False)
 
 
 def fig7(sweep: Sweep, results: Results, commit: str | None) -> Figure:

@@ -14,6 +14,8 @@ WIDTH, _HEIGHT = 2.2, 1.8  # inches of a panel with its labels
 _MAX_COLUMNS = 4
 GREY = "#777777"
 
+_TITLE = 29  # letters in the width of a panel
+
 
 def new_page(
     families: Sequence[int], width: float = WIDTH, max_columns: int = _MAX_COLUMNS
@@ -55,13 +57,22 @@ def new_corner(figure: Figure, place: SubplotSpec) -> Axes:
 
 def set_title(axes: Axes, panels: Sequence[Axes], text: str) -> None:
     letter = f"({string.ascii_lowercase[panels.index(axes)]})  " if 1 < len(panels) <= 26 else ""
-    parts = text.split(", ")  # two fit into the width of a panel
-    lines = (", ".join(parts[i : i + 2]) for i in range(0, len(parts), 2))
-    axes.set_title(letter + subscripts(",\n".join(lines)), fontsize=TEXT, loc="left")
+    title = letter
+    for place, part in enumerate(text.split(", ")):
+        separator = ", " if place else ""
+        if num_letters(subscripts(title.split("\n")[-1] + separator + part)) > _TITLE:
+            separator = ",\n" if place else ""
+        title += separator + part
+    axes.set_title(subscripts(title), fontsize=TEXT, loc="left")
 
 
 def subscripts(text: str) -> str:
     return re.sub(r"_(find|eval)\b", r"$_\\mathrm{\1}$", text)
+
+
+def num_letters(text: str) -> int:
+    """The width of a text with subscripts, in letters of its size."""
+    return len(re.sub(r"\$_\\mathrm{\w+}\$", "___", text))
 
 
 def label_outside(panels: Sequence[Axes], x: str, y: str) -> None:

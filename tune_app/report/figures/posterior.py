@@ -87,7 +87,7 @@ def _draw_slice(
         pairs.append(Configuration(*((moved, top.eval) if stage == "find" else (top.find, moved))))
     expected = ranking.expected(pairs)
     mean = 100 * np.array([each.mean for each in expected])
-    low, high = 100 * np.array([each.within(2) for each in expected]).T
+    low, high = np.clip(100 * np.array([each.within(2) for each in expected]), 0, 100).T
     aside = 0.0
     if axis.places is not None:  # or the bars of one would hide those of the other
         aside = -0.06 if top.coupled else 0.06
