@@ -1,9 +1,10 @@
 """A run's results as figures, tables and one sentence that answers what the sweep asks.
 
-python -m tune_app.report RUN_DIR [--store PLACE] [--sync]
+python -m tune_app.report RUN_DIR [--store PLACE] [--sync] [--open]
 """
 
 import sys
+import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return called(COMMAND, argv, "python -m tune_app.report")
 
 
-def _run(run_dir: Path, store: str | None, sync: bool) -> int:
+def _run(run_dir: Path, store: str | None, sync: bool, show: bool) -> int:
     from tune_app.report.write import write_report
 
     try:
@@ -40,6 +41,8 @@ def _run(run_dir: Path, store: str | None, sync: bool) -> int:
         print("", *report.notes, *report.paths, sep="\n")
         if sync:
             _sync(run_dir)
+        if show and not webbrowser.open((run_dir / "report.html").resolve().as_uri()):
+            print(f"no browser found; the page is {run_dir / 'report.html'}", file=sys.stderr)
     except (RunError, SpecError, OSError, TrackingError) as error:
         print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
         return BAD_INPUT
@@ -76,7 +79,7 @@ COMMAND = click.Command(
     "the sweep asks.",
     short_help="Write figures, tables and the answer of a run again.",
     epilog=examples(
-        "lottery report runs/lr_grid",
+        "lottery report runs/lr_grid --open",
         "lottery report runs/lr_grid --sync",
         "lottery report runs/lr_grid --store s3://bucket/folder",
     ),
@@ -91,6 +94,7 @@ COMMAND = click.Command(
         click.Option(
             ["--sync"], is_flag=True, help="Log in MLflow what it does not have of the run."
         ),
+        click.Option(["--open", "show"], is_flag=True, help="Show report.html in the browser."),
     ],
 )
 

@@ -24,7 +24,13 @@ from tune_app.report.latency import latency_lines
 from tune_app.report.masks import MaskComparison, compare_masks
 from tune_app.report.masks_tables import overlap_csv, overlap_lines
 from tune_app.report.movement import movement_lines
-from tune_app.report.page import Report, head_lines, provenance_lines, write_figures
+from tune_app.report.page import (
+    Report,
+    figure_lines,
+    provenance_lines,
+    write_figures,
+    write_text,
+)
 from tune_app.report.racing import report_race
 from tune_app.report.tables import as_csv, as_markdown
 from tune_app.report.winning import winning_rows
@@ -45,7 +51,7 @@ def report_grid(
     store: Store | None,
     notes: Iterable[str] = (),
 ) -> Report:
-    """Write `figures/`, `tables/*.csv` and `report.md` into the directory of a run.
+    """Write `figures/`, `tables/*.csv`, `report.html` and `report.md` into the directory of a run.
 
     Missing results of an incomplete run are listed.
 
@@ -87,17 +93,21 @@ def report_grid(
             *([left_out] if left_out else []),
             *masks.notes,
         ),
-        paths=(*drawn.paths, *_write_tables(run_dir, sweep, results, masks), run_dir / "report.md"),
+        paths=(
+            *drawn.paths,
+            *_write_tables(run_dir, sweep, results, masks),
+            run_dir / "report.html",
+            run_dir / "report.md",
+        ),
     )
-    lines = head_lines(sweep, report.answer, sweep.controls)
-    lines += [f"- {note}" for note in report.notes]
-    lines += ["\n## Figures\n", *drawn.sections, *_table_lines(shown, results)]
+    lines = [f"- {note}" for note in report.notes]
+    lines += [*figure_lines(drawn), *_table_lines(shown, results)]
     lines += [*race.lines, *cost_lines(sweep, results), *latency_lines(sweep, plan, store)]
     lines += [*overlap_lines(sweep, masks), *movement_lines(sweep, results)]
     if missing:
         lines += ["## Missing\n", *(f"- {line}" for line in missing_lines(sweep, missing))]
     lines += provenance_lines(run, len(results), sum(result.seconds for result in results))
-    write_atomically(report.paths[-1], ("\n".join(lines) + "\n").encode())
+    write_text(run_dir, sweep, report.answer, lines, sweep.controls)
     return report
 
 

@@ -1,6 +1,6 @@
 """The page of a report, shared by grids and searches: figures as files, sections, provenance."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from tune_app.report.figures.image_files import FORMATS, image_files
 from tune_app.report.figures.not_drawn import NotDrawn
+from tune_app.report.html_page import html_page
 from tune_app.results.method import method
 from tune_app.results.run_directory import Provenance
 from tune_app.run.console import duration
@@ -80,14 +81,37 @@ def write_figures(
     return Drawn(tuple(paths), tuple(sections), tuple(notes))
 
 
-def head_lines(sweep: Sweep, answer: str, baselines: Collection[str] = ()) -> list[str]:
-    """The beginning of report.md: name, description, method (with that of baselines) and answer."""
-    lines = [f"# {sweep.name}\n"]
-    if sweep.description:
-        lines.append(f"{sweep.description}\n")
-    if how := method(sweep, baselines):
-        lines.append(f"{' '.join(how)}\n")
-    return [*lines, f"**{answer}**\n"]
+def write_text(
+    run_dir: Path,
+    sweep: Sweep,
+    answer: str,
+    lines: Sequence[str],
+    baselines: Collection[str] = (),
+) -> None:
+    """Write report.md, and report.html with the figures inside.
+
+    Args:
+        run_dir: the directory of a run, with its figures.
+        sweep: gives name and description.
+        answer: of the report.
+        lines: in Markdown, that follow name, description, method and answer.
+        baselines: whose method is told beside that of the sweep.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    head = [sweep.description, " ".join(method(sweep, baselines))]
+    about = [f"{paragraph}\n" for paragraph in head if paragraph]
+    page = html_page(sweep.name, answer, "\n".join([*about, *lines]), run_dir)
+    text = "\n".join([f"# {sweep.name}\n", *about, f"**{answer}**\n", *lines, ""])
+    write_atomically(run_dir / "report.html", page.encode())
+    write_atomically(run_dir / "report.md", text.encode())
+
+
+def figure_lines(drawn: Drawn) -> list[str]:
+    """The section of the figures."""
+    also = "Each is in `figures/` as PDF and SVG too, with its caption in the metadata.\n"
+    return ["\n## Figures\n", *([also] if drawn.sections else []), *drawn.sections]
 
 
 def provenance_lines(run: Provenance, num_trainings: int, seconds: float) -> list[str]:

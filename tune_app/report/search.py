@@ -17,7 +17,13 @@ from tune_app.report.figures.posterior import draw_posterior
 from tune_app.report.figures.search_progress import draw_search
 from tune_app.report.gain import gain, gain_csv, gains, other_picks
 from tune_app.report.optuna_study import write_study
-from tune_app.report.page import Report, head_lines, provenance_lines, write_figures
+from tune_app.report.page import (
+    Report,
+    figure_lines,
+    provenance_lines,
+    write_figures,
+    write_text,
+)
 from tune_app.report.search_answer import answer
 from tune_app.report.search_tables import best_rows, samples_csv, spent_rows, terminal_table
 from tune_app.report.search_words import sparsities
@@ -39,7 +45,8 @@ _ON_PAGE = 10  # samples
 
 
 def report_search(run_dir: Path, sweep: Sweep, samples: Samples) -> Report:
-    """Write figures, `tables/samples.csv`, `optuna.db` and `report.md` into a search's directory.
+    """Write figures, `tables/samples.csv`, `optuna.db`, `report.html` and
+    `report.md` into a search's directory.
 
     With results of the comparison over fresh seeds beside it, in `<name>-best`, the answer goes on
     with theirs, and `tables/gain.csv` is written there.
@@ -69,19 +76,25 @@ def report_search(run_dir: Path, sweep: Sweep, samples: Samples) -> Report:
         answer=" ".join(filter(None, (answer(sweep, samples), gained))),
         table=terminal_table(sweep, samples),
         notes=tuple(notes),
-        paths=(*drawn.paths, table, study, *gain_table, run_dir / "report.md"),
+        paths=(
+            *drawn.paths,
+            table,
+            study,
+            *gain_table,
+            run_dir / "report.html",
+            run_dir / "report.md",
+        ),
     )
     trainings, training_seconds, _ = samples.spent
-    lines = head_lines(sweep, report.answer)
     has_run = "" if gained else ", once it has run"
-    lines.append(
+    lines = [
         f"The comparison over fresh seeds{has_run}: "
         f"[{sweep.name}-best](../{sweep.name}-best/report.md)\n"
-    )
+    ]
     lines += [f"- {note}" for note in report.notes]
-    lines += ["\n## Figures\n", *drawn.sections, *_table_lines(run_dir, sweep, samples)]
+    lines += [*figure_lines(drawn), *_table_lines(run_dir, sweep, samples)]
     lines += provenance_lines(run, trainings, training_seconds)
-    write_atomically(report.paths[-1], ("\n".join(lines) + "\n").encode())
+    write_text(run_dir, sweep, report.answer, lines)
     return report
 
 

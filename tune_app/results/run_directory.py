@@ -8,7 +8,7 @@ failures.jsonl   one line per training that has no result, and why
 errors/          tracebacks of trials that crashed
 search.json      of a search: the configurations that it tried
 spent.json       of a search: how many trainings it made, and in what time
-report.md, figures/, tables/    drawn from the above
+report.html, report.md, figures/, tables/    drawn from the above
 """
 
 import json

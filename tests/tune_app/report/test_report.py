@@ -89,7 +89,11 @@ def test_the_dense_networks_alone_make_a_report(run_dir):
     assert report.answer.startswith("No answer yet: ")
     *_, last = report.table.splitlines()
     assert re.fullmatch(r"not pruned +98.0 ± 1.0 \(3\)  98.0 ± 1.0 \(3\)", last)
-    assert [path.name for path in report.paths] == ["accuracy.csv", "report.md"]
+    assert [path.name for path in report.paths] == [
+        "accuracy.csv",
+        "report.html",
+        "report.md",
+    ]
 
 
 def test_the_table_of_a_grid_of_nine_fits_a_terminal(tmp_path):
@@ -222,11 +226,14 @@ def test_the_files(run_dir):
         "tables/accuracy.csv",
         "tables/best.csv",
         "tables/costs.csv",
+        "report.html",
         "report.md",
     ]
     there = {path for path in run_dir.rglob("*") if path.is_file()}
     inputs = {run_dir / name for name in ("sweep.yaml", "results.jsonl", "run.json")}
-    assert there == {*report.paths, *inputs}
+    figures = [path for path in report.paths if path.suffix == ".png"]
+    for_a_paper = {figure.with_suffix(suffix) for figure in figures for suffix in (".pdf", ".svg")}
+    assert there == {*report.paths, *inputs, *for_a_paper}
 
     page = (run_dir / "report.md").read_text()
     assert [(run_dir / link).exists() for link in re.findall(r"\]\((.*?)\)", page)] == [True] * 6
@@ -285,14 +292,14 @@ def test_drawing_again_changes_nothing_but_what_the_results_change(run_dir):
 
     keep(run_dir, lambda r: r["kind"] != "lottery" or r["find"] == r["eval"])
     write_report(run_dir)
-    assert not (run_dir / "figures" / "fig3.png").exists()
+    assert not [*run_dir.glob("figures/fig3.*")]
     assert not (run_dir / "tables" / "best.csv").exists()
 
     # Nor does a figure stay, or a word on it, that the sweep does not ask for any more.
     assert (run_dir / "figures" / "figA3.png").exists()
     (run_dir / "sweep.yaml").write_text(SWEEP.replace(LR, "lr: {values: [0.1]}", 1))
     report = write_report(run_dir)
-    assert not (run_dir / "figures" / "figA3.png").exists()
+    assert not [*run_dir.glob("figures/figA3.*")]
     assert not any("figA3" in note or "fig7" in note or "fig9" in note for note in report.notes)
 
 

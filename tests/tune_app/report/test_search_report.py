@@ -345,6 +345,7 @@ def test_the_files_of_a_search(searched):
         "figures/posterior.png",
         "tables/samples.csv",
         "optuna.db",
+        "report.html",
         "report.md",
     ]
     [note] = report.notes

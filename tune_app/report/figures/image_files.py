@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 FORMATS = ("png", "pdf", "svg")
 
-_DPI = 200  # print
+DPI = 200  # of a PNG: print
 _settings_lock = Lock()  # they are the process's
 
 
@@ -40,6 +40,6 @@ def image_files(figure: Figure, title: str) -> dict[str, bytes]:
         matplotlib.rcParams["svg.hashsalt"] = "lottery-sweeps"  # ids that are the same each time
         for format in FORMATS:
             file = io.BytesIO()
-            figure.savefig(file, format=format, dpi=_DPI, metadata=metadata[format])
+            figure.savefig(file, format=format, dpi=DPI, metadata=metadata[format])
             files[format] = file.getvalue()
     return files
