@@ -14,6 +14,7 @@ from tune_app.results.curves import Curve
 from tune_app.results.result import CurveKey
 from tune_app.sweep.sweep import Sweep
 from tune_app.tracking.connection import connect, is_server, page_of, tracking_errors
+from tune_app.tracking.note import note_with_links
 from tune_app.tracking.runs import (
     curve_tag,
     evaluated,
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 
 RUNS_PER_PAGE = 1000
 
-REPORT_FILES = ("*.md", "*.yaml", "*.json", "*.jsonl", "figures/*.png", "tables/*.csv")
+_NOTE = "mlflow.note.content"  # the tag that MLflow's page shows as an experiment's description
+
+# Without report.md, whose figures MLflow does not show.
+REPORT_FILES = ("report.html", "*.yaml", "*.json", "*.jsonl", "figures/*.*", "tables/*.csv")
 
 
 @dataclass
@@ -101,6 +105,7 @@ class Tracker:
                     folder = path.parent.relative_to(run_dir).name or None
                     self._client.log_artifact(run.id, str(path), folder)
             self._client.set_terminated(run.id)
+            self._write_note(runs)
 
     def log_export(
         self,
@@ -175,6 +180,7 @@ class Tracker:
                     self._client.delete_experiment_tag(self._experiment_id, name)
             for name, value in tags.items():
                 self._client.set_experiment_tag(self._experiment_id, name, value)
+            self._write_note(runs)
         return left_out
 
     def has_views(self) -> bool:
@@ -199,8 +205,7 @@ class Tracker:
         experiment = self._client.get_experiment_by_name(name)
         if experiment is None:
             place = None if is_server(self.uri) else (artifact_root.resolve() / name).as_uri()
-            note = f"{self._sweep.description}\n\nThe charts are under `Views`, top right."
-            return self._client.create_experiment(name, place, {"mlflow.note.content": note})
+            return self._client.create_experiment(name, place, {_NOTE: self._sweep.description})
         if experiment.lifecycle_stage == "deleted":
             self._client.restore_experiment(experiment.experiment_id)
         its_place = experiment.artifact_location
@@ -211,6 +216,15 @@ class Tracker:
                 "made; in the page they are missing where that is gone"
             )
         return experiment.experiment_id
+
+    def _write_note(self, runs: Mapping[str, _Run]) -> None:
+        """Let the experiment's note begin with links to report and views."""
+        old = self._client.get_experiment(self._experiment_id).tags.get(_NOTE, "")
+        views, _ = saved_views(self._sweep, {})
+        report = runs["report"].id if "report" in runs else None
+        note = note_with_links(old, self._experiment_id, views, report)
+        if note != old:
+            self._client.set_experiment_tag(self._experiment_id, _NOTE, note)
 
     @contextlib.contextmanager
     def _known_runs(self) -> Iterator[dict[str, _Run]]:

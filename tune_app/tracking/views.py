@@ -42,6 +42,10 @@ class View:
 
     num_lines: int
 
+    of_samples: tuple[str, ...] = ()
+    """Of a search: the parameters that it varies, as the axes of one more chart. Its curves are not
+    grouped, come best first, and show validation accuracy, which is what it searches by."""
+
     def shows(self, params: Mapping[str, str]) -> bool:
         """Whether a run of these parameters is among those it shows."""
         return self.where.items() <= params.items()
@@ -65,8 +69,8 @@ def saved_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], l
         sweep: says what varies.
         setting: parameters that do not vary, by which to pass over the runs of other sweeps.
     """
-    if sweep.search is not None:  # each of its curves has an H_find and H_eval of its own
-        return [], []
+    if sweep.search is not None:
+        return _search_views(sweep, setting)
     find_names, eval_names = sweep.find.varied, sweep.eval.varied
     find_keys = tuple(f"find.{name}" for name in find_names)
     eval_keys = tuple(f"eval.{name}" for name in eval_names)
@@ -120,6 +124,29 @@ def saved_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], l
     return [view for view in views if view not in too_many], left_out
 
 
+def _search_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], list[str]]:
+    """Each of its curves has an H_find and an H_eval of its own: there are no common ones."""
+    assert sweep.search is not None  # the caller saw to that
+    varied = {"find": sweep.find.varied, "eval": sweep.eval.varied}
+    axes = tuple(f"{stage}.{name}" for stage, names in varied.items() for name in names)
+    # What one stage varies, coupled samples have at the other too.
+    either = {f"{stage}.{name}" for stage in varied for names in varied.values() for name in names}
+    where = {"kind": "lottery"} | {k: v for k, v in setting.items() if k not in either}
+    kinds: dict[str, dict[str, str]] = {
+        "Samples": {},
+        "Coupled samples": {"coupled": "yes"},
+        "Decoupled samples": {"coupled": "no"},
+    }
+    num_lines = sweep.search.num_samples or MAX_CURVES + 1
+    views = [
+        View(f"{name}, best first", where | which, (), num_lines, axes)
+        for name, which in kinds.items()
+    ]
+    if num_lines * len(sweep.seeds) <= MAX_CURVES:
+        return views, []
+    return views, [f"views draw no more than {MAX_CURVES} curves, those of the best samples"]
+
+
 def _params(stage: str, recipe: Recipe, names: Sequence[str]) -> dict[str, str]:
     return {f"{stage}.{name}": text(getattr(recipe, name)) for name in names}
 
@@ -151,14 +178,19 @@ def _page(view: View, columns: Sequence[str], curves: Sequence[Curve]) -> dict[s
     keys = [{"mode": "param", "groupByData": key} for key in view.group_by]
     results = [result for curve in curves for result in curve.results]
     high = [result for result in results if result.sparsity >= HIGH]
-    charts = [_chart("high", high)] if high else []
-    charts.append(_chart("all", results))
-    section = {"display": True, "isReordered": True}
+    metric = "val_accuracy" if view.of_samples else "test_accuracy"
+    charts = [_chart("all", metric, results)]
+    order = f"params.`{view.group_by[0]}`" if keys else "attributes.start_time"
+    if view.of_samples:
+        charts.insert(0, _parallel(view.of_samples, metric))
+        order = f"metrics.`{metric}`"
+    elif high:
+        charts.insert(0, _chart("high", metric, high))
     return {
         "searchFilter": " and ".join(f"params.\"{k}\" = '{v}'" for k, v in view.where.items()),
         "groupBy": {"aggregateFunction": "average", "groupByKeys": keys} if keys else None,
-        "orderByKey": f"params.`{view.group_by[0]}`" if keys else "attributes.start_time",
-        "orderByAsc": True,
+        "orderByKey": order,
+        "orderByAsc": not view.of_samples,
         "selectedColumns": list(columns),
         "runsHiddenMode": "SHOWALL",
         "runListHidden": True,
@@ -168,28 +200,49 @@ def _page(view: View, columns: Sequence[str], curves: Sequence[Curve]) -> dict[s
             "selectedXAxisMetricKey": "sparsity",
             "lineSmoothness": 0,
         },
-        "compareRunSections": [
-            section
-            | {"uuid": "accuracy", "name": "Test accuracy", "columns": 2, "cardHeight": 480},
-            section | {"uuid": "lpr", "name": "lpr", "columns": 3, "cardHeight": 300},
-        ],
+        "compareRunSections": _sections("Samples" if view.of_samples else "Test accuracy"),
         "compareRunCharts": charts,
     }
 
 
-def _chart(name: str, results: Sequence[Result]) -> dict[str, Any]:
-    """Test accuracy over sparsity, with the axes just long enough for these results."""
+def _sections(first: str) -> list[dict[str, Any]]:
+    """Ours, then those that the page makes of the metrics: a network has dozens of layers, whose
+    metrics would else come first."""
+    names = {"accuracy": first, "test_acc": "test_acc", "rest": "Model metrics", "lpr": "lpr"}
+    sizes = {"accuracy": {"columns": 2, "cardHeight": 480}}
+    return [
+        {"uuid": id, "name": name, "display": id == "accuracy", "isReordered": True}
+        | sizes.get(id, {"columns": 3, "cardHeight": 300})
+        for id, name in names.items()
+    ]
+
+
+def _parallel(params: Sequence[str], metric: str) -> dict[str, Any]:
+    """A line per run through its parameters to its metric at the highest sparsity."""
+    return {
+        "uuid": "samples",
+        "type": "PARALLEL",
+        "metricSectionId": "accuracy",
+        "runsCountToCompare": MAX_CURVES,
+        "selectedParams": list(params),
+        "selectedMetrics": [metric],
+        "showAllRuns": True,
+    }
+
+
+def _chart(name: str, metric: str, results: Sequence[Result]) -> dict[str, Any]:
+    """Accuracy over sparsity, with the axes just long enough for these results."""
     x_min, y_range = 0.0, {}
     if results:
         x_min = math.floor(20 * min(result.sparsity for result in results)) / 20
-        values = [result.test_accuracy for result in results]
+        values = [getattr(result, metric) for result in results]
         y_min, y_max = math.floor(50 * min(values)) / 50, math.ceil(50 * max(values)) / 50
-        y_range = {"yMin": y_min, "yMax": y_max}
+        y_range = {"yMin": y_min, "yMax": max(y_max, y_min + 0.02)}
     return {
         "uuid": f"accuracy-{name}",
         "type": "LINE",
         "metricSectionId": "accuracy",
-        "metricKey": "test_accuracy",
+        "metricKey": metric,
         "useGlobalXaxisKey": True,
         "lineSmoothness": 0,  # smoothed without it
         "range": {"xMin": x_min, "xMax": 1.0, **y_range},

@@ -8,6 +8,7 @@ from synthetic_run import result_of
 from tune_app.plan.trainings import Training
 from tune_app.results.curves import curves
 from tune_app.sweep.load import load_sweep
+from tune_app.tracking.note import note_with_links
 from tune_app.tracking.views import saved_views, view_tags
 
 SWEEP = """
@@ -142,7 +143,10 @@ def test_a_page_draws_accuracy_over_sparsity(sweep_of):
     ]
     assert {chart["metricKey"] for chart in state["compareRunCharts"]} == {"test_accuracy"}
     assert state["globalLineChartConfig"]["selectedXAxisMetricKey"] == "sparsity"
-    assert [section["name"] for section in state["compareRunSections"]] == ["Test accuracy", "lpr"]
+    # The layers' pruning ratios, of which there are dozens, come last, and folded.
+    sections = [(section["name"], section["display"]) for section in state["compareRunSections"]]
+    assert sections[0] == ("Test accuracy", True)
+    assert sections[1:] == [("test_acc", False), ("Model metrics", False), ("lpr", False)]
 
 
 def test_before_the_first_result_there_is_one_chart_without_y_range(sweep_of):
@@ -158,3 +162,67 @@ def test_the_menu_begins_with_the_main_view_and_keys_stay(sweep_of):
     assert [saved[at] for at in sorted(saved, reverse=True)] == [view.name for view in views]
     assert next(iter(tags)) == "mlflow.sharedViewState.sweep-941b88fbfb4ca465"
     assert views[0].query.endswith("&viewStateShareKey=sweep-941b88fbfb4ca465")
+
+
+SEARCH = """
+find: {method: tpe, parameters: {lr: {min: 0.02, max: 0.2}}}
+eval: {method: tpe, parameters: {lr: {min: 0.02, max: 0.2}, weight_decay: {values: [0, 5e-4]}}}
+search: {num_samples: 10, report_seeds: [10]}
+"""
+
+
+def test_a_search_shows_its_samples_best_first(sweep_of):
+    # A coupled sample has the weight decay of its H_eval at H_find too, so it is no setting.
+    setting = {"model": "small_resnet", "find.weight_decay": "0", "find.momentum": "0.9"}
+    views, left_out = saved_views(sweep_of(SEARCH), setting)
+    common = {"kind": "lottery", "model": "small_resnet", "find.momentum": "0.9"}
+    assert [(view.name, dict(view.where)) for view in views] == [
+        ("Samples, best first", common),
+        ("Coupled samples, best first", common | {"coupled": "yes"}),
+        ("Decoupled samples, best first", common | {"coupled": "no"}),
+    ]
+    assert left_out == []
+    recipe = sweep_of(SEARCH).train
+    shown = curves(
+        [result("lottery", recipe, recipe, round, 0.4 * round, 0.97) for round in (1, 2)]
+    )
+    (state,) = map(page, view_tags(views[:1], [], [shown]).values())
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`val_accuracy`", False)
+    assert state["groupBy"] is None
+    parallel, line = state["compareRunCharts"]
+    assert parallel["selectedParams"] == ["find.lr", "eval.lr", "eval.weight_decay"]
+    assert parallel["selectedMetrics"] == ["val_accuracy"]
+    assert line["metricKey"] == "val_accuracy"
+    assert line["range"] == {"xMin": 0.4, "xMax": 1.0, "yMin": 0.5, "yMax": 0.52}
+    assert {chart["metricSectionId"] for chart in (parallel, line)} == {"accuracy"}
+
+
+@pytest.mark.parametrize("budget", ["num_samples: 34", "trainings: 10"])  # 3 seeds each
+def test_a_search_says_that_not_all_samples_may_be_drawn(sweep_of, budget):
+    views, left_out = saved_views(sweep_of(SEARCH.replace("num_samples: 10", budget)), {})
+    assert len(views) == 3
+    assert left_out == ["views draw no more than 100 curves, those of the best samples"]
+
+
+def test_a_note_begins_with_links_and_keeps_what_people_wrote(sweep_of):
+    views, _ = saved_views(sweep_of(GRID + "baselines: [global_random]"), {})
+    note = note_with_links("which?", "7", views, None)
+    links, rest = note.split("\n\n", 1)
+    assert links.startswith(
+        f"Open: [H_find at LR_eval 0.1](#/experiments/7/runs?{views[0].query}) · "
+    )
+    assert links.count("](#/experiments/7/runs?") == len(views) == 6
+    assert rest == "which?"
+
+    written = note + "\n\nOurs is better."
+    again = note_with_links(written, "7", views[:1], "abc")
+    assert again == (
+        "Open: [report](#/experiments/7/runs/abc/artifacts/report.html"
+        "?workflowType=machine_learning) · "
+        f"[H_find at LR_eval 0.1](#/experiments/7/runs?{views[0].query})"
+        "\n\nwhich?\n\nOurs is better."
+    )
+    assert note_with_links(again, "7", views[:1], "abc") == again
+    more = note_with_links("", "7", views * 2, None)
+    assert more.count("](") == 6 and "and 6 more under `Views`, top right" in more
+    assert note_with_links("mine", "7", [], None) == "mine"

@@ -500,25 +500,25 @@ def test_views_of_an_earlier_sweep_go_and_those_of_people_stay(uri, sweep, tmp_p
 
 def test_the_report_is_one_run(uri, sweep, tmp_path):
     run_dir = tmp_path / "grid"
-    for file in ("report.md", "sweep.yaml", "figures/a.png", "tables/b.csv", "errors/trace.txt"):
+    files = ["report.html", "sweep.yaml", "figures/a.pdf", "figures/a.png", "tables/b.csv"]
+    for file in (*files, "report.md", "errors/trace.txt"):
         (run_dir / file).parent.mkdir(parents=True, exist_ok=True)
         (run_dir / file).write_text("first")
     Tracker(uri, sweep, tmp_path / "artifacts", None).log_report(run_dir)
-    (run_dir / "report.md").write_text("second")
+    (run_dir / "report.html").write_text("second")
     Tracker(uri, sweep, tmp_path / "artifacts", None).log_report(run_dir)
     (run,) = runs_of(uri, "params.kind = 'report'").values()
     assert run.info.status == "FINISHED"
     client = client_of(uri)
     folders = (None, "figures", "tables")
-    files = [file for folder in folders for file in client.list_artifacts(run.info.run_id, folder)]
-    assert [file.path for file in files if not file.is_dir] == [
-        "report.md",
-        "sweep.yaml",
-        "figures/a.png",
-        "tables/b.csv",
-    ]
-    (logged,) = (tmp_path / "artifacts" / "grid").rglob("report.md")
-    assert logged.read_text() == "second"
+    logged = [file for folder in folders for file in client.list_artifacts(run.info.run_id, folder)]
+    # Not report.md, whose figures MLflow's page does not show.
+    assert [file.path for file in logged if not file.is_dir] == files
+    (page,) = (tmp_path / "artifacts" / "grid").rglob("report.html")
+    assert page.read_text() == "second"
+    note = client.get_experiment_by_name("grid").tags["mlflow.note.content"]
+    assert f"[report](#/experiments/1/runs/{run.info.run_id}/artifacts/report.html" in note
+    assert note.endswith("\n\nwhich?")
 
 
 def test_a_deleted_experiment_comes_back(uri, sweep, tmp_path):
@@ -677,9 +677,9 @@ def test_a_server_that_goes_away_is_caught_up(uri, sweep, tmp_path, server, monk
     start()
     assert tracker.log_curves(curves(results(sweep))) == 6
     assert_all_logged_once(uri)
-    (tmp_path / "report.md").write_text("through the server")
+    (tmp_path / "report.html").write_text("through the server")
     tracker.log_report(tmp_path)
-    assert [file.read_text() for file in (tmp_path / "served").rglob("report.md")] == [
+    assert [file.read_text() for file in (tmp_path / "served").rglob("report.html")] == [
         "through the server"
     ]
     assert not (tmp_path / "unused").exists()
