@@ -1,15 +1,10 @@
-import contextlib
 import dataclasses
 import fcntl
 import os
 import signal
-import socket
-import sqlite3
 import subprocess
 import sys
 import threading
-import time
-import urllib.request
 import zlib
 from base64 import b64decode
 from json import loads
@@ -86,16 +81,6 @@ def results(sweep, rounds=(1, 2, 3)):
             lines += [result(sweep, "lottery", find, lr, round) for find in (0.02, 0.1)]
             lines.append(result(sweep, "global_random", None, lr, round))
     return lines
-
-
-@pytest.fixture
-def uri(mlflow_database, tmp_path):
-    with (
-        contextlib.closing(sqlite3.connect(mlflow_database)) as source,
-        contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db")) as copy,
-    ):
-        source.backup(copy)
-    return f"sqlite:///{tmp_path}/mlflow.db"
 
 
 @pytest.fixture
@@ -556,17 +541,6 @@ def test_processes_may_create_a_store_at_once(sweep, tmp_path):
     assert len(client_of(tracking_uri(tmp_path)).search_experiments()) == 3  # with MLflow's own
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _accepts(port):
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.mark.parametrize(
     ("uri", "where_and_why"),
     [
@@ -575,12 +549,11 @@ def _accepts(port):
         ("file:///tmp/mlruns", "file:///tmp/mlruns: NoSuchModuleError"),
     ],
 )
-def test_no_mlflow_is_one_line_soon(sweep, tmp_path, uri, where_and_why):
-    port = free_port()
+def test_no_mlflow_is_one_line_soon(sweep, tmp_path, free_port, uri, where_and_why):
     with pytest.raises(TrackingError) as caught:
-        Tracker(uri.format(port=port), sweep, tmp_path, None)
+        Tracker(uri.format(port=free_port), sweep, tmp_path, None)
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"  # by default it takes minutes
-    assert str(caught.value).startswith(where_and_why.format(port=port))
+    assert str(caught.value).startswith(where_and_why.format(port=free_port))
     assert "\n" not in str(caught.value)
 
 
@@ -627,42 +600,6 @@ def test_a_directory_that_was_moved_is_told_with_where_mlflow_has_the_files(swee
     before.rename(after)
     [note] = Tracker(tracking_uri(after), sweep, artifact_root(after), None).notes
     assert f"in {before.as_uri()}/_mlflow_artifacts/{sweep.name}, where --out was when" in note
-
-
-@pytest.fixture
-def server(uri, tmp_path):
-    """A start and a stop of a tracking server on the store, always at one address."""
-    port = free_port()
-    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", uri, "--artifacts-destination", str(tmp_path / "served")]
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    running = []
-
-    def start():
-        with open(tmp_path / "server.log", "a") as log:
-            process = subprocess.Popen(
-                command, stdout=log, stderr=log, env=environment, start_new_session=True
-            )
-        running.append(process)
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
-                return f"http://127.0.0.1:{port}"
-            except OSError:
-                threading.Event().wait(0.1)
-        raise AssertionError((tmp_path / "server.log").read_text())
-
-    def stop():
-        process = running.pop()
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        while _accepts(port):  # its workers die a little later, and till then reset connections
-            threading.Event().wait(0.01)
-
-    yield start, stop
-    while running:
-        stop()
 
 
 def test_a_server_that_goes_away_is_caught_up(uri, sweep, tmp_path, server, monkeypatch):
