@@ -63,6 +63,25 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return folder
 
 
+@pytest.fixture(scope="session", autouse=True)
+def png_only() -> Iterator[None]:
+    """Figures as PNG alone: PDF and SVG double what a report costs. `all_formats` has them back."""
+    from tune_app.report.figures import image_files
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(image_files, "FORMATS", ("png",))
+        yield
+
+
+@pytest.fixture
+def all_formats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures in every format, as users get them."""
+    from tune_app.report import page
+    from tune_app.report.figures import image_files
+
+    monkeypatch.setattr(image_files, "FORMATS", page.FORMATS)
+
+
 @pytest.fixture(scope="session")
 def tiny(shared) -> Path:
     """The tiny sweep's file."""
