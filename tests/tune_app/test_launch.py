@@ -77,7 +77,9 @@ def test_the_terminal_shows_the_plan_the_progress_the_table_and_where_to_look(fi
     assert f"[{NUM_TRAININGS}/{NUM_TRAININGS}]" in done.stderr
     assert "mean ± std" in done.stdout
     assert f"MLflow: python -m tune_app ui {runs / 'tiny'}\n" in done.stdout
-    assert str(runs / "tiny" / "report.md") in done.stdout
+    assert f"report: {runs / 'tiny' / 'report.html'}\n" in done.stdout
+    *_, answer = done.stdout.splitlines()
+    assert f"**{answer}**" in (runs / "tiny" / "report.md").read_text()
     for noise in ("Traceback", "WARNING", "ray.tune", "INFO"):
         assert noise not in done.stderr + done.stdout
 

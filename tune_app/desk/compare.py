@@ -17,6 +17,7 @@ from tune_app.results.reading import RunError, read_grid, read_sweep
 from tune_app.results.result import CurveKey
 from tune_app.results.words import field_name, kind_name, text
 from tune_app.run.variants import differences
+from tune_app.store.files import write_atomically
 from tune_app.sweep.kinds import Kind
 from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
@@ -41,16 +42,26 @@ def _run(first: Path, second: Path, out: Path | None) -> int:
         if not found:
             raise RunError(f"{first} and {second}: no configuration at one sparsity is in both")
         print("\n".join(in_words(*runs, found)))
-        from tune_app.report.figures.two_runs import draw_two_runs  # matplotlib
-
         path = out or first.parent / f"{first.name}-vs-{second.name}.png"
-        curves = {str(configuration): both for configuration, both in pairs(*runs).items()}
-        draw_two_runs((runs[0].name, runs[1].name), curves).savefig(path, dpi=200)
+        write_atomically(path, _drawn(*runs, format=path.suffix.removeprefix(".")))
         print(f"\n{path}")
     except (RunError, SpecError, OSError) as error:
         print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
         return BAD_INPUT
     return OK
+
+
+def _drawn(first: Run, second: Run, format: str) -> bytes:
+    """The figure as a file."""
+    from tune_app.report.figures.image_files import image_files  # matplotlib
+    from tune_app.report.figures.two_runs import draw_two_runs
+
+    curves = {str(configuration): both for configuration, both in pairs(first, second).items()}
+    figure = draw_two_runs((first.name, second.name), curves)
+    files = image_files(figure, f"{first.name} and {second.name}")
+    if format not in files:
+        raise RunError(f"--out: must end with one of .{', .'.join(files)}, got .{format}")
+    return files[format]
 
 
 def _read(run_dir: Path) -> Run:

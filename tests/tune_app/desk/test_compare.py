@@ -13,7 +13,7 @@ from tune_app.__main__ import main as lottery
 T = 12.7062
 
 
-def test_differences_are_by_seed_with_their_intervals(variants, tmp_path):
+def test_differences_are_by_seed_with_their_intervals(variants, tmp_path, all_formats):
     runs = variants / "tiny", variants / "tiny-2"
     figure = tmp_path / "both.svg"
     done = run_here(lottery, "compare", *runs, "--out", figure)
@@ -76,5 +76,9 @@ def test_what_cannot_be_compared_is_refused(variants, tmp_path):
     assert done.stderr == (
         f"error: {tmp_path}/best: is a search; its comparison, {tmp_path}/best-best, is a grid\n"
     )
+    to = ("--out", tmp_path / "both.jpg")
+    done = run_here(lottery, "compare", variants / "tiny", variants / "tiny-2", *to)
+    assert done.returncode == 2
+    assert done.stderr == "error: --out: must end with one of .png, got .jpg\n"
     done = run_here(lottery, "compare", variants / "tiny", tmp_path / "nothing")
     assert (done.returncode, done.stderr) == (2, f"error: {tmp_path}/nothing: no such directory\n")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from tune_app.report.figures.captions import place_caption
+from tune_app.report.figures.captions import set_caption
 from tune_app.report.figures.legends import add_legend
 from tune_app.report.figures.lines import draw_curve
 from tune_app.report.figures.looks import COLOURS
@@ -45,5 +45,5 @@ def draw_two_runs(
     add_legend(corner, panels)
     left_out = len(curves) - len(shown)
     more = f" {plural(left_out, 'configuration')} more are not drawn." if left_out else ""
-    place_caption(figure, [f"Mean ± sample standard deviation over seeds of each run.{more}"])
+    set_caption(figure, [f"Mean ± sample standard deviation over seeds of each run.{more}"])
     return figure
