@@ -1,12 +1,15 @@
 """What the README, and the documents that it leads to, show is true."""
 
 import re
+import shlex
 from pathlib import Path
 
+import click
 import pytest
 from PIL import Image
 
 from tune_app import write_report
+from tune_app.__main__ import DOOR
 from tune_app.plan.plan import make_plan
 from tune_app.sweep.load import load_sweep
 from tune_app.sweep.yaml_source import SpecError
@@ -64,6 +67,25 @@ def test_every_document_is_led_to_and_every_file_named_is_there(path):
         places = (ROOT, path.parent, ROOT / "tune_app", ROOT / "lt_core")
         own = name.startswith("runs/") or name in ("sweep.yaml", "lr_grid_plan.txt")
         assert own or any((place / name).exists() for place in places), name
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_shown_is_one(path):
+    text = path.read_text()
+    told = re.findall(r"^    (lottery .*?)(?: {2,}#.*)?$", text, re.MULTILINE)
+    told += re.findall(r"`(lottery [^`]*)`", text)
+    for command in told:
+        _, name, *arguments = shlex.split(command.partition(" [")[0].partition(" >")[0])
+        found = DOOR.get_command(click.Context(DOOR), name)
+        assert found is not None, command
+        if arguments:  # or it is only named
+            found.make_context(name, arguments)
+
+
+def test_the_table_has_every_command():
+    [table] = re.findall(r"\| command \| \|\n.*?\n\n", README, re.DOTALL)
+    listed = re.findall(r"^\| `lottery (\w+)", table, re.MULTILINE)
+    assert set(listed) == set(DOOR.list_commands(click.Context(DOOR)))
 
 
 def test_the_sweep_file_is_that_of_the_main_job(tmp_path):
