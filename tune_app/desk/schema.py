@@ -16,7 +16,7 @@ COMMAND = click.Command(
     "schema",
     callback=_run,
     help="Print the JSON schema of a sweep file. An editor with a YAML language server completes "
-    "and checks a file whose first line names it: # yaml-language-server: $schema=schema.json",
+    "and checks a file with a line that names it: # yaml-language-server: $schema=schema.json",
     short_help="Print the JSON schema of a sweep file.",
     epilog=examples(
         "lottery schema > schema.json",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tune_app.report.grid import report_grid
 from tune_app.report.page import Report
-from tune_app.results.reading import read_all, read_grid, read_sweep
+from tune_app.results.reading import read_grid, read_sweep
 from tune_app.results.table import write_csv
 from tune_app.store.store import Store, StoreError, store_place
 
@@ -23,9 +23,9 @@ def write_report(run_dir: Path, store: str | None = None) -> Report:
         OSError: the directory cannot be written.
     """
     sweep = read_sweep(run_dir)
-    write_csv(run_dir, read_all(run_dir / "results.jsonl"))
     if sweep.search is None:
         plan, results, notes = read_grid(run_dir, sweep)
+        write_csv(run_dir, results)
         try:
             opened = Store(store_place(run_dir.resolve().parent, store))
         except StoreError as error:

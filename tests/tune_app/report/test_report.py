@@ -231,6 +231,7 @@ def test_the_files(run_dir, all_formats):
     ]
     there = {path for path in run_dir.rglob("*") if path.is_file()}
     inputs = {run_dir / name for name in ("sweep.yaml", "results.jsonl", "run.json")}
+    inputs.add(run_dir / "results.csv")
     figures = [path for path in report.paths if path.suffix == ".png"]
     for_a_paper = {figure.with_suffix(suffix) for figure in figures for suffix in (".pdf", ".svg")}
     assert there == {*report.paths, *inputs, *for_a_paper}
