@@ -36,12 +36,12 @@ def test_a_small_shared_memory_is_said(ray_of_4_gb, monkeypatch, free, said):
     notes = []
     with ray_session.ray_session({}, notes.append):
         pass
-    assert notes == said
+    assert notes == ["starting Ray on this machine", *said]
 
 
 def test_a_directory_that_is_too_long_for_sockets_is_refused_in_a_line(monkeypatch):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     monkeypatch.setenv("RAY_TMPDIR", "/tmp/" + "x" * 30)
     refused = pytest.raises(SpecError, match=r"^RAY_TMPDIR: must be at most 30 long, for Ray's")
-    with refused, ray_session.ray_session({}, pytest.fail):
+    with refused, ray_session.ray_session({}, [].append):
         pass

@@ -45,7 +45,7 @@ def test_the_end_logs_everything_and_gives_the_page(tmp_path, run_dir, sweep):
     said = []
     results = synthetic_results(sweep, flat)
     page = tracking_of(tmp_path / "m.db", sweep, [], said.append).finish(run_dir, results)
-    assert page.startswith("http://127.0.0.1:5000/#/experiments/")
+    assert page == f"python -m tune_app ui {run_dir}"
     assert said == []
     # 3 seeds: 4 lottery curves, 2 random ones, 4 of preserve LPR; and the report.
     assert num_runs(tmp_path / "m.db") == {"FINISHED": 31}
@@ -56,7 +56,7 @@ def test_a_place_for_files_that_is_out_of_reach_costs_the_files_alone(tmp_path, 
     (tmp_path / "artifacts").write_text("no folder")
     results = synthetic_results(sweep, flat)
     page = tracking_of(tmp_path / "m.db", sweep, [], said.append).finish(run_dir, results)
-    assert page.startswith("http://127.0.0.1:5000/#/experiments/")
+    assert page == f"python -m tune_app ui {run_dir}"
     [sentence] = said
     assert sentence.startswith("MLflow took no files (sqlite:///")
     assert sentence.endswith(f"`python -m tune_app.report {run_dir} --sync` sends them")

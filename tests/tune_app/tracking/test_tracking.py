@@ -20,8 +20,8 @@ from tune_app.tracking.connection import (
     TrackingError,
     artifact_root,
     check_uri,
-    open_command,
     tracking_uri,
+    way_to,
 )
 from tune_app.tracking.runs import curve_tag, points, table_columns
 from tune_app.tracking.tracker import Tracker
@@ -634,13 +634,11 @@ def test_where_results_are_logged(tmp_path, monkeypatch):
 
 
 def test_how_to_open_the_page(uri, sweep, tmp_path):
-    assert open_command("http://me:pass@mlflow:5000") == "http://***@mlflow:5000"
-    assert open_command("sqlite:////my runs/mlflow.db") == (
-        f"MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false {sys.executable} -m mlflow ui --workers 1"
-        " --backend-store-uri 'sqlite:////my runs/mlflow.db'"
-    )
-    assert Tracker(uri, sweep, tmp_path, None).url() == (
-        "http://127.0.0.1:5000/#/experiments/1/runs?workflowType=machine_learning"
+    assert way_to("http://me:pass@mlflow:5000", Path("runs/a")) == "http://mlflow:5000"
+    here = way_to("sqlite:////my runs/mlflow.db", Path("my runs/a"))
+    assert here == "python -m tune_app ui 'my runs/a'"
+    assert Tracker(uri, sweep, tmp_path, None).url("http://127.0.0.1:5001/") == (
+        "http://127.0.0.1:5001/#/experiments/1/runs?workflowType=machine_learning"
         "&compareRunsMode=CHART&viewStateShareKey=sweep-941b88fbfb4ca465"
     )
 

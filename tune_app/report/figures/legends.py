@@ -5,6 +5,7 @@ from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
@@ -67,8 +68,8 @@ def _place_legend(
 
 def _make_room(corner: Axes, names: Sequence[str]) -> None:
     """Widen the figure: beside a wide legend its panels would be too narrow for their titles."""
-    figure = corner.get_figure(root=True)
-    assert figure is not None  # every corner is made by `new_corner`
+    figure = corner.figure
+    assert isinstance(figure, Figure)  # every corner is made by `new_corner`
     legends = [legend for axes in figure.axes if (legend := axes.get_legend())]
     before = [text.get_text() for legend in legends for text in legend.get_texts()]
     figure.set_figwidth(figure.get_figwidth() + _width([*before, *names]) - _width(before))
