@@ -64,22 +64,22 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def png_only() -> Iterator[None]:
-    """Figures as PNG alone: PDF and SVG double what a report costs. `all_formats` has them back."""
+def png_only() -> Iterator[tuple[str, ...]]:
+    """Figures as PNG alone: PDF and SVG double what a report costs. All formats that there are."""
+    from tune_app.report import page  # has its own name for them, which stays
     from tune_app.report.figures import image_files
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(image_files, "FORMATS", ("png",))
-        yield
+        yield page.FORMATS
 
 
 @pytest.fixture
-def all_formats(monkeypatch: pytest.MonkeyPatch) -> None:
+def all_formats(png_only: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures in every format, as users get them."""
-    from tune_app.report import page
     from tune_app.report.figures import image_files
 
-    monkeypatch.setattr(image_files, "FORMATS", page.FORMATS)
+    monkeypatch.setattr(image_files, "FORMATS", png_only)
 
 
 @pytest.fixture(scope="session")
