@@ -1,10 +1,18 @@
 """The optimizer of a training: SGD or AdamW under a mask, with clipped gradients."""
 
+import inspect
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 
 from lt_core.config import Recipe
 from lt_core.mask import Mask, parameter_name
+
+T = TypeVar("T", bound=torch.optim.Optimizer)
+
+_DECORATED = ("add_param_group", "zero_grad")
+"""Methods that load torch's compiler at their first call, as `step` does: 1.5 s of every worker."""
 
 
 def masked_optimizer(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.optim.Optimizer:
@@ -42,9 +50,19 @@ def masked_optimizer(model: nn.Module, mask: Mask, recipe: Recipe) -> torch.opti
     return optimizer
 
 
+def _not_compiled(of: type[T]) -> type[T]:
+    """The optimizer without what its methods do for programs that are compiled, as none is here."""
+    plain = {name: inspect.unwrap(getattr(of, name)) for name in _DECORATED}
+    step = torch.no_grad()(inspect.unwrap(of.step))
+    return type(of.__name__, (of,), plain | {"step": step})
+
+
+SGD, AdamW = _not_compiled(torch.optim.SGD), _not_compiled(torch.optim.AdamW)
+
+
 def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(
+        return AdamW(
             model.parameters(),
             lr=recipe.lr,
             betas=(0.9, 0.999),
@@ -52,7 +70,7 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             weight_decay=recipe.weight_decay,
             fused=True,
         )
-    return torch.optim.SGD(
+    return SGD(
         model.parameters(),
         lr=recipe.lr,
         momentum=recipe.momentum,

@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from lt_core import models, prune, seeds
+from lt_core import models, optimizer, prune, seeds
 from lt_core.checkpoint import Checkpoint
 from lt_core.config import Recipe
 from lt_core.data.batches import Batches
@@ -121,9 +121,9 @@ def test_what_is_kept_is_not_trained_again(images, monkeypatch):
     with pytest.raises(Killed):
         trained(images, RECIPE, checkpoints)
     taken = []
-    step = torch.optim.SGD.step
+    step = optimizer.SGD.step
     monkeypatch.setattr(
-        torch.optim.SGD, "step", lambda self, *a, **k: taken.append(1) or step(self, *a, **k)
+        optimizer.SGD, "step", lambda self, *a, **k: taken.append(1) or step(self, *a, **k)
     )
     trained(images, RECIPE, checkpoints)
     assert len(taken) == 20

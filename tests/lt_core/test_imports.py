@@ -79,6 +79,24 @@ print(sorted({{name.split(".")[0] for name in sys.modules}} & {FOREIGN}))
     assert in_another_process(code) == "[]"
 
 
+@pytest.mark.parametrize("optimizer", ["nesterov", "adamw"])
+def test_a_training_loads_no_compiler_nor_what_only_some_data_need(in_another_process, optimizer):
+    """Each of them takes a worker longer than the training."""
+    code = f"""
+import sys, lt_core
+from lt_core import mask, models
+digits = lt_core.load("digits")
+network = models.build("small_resnet", **vars(digits.shape), seed=0)
+recipe = lt_core.Recipe(
+    lr=0.1, batch_size=64, weight_decay=0, duration="2it", optimizer={optimizer!r}, clip_norm=1.0
+)
+lt_core.evaluate("small_resnet", digits, mask.dense(network, ()), recipe, seed=0)
+others = {{"torch._dynamo", "sympy", "scipy", "sklearn", "pandas", "torchvision", "mlxtend"}}
+print(sorted(others & sys.modules.keys()))
+"""
+    assert in_another_process(code) == "[]"
+
+
 @pytest.mark.parametrize("code", ["import lt_core", "import lt_core.config", "dir(lt_core)"])
 def test_the_package_and_the_types_of_a_sweep_load_without_torch(in_another_process, code):
     code = f"import sys, lt_core; {code}; print({{'torch', 'numpy', 'sklearn'}} & {{*sys.modules}})"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from lt_core import models, rewind
+from lt_core import models, optimizer, rewind
 from lt_core.config import Recipe, Rewinding
 from lt_core.data.batches import Batches
 from lt_core.evaluation import evaluate
@@ -41,13 +41,13 @@ def is_equal(a, b):
 def rates(monkeypatch):
     """The learning rate of every step that is taken, in order."""
     taken = []
-    step = torch.optim.SGD.step
+    step = optimizer.SGD.step
 
     def recorded(self, *args, **settings):
         taken.append(float(self.param_groups[0]["lr"]))
         return step(self, *args, **settings)
 
-    monkeypatch.setattr(torch.optim.SGD, "step", recorded)
+    monkeypatch.setattr(optimizer.SGD, "step", recorded)
     return taken
 
 
