@@ -73,6 +73,11 @@ class _Counter(TorchDispatchMode):
         # A layer that computes with something made of its weight, such as a standardized one.
         return next((self.layers[m] for m in self.modules.parents if m in self.layers), None)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False: torch would load its compiler to tell it what it need not compile."""
+        return False
+
 
 def _storage(tensor: Tensor) -> int:
     return tensor.untyped_storage().data_ptr()

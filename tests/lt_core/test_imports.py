@@ -84,13 +84,14 @@ def test_a_training_loads_no_compiler_nor_what_only_some_data_need(in_another_pr
     """Each of them takes a worker longer than the training."""
     code = f"""
 import sys, lt_core
-from lt_core import mask, models
+from lt_core import macs, mask, models
 digits = lt_core.load("digits")
 network = models.build("small_resnet", **vars(digits.shape), seed=0)
 recipe = lt_core.Recipe(
     lr=0.1, batch_size=64, weight_decay=0, duration="2it", optimizer={optimizer!r}, clip_norm=1.0
 )
 lt_core.evaluate("small_resnet", digits, mask.dense(network, ()), recipe, seed=0)
+macs.macs_by_weight(network, (1, 8, 8))
 others = {{"torch._dynamo", "sympy", "scipy", "sklearn", "pandas", "torchvision", "mlxtend"}}
 print(sorted(others & sys.modules.keys()))
 """
