@@ -64,22 +64,27 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def png_only() -> Iterator[tuple[str, ...]]:
-    """Figures as PNG alone: PDF and SVG double what a report costs. All formats that there are."""
+def png_only() -> Iterator[tuple[tuple[str, ...], int]]:
+    """Figures as PNG alone and of few pixels: the others double what a report costs. All formats
+    that there are, and the pixels of an inch."""
     from tune_app.report import page  # has its own name for them, which stays
     from tune_app.report.figures import image_files
 
+    usual = page.FORMATS, image_files.DPI
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(image_files, "FORMATS", ("png",))
-        yield page.FORMATS
+        patch.setattr(image_files, "DPI", 50)
+        yield usual
 
 
 @pytest.fixture
-def all_formats(png_only: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures in every format, as users get them."""
+def all_formats(png_only: tuple[tuple[str, ...], int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures in every format and as sharp as users get them."""
     from tune_app.report.figures import image_files
 
-    monkeypatch.setattr(image_files, "FORMATS", png_only)
+    formats, dpi = png_only
+    monkeypatch.setattr(image_files, "FORMATS", formats)
+    monkeypatch.setattr(image_files, "DPI", dpi)
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +116,7 @@ def warm_ray() -> Iterator[str]:
     """The address of a Ray of one core that stays up: starting one takes longer than a sweep."""
     from several_nodes import nodes
 
-    with nodes(1) as cluster:
+    with nodes(0, of_head=1) as cluster:
         yield cluster.address
 
 

@@ -24,6 +24,7 @@ from outside import environment
 from lt_core.packed_mask import PackedMask
 from tune_app import launch
 from tune_app.results.result import Result
+from tune_app.run import probe
 from tune_app.store.store import Missing, Store
 
 TINY = """\
@@ -79,7 +80,9 @@ def launch_here(
         if out.parent.is_dir() and not out.exists():
             out.mkdir()
             shutil.copy(database, out)
-    return run_here(launch.main, *arguments, RAY_ADDRESS=ray_address)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe, "ENOUGH_S", 0.01)  # of an estimate that nobody reads
+        return run_here(launch.main, *arguments, RAY_ADDRESS=ray_address)
 
 
 def run_here(
