@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tiny_sweep import TINY, launch_apart, num_trained, read_results, run_here
 
-from tune_app import launch
+from tune_app import launch as launch_command
 from tune_app.export.__main__ import main as export_main
 from tune_app.plan.plan import make_plan
 from tune_app.run.identity import identify, remember
@@ -93,7 +93,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def dry_run(*arguments):
-    return run_here(launch.main, *arguments, "--dry-run")
+    return run_here(launch_command.main, *arguments, "--dry-run")
 
 
 def to_do(done) -> int:
@@ -104,10 +104,9 @@ def to_do(done) -> int:
 # ---- one network
 
 
-def test_an_edited_network_is_trained_anew_and_the_old_one_is_kept(place):
-    """The launches train, in a process and on a Ray of their own; between them, dry runs."""
-    env = {"PYTHONPATH": str(place)}
-    first = launch_apart("own.yaml", **env)
+def test_an_edited_network_is_trained_anew_and_the_old_one_is_kept(place, launch):
+    """Launches train; between them, dry runs."""
+    first = launch("own.yaml", "--out", "runs")
     assert first.returncode == 0, first.stderr
     # 4 x 4 x 16 + 16 x 2 weights, 16 + 2 biases.
     assert "prunes          288 of 306 parameters; never: biases and norms (18)" in first.stderr
@@ -128,22 +127,22 @@ def test_an_edited_network_is_trained_anew_and_the_old_one_is_kept(place):
     edited = dry_run("own.yaml")
     assert to_do(edited) == 2
     assert "own_nets:make: other layers or weights than at the last launch" in edited.stdout
-    second = launch_apart("own.yaml", **env)
+    second = launch("own.yaml", "--out", "runs")
     assert second.returncode == 0, second.stderr
     assert num_trained(second.stderr) == 2
-    after = read_results(place / "runs", "own")
+    after = read_results(place / "runs", "own-2")
     assert {line["id"] for line in after}.isdisjoint(line["id"] for line in before)
     assert len(Store(str(place / "runs" / "_store")).stored().results) == 4
 
     edit(place / "own_nets.py", "F.gelu", "F.relu")
     assert to_do(dry_run("own.yaml")) == 0
 
-    pinned = place / "runs" / "own" / "sweep.yaml"
-    refused = run_here(launch.main, pinned, "--check")
+    pinned = place / "runs" / "own-2" / "sweep.yaml"
+    refused = run_here(launch_command.main, pinned, "--check")
     assert refused.returncode == 2
     assert "`fingerprints.model`: must be " in refused.stderr
     assert "which own_nets:make has now" in refused.stderr
-    exported = run_here(export_main, place / "runs" / "own", "--best")
+    exported = run_here(export_main, place / "runs" / "own-2", "--best")
     assert exported.returncode == 2
     assert "`fingerprints.model`: must be " in exported.stderr
 
@@ -207,18 +206,22 @@ def test_what_fails_twice_alike_in_a_trial_is_told_with_its_line_and_what_it_pri
 )
 def test_a_network_that_cannot_be_trained_is_refused_before_ray_starts(place, old, new, problem):
     edit(place / "own_nets.py", old, new)
-    checked = run_here(launch.main, "own.yaml", "--check")
-    assert checked.returncode == 2
-    assert checked.stderr.startswith("error: own.yaml: ")
-    assert problem in checked.stderr
-    launched = run_here(launch.main, "own.yaml")
+    launched = run_here(launch_command.main, "own.yaml")
     assert launched.returncode == 2
+    assert launched.stderr.startswith("error: own.yaml: ")
     assert problem in launched.stderr
     assert not (place / "runs" / "own").exists() and "starting Ray" not in launched.stderr
 
 
+def test_a_check_refuses_what_a_launch_does(place):
+    edit(place / "own_nets.py", "x.flatten(1)", "x.detach().flatten(1)[:, :0]")
+    checked = run_here(launch_command.main, "own.yaml", "--check")
+    assert checked.returncode == 2
+    assert checked.stderr.startswith("error: own.yaml: `model`: own_nets:make: the network fails")
+
+
 def test_a_check_says_what_is_read_and_pruned_and_writes_nothing(place):
-    done = run_here(launch.main, "own.yaml", "--check")
+    done = run_here(launch_command.main, "own.yaml", "--check")
     assert done.returncode == 0, done.stderr
     *_, data, prunes, checked = done.stdout.splitlines()
     assert (
@@ -239,34 +242,37 @@ def test_a_network_that_is_alike_for_every_seed_is_said_to_be(place):
 
 # ---- one data set
 
-
-ORDERS = {
-    "np.random.default_rng().permutation(40)": False,
-    "np.array([int(x) for x in {str(i) for i in range(40)}])": False,
-    "np.random.permutation(40)": True,
-    "np.array(__import__('random').sample(range(40), 40))": True,
-    "__import__('torch').randperm(40).numpy()": True,
-}
+OURS = ["model=lenet_300_100"]
+"""A network that needs no look."""
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    "order",
+    [
+        "np.random.default_rng().permutation(40)",
+        "np.array([int(x) for x in {str(i) for i in range(40)}])",
+    ],
+)
 def test_a_split_that_is_another_in_each_launch_is_refused(place, order):
-    """But for what draws from global generators, which are seeded."""
     (place / "own_data.py").write_text(DATA.format(order=order))
-    fingerprints = []
+    with pytest.raises(SpecError, match=r"^own\.yaml: `dataset`: own_data:load: loaded twice, in "):
+        identify(load_sweep("own.yaml", OURS), Store("runs/_store"), Path("own.yaml"))
+
+
+def test_a_split_by_global_generators_is_the_same_in_each_launch(place):
+    """They are seeded: each of the three draws an order, and these one after the other."""
+    orders = (
+        "np.random.permutation(40)",
+        "np.array(__import__('random').sample(range(40), 40))",
+        "__import__('torch').randperm(40).numpy()",
+    )
+    (place / "own_data.py").write_text(DATA.format(order="[".join(orders) + "]]"))
+    fingerprints = set()
     for _ in range(2):
         _forget()
-        try:
-            identified = identify(load_sweep("own.yaml"), Store("runs/_store"), Path("own.yaml"))
-        except SpecError as error:
-            assert not ORDERS[order]
-            assert "own.yaml: `dataset`: own_data:load: loaded twice, in two processes" in str(
-                error
-            )
-        else:
-            assert ORDERS[order]
-            fingerprints.append(identified.sweep.fingerprints.dataset)
-    assert len(set(fingerprints)) == ORDERS[order]
+        identified = identify(load_sweep("own.yaml", OURS), Store("runs/_store"), Path("own.yaml"))
+        fingerprints.add(identified.sweep.fingerprints.dataset)
+    assert len(fingerprints) == 1
 
 
 def test_a_loader_may_print_at_its_end_and_count_classes_with_numpy(place):
@@ -285,7 +291,7 @@ def test_a_loader_may_print_at_its_end_and_count_classes_with_numpy(place):
 
 def test_whatever_a_loader_raises_is_one_line(place):
     edit(place / "own_data.py", "np.arange(40) % 2", "{}['no key']")
-    done = run_here(launch.main, "own.yaml", "--check")
+    done = run_here(launch_command.main, "own.yaml", "--check")
     assert done.returncode == 2
     assert done.stderr == (
         "error: own.yaml: `dataset`: own_data:load(data_dir=data) fails: "
@@ -312,7 +318,8 @@ def test_images_of_another_folder_are_never_mixed_with_those_of_the_first(launch
     def run(folder):
         done = launch(sweep, f"data_dir={folder}", "--out", out)
         assert done.returncode == 0, done.stderr
-        return done, read_results(out, "own")
+        [run_dir] = re.findall(r"^results in (.*), MLflow", done.stderr, re.M)
+        return done, read_results(out, Path(run_dir).name)
 
     first, of_a = run(a)
     assert num_trained(first.stderr) == 2
@@ -423,9 +430,8 @@ def scored(tmp_path, monkeypatch):
     sys.modules.pop("own_scores", None)
 
 
-def test_a_score_of_one_s_own_prunes_and_is_known_by_its_file(scored, finished):
-    env = {"PYTHONPATH": str(scored)}
-    done = launch_apart("scored.yaml", **env)
+def test_a_score_of_one_s_own_prunes_and_is_known_by_its_file(scored, finished, launch):
+    done = launch("scored.yaml", "--out", "runs")
     assert done.returncode == 0, done.stderr
     # Twice the magnitude is another name for what the tiny sweep is pruned by.
     ours, theirs = (
@@ -447,13 +453,13 @@ def test_a_score_of_one_s_own_prunes_and_is_known_by_its_file(scored, finished):
 def test_a_score_that_fails_is_refused_before_ray_starts(scored):
     source = scored / "own_scores.py"
     source.write_text(SCORE.replace("of.weights", "of.wheights"))
-    refused = run_here(launch.main, "scored.yaml")
+    refused = run_here(launch_command.main, "scored.yaml")
     assert refused.returncode == 2
     assert "`prune`: own_scores:score fails: AttributeError: " in refused.stderr
     assert "(own_scores.py:2, in score)" in refused.stderr
     source.unlink()
     sys.modules.pop("own_scores", None)
-    refused = run_here(launch.main, "scored.yaml")
+    refused = run_here(launch_command.main, "scored.yaml")
     assert refused.returncode == 2
     assert "`prune.strategy`: own_scores:score: cannot import own_scores" in refused.stderr
 
