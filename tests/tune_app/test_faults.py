@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -16,7 +17,6 @@ from tiny_sweep import (
     environment,
     file_of,
     impatient,
-    launch_apart,
     num_stored,
     num_trained,
     read_results,
@@ -119,14 +119,14 @@ def test_a_store_that_stays_away_stops_the_sweep_which_then_goes_on(
     assert same_results(runs, finished[1])
 
 
-def test_two_launches_on_one_store_share_the_work(tiny, tmp_path):
+def test_two_launches_on_one_store_share_the_work(tiny, on_warm_ray, tmp_path):
     runs, gate = tmp_path / "runs", Gate(tmp_path / "gate")
     small = ("baselines=[]",)
     more = ("name=more", "find.parameters.lr.values=[0.05, 0.1, 0.2]")
     env = environment(**gate.environment())
     with started(tiny, "--out", runs, *small, env=env) as one:
         wait_until(gate.notes, one)
-        with started(tiny, "--out", runs, *small, *more) as other:
+        with started(tiny, "--out", runs, *small, *more, env=on_warm_ray) as other:
             said = re.compile(rf"process {one.pid} on .* trains (\d+) of these")
             left = next(filter(None, map(said.search, iter(other.stderr.readline, ""))))
             wait_until(lambda: num_stored(runs) == 12, other)
@@ -142,12 +142,12 @@ def test_two_launches_on_one_store_share_the_work(tiny, tmp_path):
     assert len(read_results(runs, "more")) == num_stored(runs) == 32
 
 
-def test_a_launch_takes_over_from_one_that_is_killed(tiny, tmp_path):
+def test_a_launch_takes_over_from_one_that_is_killed(tiny, on_warm_ray, tmp_path):
     runs, gate = tmp_path / "runs", Gate(tmp_path / "gate")
     env = environment(**gate.environment())
     with started(tiny, "--out", runs, *ONE_SEED, env=env) as one:
         wait_until(gate.notes, one)
-        with started(tiny, "--out", runs, *ONE_SEED, "name=second") as other:
+        with started(tiny, "--out", runs, *ONE_SEED, "name=second", env=on_warm_ray) as other:
             assert any(f"process {one.pid} on" in line for line in iter(other.stderr.readline, ""))
             one.kill()
             _, err = other.communicate(timeout=300)
@@ -165,23 +165,33 @@ from lt_core import models
 
 def build(channels, classes, image_size):
     if ray.is_initialized():  # in a worker
-        with open(os.environ["TRIES"], "a") as file:
+        with open({tries!r}, "a") as file:
             file.write("x")
         {fault}
     size = {{"channels": channels, "classes": classes, "image_size": image_size}}
     return models.build("small_resnet", **size, seed=0)
 """
-ONCE = "if os.path.getsize(os.environ['TRIES']) == 1: "
+ONCE = "if os.path.getsize({tries!r}) == 1: "
 OUT_OF_MEMORY = "raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB')"
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"  # as Linux does where memory is short
 ONE_CHAIN = (*ONE_SEED, "eval.parameters.lr=null", "find.parameters.lr=null")
 
 
-def launch_own(tiny, tmp_path, fault, *arguments):
-    (tmp_path / "own_net.py").write_text(OWN.format(fault=fault))
-    env = {"PYTHONPATH": str(tmp_path), "TRIES": str(tmp_path / "tries")}
-    more = ("model=own_net:build", "--out", tmp_path / "runs", *ONE_CHAIN, *arguments)
-    return launch_apart(tiny, *more, **env)
+@pytest.fixture
+def launch_own(tiny, launch, tmp_path, monkeypatch):
+    """Launch the tiny sweep with a network that has a fault on workers, beside it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def run(fault, *arguments):
+        tries = str(tmp_path / "tries")
+        fault = fault.format(tries=tries)
+        (tmp_path / "own_net.py").write_text(OWN.format(fault=fault, tries=tries))
+        more = ("model=own_net:build", "--out", tmp_path / "runs", *ONE_CHAIN)
+        return launch(tiny, *more, *arguments)
+
+    yield run
+    sys.modules.pop("own_net", None)
 
 
 @pytest.mark.parametrize(
@@ -189,8 +199,8 @@ def launch_own(tiny, tmp_path, fault, *arguments):
     [pytest.param(OUT_OF_MEMORY, marks=pytest.mark.nightly), KILLED],
     ids=["raised", "killed"],
 )
-def test_a_trial_that_runs_out_of_memory_once_is_tried_again(tiny, tmp_path, fault):
-    done = launch_own(tiny, tmp_path, ONCE + fault)
+def test_a_trial_that_runs_out_of_memory_once_is_tried_again(launch_own, tmp_path, fault):
+    done = launch_own(ONCE + fault)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("to be tried again: chain lr 0.1") == 1
     assert "failed" not in done.stderr
@@ -199,8 +209,8 @@ def test_a_trial_that_runs_out_of_memory_once_is_tried_again(tiny, tmp_path, fau
     assert len(read_results(tmp_path / "runs")) == 3
 
 
-def test_what_always_runs_out_of_memory_is_given_up_and_listed(tiny, tmp_path):
-    done = launch_own(tiny, tmp_path, OUT_OF_MEMORY, "max_failures=1")
+def test_what_always_runs_out_of_memory_is_given_up_and_listed(launch_own, tmp_path):
+    done = launch_own(OUT_OF_MEMORY, "max_failures=1")
     assert done.returncode == 3
     assert (tmp_path / "tries").read_text() == "xx"
     failures = (tmp_path / "runs" / "tiny" / "failures.jsonl").read_text().splitlines()

@@ -65,21 +65,25 @@ from lt_core import models
 
 def build(channels, classes, image_size):
     if ray.is_initialized():  # in a worker
-        built = os.open(os.environ["BUILT"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        built = os.open({built!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(built, b"x")
         if os.lseek(built, 0, os.SEEK_CUR) == 25:  # of all workers the one that wrote it
             os.kill(os.getpid(), signal.SIGKILL)  # as Linux does where memory is short
-    size = {"channels": channels, "classes": classes, "image_size": image_size}
+    size = {{"channels": channels, "classes": classes, "image_size": image_size}}
     return models.build("small_resnet", **size, seed=0)
 """
 
 
-def test_a_worker_that_dies_with_a_pack_loses_no_finished_training(tiny, tmp_path):
-    (tmp_path / "own_net.py").write_text(KILLED_ONCE)
-    env = {"PYTHONPATH": str(tmp_path), "BUILT": str(tmp_path / "built")}
+def test_a_worker_that_dies_with_a_pack_loses_no_finished_training(
+    tiny, launch, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    source = KILLED_ONCE.format(built=str(tmp_path / "built"))
+    (tmp_path / "own_net_of_packs.py").write_text(source)
     runs = tmp_path / "runs"
-    own = ("model=own_net:build", "baselines=[global_random]", PACKED)
-    done = launch_apart(tiny, *own, "--out", runs, **env)
+    own = ("model=own_net_of_packs:build", "baselines=[global_random]", PACKED)
+    done = launch(tiny, *own, "--out", runs)
     assert done.returncode == 0, done.stderr
     assert "failed" not in done.stderr
     retried = re.findall(r"to be tried again: (.*)", done.stderr)
