@@ -9,7 +9,6 @@ import subprocess
 import pytest
 from tiny_search import SEARCH, Taken
 from tiny_sweep import (
-    TINY,
     environment,
     impatient,
     num_stored,
@@ -146,10 +145,8 @@ def test_a_search_whose_store_goes_away_is_not_over(path, launch, tmp_path):
     assert [sample["state"] for sample in samples(runs)] == ["complete"] * 5
 
 
-def test_it_begins_with_what_a_grid_has_trained(path, launch, tmp_path):
-    grid = tmp_path / "tiny.yaml"
-    grid.write_text(TINY.replace("baselines: [global_random, preserve_lpr]", ""))
-    assert launch(grid, "--out", tmp_path / "runs").returncode == 0
+def test_it_begins_with_what_a_grid_has_trained(path, finished, launch, tmp_path):
+    shutil.copytree(finished[1], tmp_path / "runs")
     done = launch(path, "--out", tmp_path / "runs", "search.num_samples=3")
     assert done.returncode == 0, done.stderr
     # The grid has 2 H_find at 2 H_eval; each mask's own H_find is among these.
@@ -160,10 +157,9 @@ def test_it_begins_with_what_a_grid_has_trained(path, launch, tmp_path):
     assert not {(f, e) for f in known for e in known}.intersection(configurations)
 
 
-def test_what_a_grid_has_trained_may_be_the_best(path, launch, tmp_path):
-    runs, grid = tmp_path / "runs", tmp_path / "tiny.yaml"
-    grid.write_text(TINY.replace("baselines: [global_random, preserve_lpr]", ""))
-    assert launch(grid, "--out", runs).returncode == 0
+def test_what_a_grid_has_trained_may_be_the_best(path, finished, launch, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(finished[1], runs)
     values = "{lr: {values: [0.05, 0.2]}}"
     both = (f"find.parameters={values}", f"eval.parameters={values}")
     done = launch(path, "--out", runs, *both)
