@@ -47,6 +47,18 @@ FIGURES = {
     "wd_grid": GRID,
 }
 
+LIKE_OTHERS = {
+    "lr_grid",
+    "lr_rewinding",
+    "no_weight_decay",
+    "other_data",
+    "structured_bs",
+    "structured_wd",
+    "warmup",
+    "wd_grid",
+}
+"""Of each of these the others have one that differs in numbers, in one field, or in its data."""
+
 
 def in_seconds(path: Path) -> Sweep:
     """The sweep with its epochs as iterations, one seed and at most three rounds."""
@@ -56,7 +68,21 @@ def in_seconds(path: Path) -> Sweep:
     return Sweep.model_validate_json(re.sub(r"(\d)ep\b", r"\1it", sweep.model_dump_json()))
 
 
-@pytest.mark.parametrize("path", GRIDS, ids=lambda path: path.stem)
+def test_every_shipped_grid_is_a_plan():
+    assert {path.stem for path in GRIDS} == FIGURES.keys() > LIKE_OTHERS
+    for path in GRIDS:
+        plan = make_plan(in_seconds(path))
+        assert plan.chains or plan.evaluations, path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=pytest.mark.nightly if path.stem in LIKE_OTHERS else ())
+        for path in GRIDS
+    ],
+    ids=lambda path: path.stem,
+)
 def test_a_shipped_sweep_runs_and_is_drawn(path, tmp_path):
     torch.set_num_threads(1)
     sweep = in_seconds(path)
