@@ -25,13 +25,14 @@ def outside(cluster: Cluster) -> dict[str, str]:
 @contextmanager
 def nodes(number: int, num_cpus: int = 1, num_gpus: int = 0, of_head: int = 0) -> Iterator[Cluster]:
     """A head with so many cores and so many workers, with GPUs if Ray is to believe so."""
-    # Without what prints workers' logs, and without the autoscaler: a second of CPU each.
-    common = {"object_store_memory": 100_000_000, "include_log_monitor": False}
-    head = {"num_cpus": of_head, "include_dashboard": False, "no_monitor": True}
-    cluster = Cluster(initialize_head=True, head_node_args=head | common)
+    memory = {"object_store_memory": 100_000_000}
+    head = {"num_cpus": of_head, "include_dashboard": False, **memory}
+    if number == 0:  # without the autoscaler and what prints workers' logs: a second of CPU each
+        head |= {"no_monitor": True, "include_log_monitor": False}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(number):
-            cluster.add_node(num_cpus=num_cpus, num_gpus=num_gpus, **common)
+            cluster.add_node(num_cpus=num_cpus, num_gpus=num_gpus, **memory)
         cluster.wait_for_nodes()
         yield cluster
     finally:
