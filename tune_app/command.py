@@ -1,5 +1,6 @@
 """Calling a command, from a shell or from Python."""
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,11 +30,17 @@ def called(command: click.Command, arguments: Sequence[str] | None, program: str
     """
     if arguments is None:
         streams.mend()
+        # As `python -m` does: own networks and data may lie in the folder that one starts from.
+        if not {"", os.getcwd()} & {*sys.path}:
+            sys.path.insert(0, os.getcwd())
     given = Typed(tuple(sys.argv[1:] if arguments is None else arguments), arguments is None)
     try:
         code = command.main(
             list(given.arguments), prog_name=program, standalone_mode=False, obj=given
         )
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.format_message())
+        return exit_codes.OK
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         said = error.format_message().rstrip(".")

@@ -33,7 +33,7 @@ from tune_app.run.identity import Identified, identify, remember
 from tune_app.run.older_results import with_costs
 from tune_app.run.race import RaceAgenda
 from tune_app.run.record import Record
-from tune_app.run.variants import kept_apart
+from tune_app.run.variants import check_free, kept_apart
 from tune_app.store.claims import Claims
 from tune_app.store.store import Store, StoreError, store_place
 from tune_app.sweep.sweep import Sweep
@@ -254,7 +254,10 @@ class _Session:
             data, about = [fitting.data], fitting.about
             del fitting
         run_dir = RunDirectory(site.out / sweep.name)
-        _create(run_dir, sweep, provenance(site.command) | about, is_new=scheduler is not None)
+        before = run_dir.provenance()
+        variant_of = self.identified.variant_of or (before.variant_of if before else "")
+        made = provenance(site.command) | about | ({"variant_of": variant_of} if variant_of else {})
+        _create(run_dir, sweep, made, is_new=scheduler is not None)
         with Progress(sweep, lambda: self.agenda.total, sys.stderr, self.estimate) as progress:
             record = Record(self.agenda, run_dir, self.failures, progress.say)
             tracking = self._tracking(record, progress)
@@ -348,8 +351,9 @@ def _create(
     """Make the run directory; run.json tells of this launch if it trains, or if none did before.
 
     Raises:
-        StoreError: when it cannot be written.
+        StoreError: when it cannot be written, or another sweep is there.
     """
+    check_free(sweep, run_dir.path)
     try:
         run_dir.create(sweep)
         if is_new or run_dir.provenance() is None:

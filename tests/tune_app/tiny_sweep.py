@@ -90,7 +90,7 @@ def run_here(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command in this process as in one of its own: with what it prints, and no traces."""
     stdout, stderr = io.StringIO(), io.StringIO()
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     handlers = [signal.getsignal(number) for number in numbers]
     thresholds, threads = gc.get_threshold(), torch.get_num_threads()
     with (

@@ -15,7 +15,7 @@ from tune_app.search.plan import SearchPlan
 from tune_app.search.reading import read_plan
 from tune_app.store.claims import Claims
 from tune_app.store.disk_use import files, id_of
-from tune_app.store.store import Store, StoreError, store_place
+from tune_app.store.store import MARKER, Store, StoreError, store_place
 from tune_app.sweep.yaml_source import SpecError
 from tune_app.words import in_bytes, plural
 
@@ -24,11 +24,17 @@ def _run(runs: tuple[Path, ...], out: Path | None, store: str | None, delete: bo
     if runs and out is not None:
         raise click.UsageError("--out: all runs there would be kept; give it, or RUNS")
     out = out or (runs[0].parent if runs else Path("runs"))
+    if store is None and len({run_dir.absolute().parent for run_dir in runs}) > 1:
+        raise click.UsageError("--store: needed, since RUNS lie in several directories")
     try:
         kept = runs or tuple(sorted(path.parent for path in out.glob("*/sweep.yaml")))
         if not kept:
             raise RunError(f"{out}: no run is there, and none is given: nothing would be kept")
         opened = Store(store_place(out, store))
+        if not opened.storage.exists(MARKER):
+            raise StoreError(
+                f"{hide_credentials(opened.place)}: there is no store; --store says where"
+            )
         needed = frozenset().union(*(needed_by(run_dir) for run_dir in kept))
         return _cleaned(opened, kept, needed, delete)
     except (RunError, SpecError, StoreError, OSError) as error:
@@ -38,6 +44,10 @@ def _run(runs: tuple[Path, ...], out: Path | None, store: str | None, delete: bo
 
 def _cleaned(store: Store, kept: Iterable[Path], needed: frozenset[str], delete: bool) -> int:
     print(f"kept in {hide_credentials(store.place)}: what {', '.join(map(str, kept))} asked for")
+    beside = {path.parent for run_dir in kept for path in run_dir.parent.glob("*/sweep.yaml")}
+    if others := sorted(map(str, beside - {*kept})):
+        print(f"not kept: what only {', '.join(others)} asked for")
+    print("runs elsewhere that share this store are not known here: name them too")
     rest = {
         kind: {name: size for name, size in its.items() if id_of(kind, name) not in needed}
         for kind, its in files(store).items()

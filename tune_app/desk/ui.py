@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from tune_app import signals
 from tune_app.command import examples
 from tune_app.credentials import hide_credentials
 from tune_app.exit_codes import BAD_INPUT, OK
@@ -29,13 +31,16 @@ START_S = 120.0
 
 
 def _run(run_dir: Path, port: int | None, browser: bool) -> int:
+    signals.obey()
+    signal.signal(signal.SIGHUP, signal.getsignal(signal.SIGTERM))  # the terminal is closed
     try:
         uri = tracking_uri(run_dir.absolute().parent)
         tracker = _opened(run_dir, uri)
         if is_server(uri):
             _show(tracker.url(), browser)
             return OK
-        port = port or _free_port()
+        port = _free_port(port or 0)
+        print("starting MLflow", file=sys.stderr, flush=True)
         with _served(uri, port) as server:
             _show(tracker.url(f"http://127.0.0.1:{port}"), browser)
             print("Ctrl-C closes it", flush=True)
@@ -64,9 +69,18 @@ def _show(page: str, browser: bool) -> None:
         webbrowser.open(page)
 
 
-def _free_port() -> int:
+def _free_port(wanted: int) -> int:
+    """That port, or any for 0.
+
+    Raises:
+        TrackingError: another program has it, whose page would be shown.
+    """
     with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            found.bind(("127.0.0.1", wanted))
+        except OSError as error:
+            raise TrackingError(f"--port {wanted}: {error.strerror}") from None
         port: int = found.getsockname()[1]
         return port
 
@@ -119,8 +133,6 @@ def _wait_for(server: subprocess.Popen[bytes], port: int) -> None:
 
 def _end(server: subprocess.Popen[bytes]) -> None:
     """Its workers too, which it leaves behind where it is killed."""
-    import signal
-
     with contextlib.suppress(ProcessLookupError):
         os.killpg(server.pid, signal.SIGTERM)
     try:

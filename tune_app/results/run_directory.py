@@ -57,6 +57,9 @@ class Provenance(BaseModel):
     pruned: str = ""
     """What is pruned and what never, likewise."""
 
+    variant_of: str = ""
+    """The name in the sweep file, of a run that is kept apart from another of that name."""
+
 
 class RunDirectory:
     """The directory of one sweep's run."""

@@ -58,6 +58,9 @@ class Identified:
     about: Mapping[str, str] = field(default_factory=dict)
     """What was read of own data (`data`) and what is pruned of an own network (`pruned`)."""
 
+    variant_of: str = ""
+    """The name in the sweep file, where the sweep has that of a variant."""
+
 
 def remember(contents: Iterable[Mapping[str, Any]], store: Store) -> None:
     """Write contents into a store."""

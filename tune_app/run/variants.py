@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tune_app.results.reading import RunError, read_sweep
+from tune_app.results.run_directory import RunDirectory
 from tune_app.run.identity import Identified
+from tune_app.store.store import StoreError
 from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import SpecError
 from tune_app.words import first_few
@@ -36,7 +38,32 @@ def kept_apart(identified: Identified, out: Path) -> Identified:
     """A sweep under the name of its own variant, with a note where that is a new one."""
     sweep, sentence = variant_of(identified.sweep, out)
     notes = identified.notes if sentence is None else [*identified.notes, sentence]
-    return replace(identified, sweep=sweep, notes=notes)
+    first = identified.sweep.name if sweep.name != identified.sweep.name else ""
+    return replace(identified, sweep=sweep, notes=notes, variant_of=first)
+
+
+def check_free(sweep: Sweep, run_dir: Path) -> None:
+    """That nothing else is in the directory of a sweep.
+
+    Another launch may have taken it since its name was chosen. A search replaces its comparison, by
+    its description, as other configurations become the best.
+
+    Raises:
+        StoreError: when another sweep is there.
+    """
+    try:
+        there = read_sweep(run_dir) if (run_dir / "sweep.yaml").exists() else sweep
+    except (RunError, SpecError):
+        return
+    if asked_by(there) == asked_by(sweep):
+        return
+    if there.description == sweep.description and sweep.name.endswith("-best"):
+        return
+    raise StoreError(
+        f"{run_dir}: has just been taken by another sweep, where "
+        f"{first_few(differences(sweep, there), 3)}; the same command again has a directory of its "
+        "own. A search needs NAME-best for its comparison: give that sweep another name"
+    )
 
 
 def variant_of(sweep: Sweep, out: Path) -> tuple[Sweep, str | None]:
@@ -50,13 +77,14 @@ def variant_of(sweep: Sweep, out: Path) -> tuple[Sweep, str | None]:
         out: holds the run directories.
     """
     variants = list(_variants(sweep.name, out))
-    for variant in variants:
+    ours = [variant for variant in variants if variant.sweep is not None]
+    for variant in ours:
         if variant.sweep is not None and asked_by(variant.sweep) == asked_by(sweep):
             return _named(sweep, variant.name), None
-    if not variants:
+    if not (out / sweep.name / "sweep.yaml").exists():
         return sweep, None
-    last = variants[-1]
-    name = _name(sweep.name, 1 + last.number)
+    name = _name(sweep.name, 1 + variants[-1].number)
+    last = ours[-1] if ours else variants[0]
     sentence = f"{out / name}: kept apart from {out / last.name}"
     if last.sweep is not None:
         sentence += f", where {first_few(differences(last.sweep, sweep), 6)}"
@@ -86,23 +114,29 @@ class _Variant(NamedTuple):
 
     name: str
     sweep: Sweep | None
-    """None where it cannot be read."""
+    """None where it cannot be read, or is another's."""
 
 
 def _variants(name: str, out: Path) -> Iterator[_Variant]:
-    """The variants of a name that have a directory, by number; none without the first, since other
-    sweeps may be named like a variant."""
-    if not (out / name / "sweep.yaml").exists():
-        return
+    """The variants of a name that have a directory, by number.
+
+    Other sweeps may be named like one: run.json tells whose variant a run is.
+    """
     stem = _name(name, 2).removesuffix("2")
     tails = [path.name.removeprefix(stem) for path in out.glob(f"{stem}*")]
     numbers = sorted(int(tail) for tail in tails if tail.isdecimal() and tail[0] != "0")
     for number, each in ((1, name), *((number, _name(name, number)) for number in numbers)):
-        if (out / each / "sweep.yaml").exists():
-            try:
-                yield _Variant(number, each, read_sweep(out / each))
-            except (RunError, SpecError):  # of another version, or damaged
-                yield _Variant(number, each, None)
+        run_dir = out / each
+        if not (run_dir / "sweep.yaml").exists():
+            continue
+        run = RunDirectory(run_dir).provenance()
+        if number > 1 and run is not None and run.variant_of != name:
+            yield _Variant(number, each, None)
+            continue
+        try:
+            yield _Variant(number, each, read_sweep(run_dir))
+        except (RunError, SpecError):  # of another version, or damaged
+            yield _Variant(number, each, None)
 
 
 def _name(name: str, number: int) -> str:

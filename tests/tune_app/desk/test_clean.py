@@ -72,3 +72,17 @@ def test_nothing_is_removed_beside_a_launch_or_without_a_run(runs, tmp_path):
         f"error: {tmp_path}/empty: no run is there, and none is given: nothing would be kept\n",
     )
     assert files(runs) == before
+
+
+def test_what_loses_by_it_is_named(runs, tmp_path):
+    said = run_here(lottery, "clean", runs / "tiny").stdout
+    assert f"not kept: what only {runs}/tiny-2 asked for\n" in said
+    assert "runs elsewhere that share this store are not known here" in said
+    shutil.copytree(runs / "tiny", tmp_path / "apart" / "tiny")
+    alone = run_here(lottery, "clean", tmp_path / "apart" / "tiny")
+    assert (alone.returncode, alone.stderr) == (
+        2,
+        f"error: {tmp_path}/apart/_store: there is no store; --store says where\n",
+    )
+    both = run_here(lottery, "clean", runs / "tiny", tmp_path / "apart" / "tiny")
+    assert both.returncode == 2 and "--store: needed" in both.stderr

@@ -2,11 +2,14 @@
 
 import re
 import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import click
 import pytest
 from click.shell_completion import ShellComplete
-from tiny_sweep import run_here
+from tiny_sweep import TINY, environment, run_here
 
 from tune_app.__main__ import DOOR
 from tune_app.__main__ import main as lottery
@@ -75,3 +78,38 @@ def test_a_wrong_command_line_is_answered_with_a_code_of_its_own(arguments, mess
 def test_what_was_typed_is_told_whatever_the_door(tmp_path):
     done = run_here(lottery, "launch", tmp_path / "no.yaml", "--dry-run")
     assert (done.returncode, done.stderr) == (2, f"error: {tmp_path}/no.yaml: no such file\n")
+
+
+def test_own_code_in_the_folder_that_one_starts_from_is_found_by_the_script(tmp_path):
+    """A console script has its own folder on sys.path in place of the one that it starts in."""
+    (tmp_path / "own_net_of_door.py").write_text(
+        "from torch import nn\n"
+        "def make(channels, classes, image_size):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64 * channels, classes))\n"
+    )
+    (tmp_path / "own.yaml").write_text(TINY)
+    script = "import sys; sys.path.pop(0); from tune_app.__main__ import main; sys.exit(main())"
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            script,
+            "launch",
+            "own.yaml",
+            "--check",
+            "model=own_net_of_door:make",
+            "baselines=[]",
+        ],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(Path(__file__).parents[3])),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "own_net_of_door" in done.stdout
+
+
+def test_without_a_command_the_help_is_shown():
+    done = run_here(lottery)
+    assert (done.returncode, done.stderr) == (0, "") and "Commands:" in done.stdout

@@ -1,12 +1,14 @@
 """Variants of a sweep: what asks something else has another directory."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 from tiny_sweep import TINY
 
-from tune_app.results.run_directory import RunDirectory
-from tune_app.run.variants import variant_of
+from tune_app.results.run_directory import RunDirectory, provenance
+from tune_app.run.variants import check_free, variant_of
+from tune_app.store.store import StoreError
 from tune_app.sweep.load import load_sweep
 
 ROOT = Path(__file__).parents[3]
@@ -20,8 +22,14 @@ def launched(tmp_path):
     def launch(*overrides: str, text: str = TINY) -> tuple[str, str | None]:
         path.write_text(text)
         out = tmp_path / "runs"
-        sweep, sentence = variant_of(load_sweep(path, overrides), out)
-        RunDirectory(out / sweep.name).create(sweep)
+        asked = load_sweep(path, overrides)
+        sweep, sentence = variant_of(asked, out)
+        run_dir = RunDirectory(out / sweep.name)
+        run_dir.create(sweep)
+        is_first = sweep.name == asked.name
+        run_dir.write_provenance(
+            provenance("a test") | ({} if is_first else {"variant_of": asked.name})
+        )
         return sweep.name, sentence and sentence.replace(f"{out}/", "")
 
     return launch
@@ -66,6 +74,36 @@ def test_a_name_that_looks_like_a_variant_is_a_name(launched):
     assert launched() == ("tiny", None)
     assert launched("train.lr=0.3")[0] == "tiny-3"
     assert launched("train.lr=0.3", text=other)[0] == "tiny-2-2"
+
+
+def test_a_variant_is_found_where_the_first_is_gone(launched, tmp_path):
+    launched()
+    launched("train.lr=0.3")
+    shutil.rmtree(tmp_path / "runs" / "tiny")
+    assert launched("train.lr=0.3") == ("tiny-2", None)
+    assert launched() == ("tiny", None)
+
+
+def test_what_another_launch_took_meanwhile_is_left_alone(launched, tmp_path):
+    name, _ = launched("train.lr=0.3")  # of two launches at a time, the one that was first
+    run_dir = tmp_path / "runs" / name
+    mine = load_sweep(tmp_path / "tiny.yaml")
+    with pytest.raises(
+        StoreError, match=r"taken by another sweep, where train\.lr was 0\.1, now 0\.3"
+    ):
+        check_free(mine, run_dir)
+    check_free(load_sweep(tmp_path / "tiny.yaml", ["train.lr=0.3", "max_concurrent=1"]), run_dir)
+    check_free(mine, tmp_path / "runs" / "other")
+
+
+def test_only_a_comparison_of_the_same_search_is_replaced(launched, tmp_path):
+    grid = TINY.replace("name: tiny", "name: best-best")
+    launched(text=grid)
+    mine = load_sweep(tmp_path / "tiny.yaml", ["train.lr=0.3"])
+    check_free(mine, tmp_path / "runs" / "best-best")
+    other = mine.model_copy(update={"description": "the best of a search"})
+    with pytest.raises(StoreError, match="A search needs NAME-best"):
+        check_free(other, tmp_path / "runs" / "best-best")
 
 
 def test_a_directory_that_cannot_be_read_is_left_alone(launched, tmp_path):
