@@ -96,7 +96,7 @@ def test_a_sweep_is_followed_to_results_as_of_one_machine(
     assert num_trained(done.stdout) == NUM_TRAININGS
     assert "mean ± std" in done.stdout
     assert f"cluster: Ray at {head.address}, its page at {address}\n" in done.stdout
-    assert f"MLflow at sqlite:///{runs}/mlflow.db\n" in done.stdout
+    assert f", MLflow: python -m tune_app ui {runs}/tiny\n" in done.stdout
     assert "cluster: 1 node, 0 of 1 CPU in use\n" in done.stdout
     assert len(done.stderr.splitlines()) == 3  # that it goes on alone, and two commands
     assert same_results(runs, undisturbed)
@@ -230,7 +230,7 @@ def test_own_modules_beside_the_sweep_are_sent_and_where_mlflow_is(address, tiny
     assert done.returncode == 0, done.stderr + done.stdout
     assert "sent with the sweep: sent_blocks.py, sent_nets.py\n" in done.stderr
     assert "MLflow: the cluster logs to http://127.0.0.1:1, as MLFLOW_TRACKING_URI " in done.stderr
-    assert "MLflow at http://127.0.0.1:1\n" in done.stdout and num_stored(runs) == 3
+    assert ", MLflow: http://127.0.0.1:1\n" in done.stdout and num_stored(runs) == 3
 
 
 def test_where_mlflow_is_stays_here_where_it_has_credentials(monkeypatch, capsys):

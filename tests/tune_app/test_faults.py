@@ -79,7 +79,7 @@ def test_a_store_on_s3_is_shared_and_its_keys_are_never_shown(tiny, finished, la
     assert done.returncode == 0, done.stderr
     assert same_results(tmp_path / "one", finished[1])
     again = launch(tiny, "--out", tmp_path / "two", "--store", url)
-    assert "trials          0 to run" in again.stdout
+    assert "trials          nothing to do" in again.stdout
     assert same_results(tmp_path / "two", finished[1])
     for path in tmp_path.rglob("*"):
         assert not path.is_file() or b"SECRET" not in path.read_bytes(), path

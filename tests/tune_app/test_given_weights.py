@@ -58,7 +58,7 @@ def test_their_content_is_part_of_the_ids(place, launch):
     assert "`fingerprints.initial_weights`: must be " in pinned.stdout + pinned.stderr
     second = launch("tiny.yaml", *ONE_CHAIN)
     assert num_trained(second.stderr) == 5
-    after = read_results(place / "runs", "tiny")
+    after = read_results(place / "runs", "tiny-2")
     assert {line["id"] for line in after}.isdisjoint(line["id"] for line in before)
 
 

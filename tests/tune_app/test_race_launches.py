@@ -92,11 +92,11 @@ def test_the_same_command_trains_nothing_more(raced, launch, tmp_path, monkeypat
     monkeypatch.setattr(driver, "Driver", pytest.fail)
     again = launch(race, "--out", runs)
     assert again.returncode == 0, again.stderr
-    assert "trials          0 to run" in again.stdout
+    assert "trials          nothing to do" in again.stdout
     assert spared(again.stdout) == spared(done.stdout)
     assert computed(runs) == computed(before)
     dry = launch(race, "--out", runs, "--dry-run")
-    assert "trials          0 to run" in dry.stdout
+    assert "trials          nothing to do" in dry.stdout
 
 
 def test_a_race_that_was_stopped_goes_on_to_the_same_end(raced, launch, tmp_path):
