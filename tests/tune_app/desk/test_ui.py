@@ -1,5 +1,6 @@
 """Opening a run in MLflow."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -21,9 +22,13 @@ def test_a_page_opens_on_the_view_of_a_sweep_that_has_just_begun(
     shutil.copytree(variants / "tiny", tmp_path / "tiny")
     shutil.copy(mlflow_database, tmp_path)  # without the sweep's experiment
     command = [sys.executable, "-m", "tune_app", "ui", tmp_path / "tiny", "--no-browser"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env=outside.environment()
-    ) as ui:
+    with (
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=outside.environment()
+        ) as ui,
+        contextlib.ExitStack() as end,
+    ):
+        end.callback(ui.kill)  # whatever fails
         page = ui.stdout.readline().strip()
         server, _, rest = page.partition("/#/experiments/")
         experiment, _, query = rest.partition("/runs?")
