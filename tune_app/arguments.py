@@ -8,7 +8,7 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from tune_app.command import examples
+from tune_app.command import examples, out_option, path_argument
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def launch_command(run: Callable[[Options], int]) -> click.Command:
             "lottery launch sweeps/lr_grid.yaml --address head:6379 --out /shared/runs",
         ),
         params=[
-            click.Argument(["sweep"], type=click.Path(path_type=Path)),
+            path_argument("sweep"),
             click.Argument(["overrides"], nargs=-1, type=Assignment(), metavar="[KEY=VALUE]..."),
             click.Option(["--dry-run"], is_flag=True, help="Show the plan and start nothing."),
             click.Option(
@@ -80,13 +80,10 @@ def launch_command(run: Callable[[Options], int]) -> click.Command:
                 help="As --dry-run, and try on a few images that network, data and recipes go "
                 "together, which every launch does before it starts Ray.",
             ),
-            click.Option(
-                ["--out"],
-                type=click.Path(path_type=Path),
-                default=Path("runs"),
-                show_default=True,
-                metavar="DIR",
-                help="Holds a directory for each sweep, what they trained, and MLflow's database.",
+            out_option(
+                "DIR",
+                "Holds a directory for each sweep, what they trained, and MLflow's database.",
+                Path("runs"),
             ),
             click.Option(
                 ["--store"],

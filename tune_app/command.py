@@ -4,6 +4,8 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -57,6 +59,27 @@ def typed() -> Typed:
     context = click.get_current_context()
     given: Typed = context.obj
     return given if context.parent is None else Typed(given.arguments[1:], given.is_process)
+
+
+def refused(error: Exception) -> int:
+    """Tell a mistake of the user's in one line; the exit code of the command."""
+    print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
+    return exit_codes.BAD_INPUT
+
+
+def path_argument(name: str, **more: Any) -> click.Argument:
+    return click.Argument([name], type=click.Path(path_type=Path), **more)
+
+
+def out_option(metavar: str, help: str, default: Path | None = None) -> click.Option:
+    return click.Option(
+        ["--out"],
+        type=click.Path(path_type=Path),
+        metavar=metavar,
+        help=help,
+        default=default,
+        show_default=default is not None,
+    )
 
 
 def examples(*lines: str) -> str:

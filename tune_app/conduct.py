@@ -257,7 +257,7 @@ class _Session:
         before = run_dir.provenance()
         variant_of = self.identified.variant_of or (before.variant_of if before else "")
         made = provenance(site.command) | about | ({"variant_of": variant_of} if variant_of else {})
-        _create(run_dir, sweep, made, is_new=scheduler is not None)
+        _create(run_dir, sweep, made, is_new=scheduler is not None or before is None)
         with Progress(sweep, lambda: self.agenda.total, sys.stderr, self.estimate) as progress:
             record = Record(self.agenda, run_dir, self.failures, progress.say)
             tracking = self._tracking(record, progress)
@@ -348,7 +348,7 @@ def _logged_in(tracking: LiveTracking) -> Listener:
 def _create(
     run_dir: RunDirectory, sweep: Sweep, provenance: Mapping[str, Any], is_new: bool
 ) -> None:
-    """Make the run directory; run.json tells of this launch if it trains, or if none did before.
+    """Make the run directory; run.json tells of this launch if it `is_new`.
 
     Raises:
         StoreError: when it cannot be written, or another sweep is there.
@@ -356,7 +356,7 @@ def _create(
     check_free(sweep, run_dir.path)
     try:
         run_dir.create(sweep)
-        if is_new or run_dir.provenance() is None:
+        if is_new:
             run_dir.write_provenance(provenance)
     except OSError as error:
         raise StoreError(f"{error.filename or run_dir.path}: {error.strerror}") from None

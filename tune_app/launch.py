@@ -176,7 +176,7 @@ def _search(identified: Identified, options: Options, store: Store, command: str
     print()
     code = _say_grid(run_grid(identify(chosen, store, options.sweep), site), chosen)
     report = report_search(ran.run_dir, sweep, samples)  # now with what decoupling gains
-    print(f"\n{report.paths[-1].with_suffix('.html')}\n\n{report.answer}")
+    print(f"\n{report.page}\n\n{report.answer}")
     return code
 
 
@@ -194,8 +194,7 @@ def _say_grid(ran: "Ran", sweep: "Sweep") -> int:
 def _say_report(report: "Report", mlflow: str) -> None:
     """The answer last, where eyes are once the launch has ended."""
     print(f"\n{report.table}\n", *report.notes, sep="\n")
-    page = report.paths[-1].with_suffix(".html")
-    print(f"report: {page}\nMLflow: {mlflow}\n\n{report.answer}", flush=True)
+    print(f"report: {report.page}\nMLflow: {mlflow}\n\n{report.answer}", flush=True)
 
 
 COMMAND = launch_command(_run)

@@ -112,7 +112,7 @@ def test_a_command_is_one(command):
             path = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
             text = path.read_text()
             named = [argument.lower() for argument in arguments]  # RUN_DIR is `run_dir`
-            assert all(f'["{argument}"]' in text for argument in named)
+            assert all(f'"{argument}"' in text for argument in named)
         case ["python", script, _]:
             assert "sys.argv" in (ROOT / script).read_text()
         case ["python3", "-m", "venv", *_]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from tune_app.command import examples
+from tune_app.command import examples, out_option, path_argument, refused
 from tune_app.credentials import hide_credentials
-from tune_app.exit_codes import BAD_INPUT, OK, SOME_FAILED
+from tune_app.exit_codes import OK, SOME_FAILED
 from tune_app.plan.plan import Plan, make_plan
 from tune_app.results.reading import RunError, read_sweep
 from tune_app.search.plan import SearchPlan
@@ -38,8 +38,7 @@ def _run(runs: tuple[Path, ...], out: Path | None, store: str | None, delete: bo
         needed = frozenset().union(*(needed_by(run_dir) for run_dir in kept))
         return _cleaned(opened, kept, needed, delete)
     except (RunError, SpecError, StoreError, OSError) as error:
-        print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
-        return BAD_INPUT
+        return refused(error)
 
 
 def _cleaned(store: Store, kept: Iterable[Path], needed: frozenset[str], delete: bool) -> int:
@@ -107,13 +106,8 @@ COMMAND = click.Command(
         "lottery clean --store s3://bucket/folder --delete",
     ),
     params=[
-        click.Argument(["runs"], nargs=-1, type=click.Path(path_type=Path)),
-        click.Option(
-            ["--out"],
-            type=click.Path(path_type=Path),
-            metavar="DIR",
-            help="Holds a directory for each run, and the store; runs if not given.",
-        ),
+        path_argument("runs", nargs=-1),
+        out_option("DIR", "Holds a directory for each run, and the store; runs if not given."),
         click.Option(["--store"], metavar="PLACE", help="The store; beside the runs if not given."),
         click.Option(["--delete"], is_flag=True, help="Remove it, where no launch is running."),
     ],

@@ -1,6 +1,5 @@
 """Two runs against each other: `python -m tune_app compare RUN RUN`."""
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +8,8 @@ from typing import Any, NamedTuple
 import click
 
 from lt_core.config import Recipe
-from tune_app.command import examples
-from tune_app.exit_codes import BAD_INPUT, OK
+from tune_app.command import examples, out_option, path_argument, refused
+from tune_app.exit_codes import OK
 from tune_app.results.curves import Point, Results, percent_pruned
 from tune_app.results.paired import Paired
 from tune_app.results.reading import RunError, read_grid, read_sweep
@@ -46,8 +45,7 @@ def _run(first: Path, second: Path, out: Path | None) -> int:
         write_atomically(path, _drawn(*runs, format=path.suffix.removeprefix(".")))
         print(f"\n{path}")
     except (RunError, SpecError, OSError) as error:
-        print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
-        return BAD_INPUT
+        return refused(error)
     return OK
 
 
@@ -180,13 +178,8 @@ COMMAND = click.Command(
         "lottery compare runs/best_ticket-best runs/lr_grid",
     ),
     params=[
-        click.Argument(["first"], type=click.Path(path_type=Path)),
-        click.Argument(["second"], type=click.Path(path_type=Path)),
-        click.Option(
-            ["--out"],
-            type=click.Path(path_type=Path),
-            metavar="FILE",
-            help="The figure: .png, .pdf or .svg; beside the first run if not given.",
-        ),
+        path_argument("first"),
+        path_argument("second"),
+        out_option("FILE", "The figure: .png, .pdf or .svg; beside the first run if not given."),
     ],
 )

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from tune_app.command import examples
-from tune_app.exit_codes import BAD_INPUT, OK
+from tune_app.command import examples, out_option, refused
+from tune_app.exit_codes import OK
 from tune_app.plan.plan import make_plan
 from tune_app.results.reading import RunError, read_provenance, read_sweep
 from tune_app.run.variants import differences
@@ -37,8 +36,7 @@ def _run(out: Path, store: str | None) -> int:
         rows = list(_rows(out))
         stored = files(Store(store_place(out, store)))
     except (OSError, StoreError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return refused(error)
     if not rows:
         print(f"no runs in {out}")
         return OK
@@ -62,15 +60,15 @@ def _rows(out: Path) -> Iterator[_Row]:
         run_dir = path.parent
         try:
             sweep = read_sweep(run_dir)
-            started = read_provenance(run_dir).started_at
+            run = read_provenance(run_dir)
         except (RunError, SpecError) as error:
             yield _Row(run_dir.name, "?", "?", (printable(str(error).splitlines()[0]),))
             continue
-        stem = re.sub(r"-\d+$", "", run_dir.name)
-        differs = first_few(differences(before[stem], sweep), 6) if stem in before else ""
-        before[stem] = sweep
+        first = run.variant_of or run_dir.name
+        differs = first_few(differences(before[first], sweep), 6) if first in before else ""
+        before[first] = sweep
         about = tuple(filter(None, (differs, _answer(run_dir))))
-        minute = datetime.fromtimestamp(started).strftime("%Y-%m-%d %H:%M")
+        minute = datetime.fromtimestamp(run.started_at).strftime("%Y-%m-%d %H:%M")
         yield _Row(run_dir.name, minute, _done(run_dir, sweep), about)
 
 
@@ -114,14 +112,7 @@ COMMAND = click.Command(
         "lottery runs --store s3://bucket/folder",
     ),
     params=[
-        click.Option(
-            ["--out"],
-            type=click.Path(path_type=Path),
-            default=Path("runs"),
-            show_default=True,
-            metavar="DIR",
-            help="Holds a directory for each run.",
-        ),
+        out_option("DIR", "Holds a directory for each run.", Path("runs")),
         click.Option(
             ["--store"], metavar="PLACE", help="What they trained; in --out if not given."
         ),

@@ -17,9 +17,9 @@ from pathlib import Path
 import click
 
 from tune_app import signals
-from tune_app.command import examples
+from tune_app.command import examples, path_argument, refused
 from tune_app.credentials import hide_credentials
-from tune_app.exit_codes import BAD_INPUT, OK
+from tune_app.exit_codes import OK
 from tune_app.results.curves import curves
 from tune_app.results.reading import RunError, read_all, read_sweep
 from tune_app.sweep.yaml_source import SpecError
@@ -46,8 +46,7 @@ def _run(run_dir: Path, port: int | None, browser: bool) -> int:
             print("Ctrl-C closes it", flush=True)
             server.wait()
     except (RunError, SpecError, OSError, TrackingError) as error:
-        print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
-        return BAD_INPUT
+        return refused(error)
     except KeyboardInterrupt:
         return OK
     return OK
@@ -154,7 +153,7 @@ COMMAND = click.Command(
         "MLFLOW_TRACKING_URI=http://mlflow:5000 lottery ui runs/lr_grid",
     ),
     params=[
-        click.Argument(["run_dir"], type=click.Path(path_type=Path)),
+        path_argument("run_dir"),
         click.Option(["--port"], type=click.IntRange(1, 65535), help="A free one if not given."),
         click.Option(
             ["--browser/--no-browser"],

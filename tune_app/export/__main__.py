@@ -24,9 +24,9 @@ from pathlib import Path
 import click
 
 from tune_app import signals
-from tune_app.command import called, examples, typed
+from tune_app.command import called, examples, out_option, path_argument, refused, typed
 from tune_app.credentials import hide_credentials
-from tune_app.exit_codes import BAD_INPUT, INTERRUPTED
+from tune_app.exit_codes import INTERRUPTED
 from tune_app.results.reading import RunError
 from tune_app.store.store import StoreError
 from tune_app.sweep.yaml_source import SpecError
@@ -51,8 +51,7 @@ def _run(
     try:
         return export(run_dir, id, at, out, store, hide_credentials(command))
     except (RunError, SpecError, StoreError, OSError) as error:
-        print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
-        return BAD_INPUT
+        return refused(error)
     except KeyboardInterrupt:
         print("stopped; nothing was exported", file=sys.stderr)
         return INTERRUPTED
@@ -79,7 +78,7 @@ COMMAND = click.Command(
         "lottery export runs/lr_grid --id 3f0c5e...",
     ),
     params=[
-        click.Argument(["run_dir"], type=click.Path(path_type=Path)),
+        path_argument("run_dir"),
         click.Option(
             ["--best"],
             is_flag=True,
@@ -96,12 +95,7 @@ COMMAND = click.Command(
             help="With --best: at the evaluated sparsity nearest to this one; the highest if not "
             "given.",
         ),
-        click.Option(
-            ["--out"],
-            type=click.Path(path_type=Path),
-            metavar="DIR",
-            help="To be made; RUN_DIR/export/TRAINING if not given.",
-        ),
+        out_option("DIR", "To be made; RUN_DIR/export/TRAINING if not given."),
         click.Option(
             ["--store"],
             metavar="PLACE",

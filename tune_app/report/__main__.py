@@ -10,8 +10,8 @@ from pathlib import Path
 
 import click
 
-from tune_app.command import called, examples
-from tune_app.exit_codes import BAD_INPUT, OK
+from tune_app.command import called, examples, path_argument, refused
+from tune_app.exit_codes import OK
 from tune_app.results.curves import Results, curves
 from tune_app.results.reading import RunError, read_grid, read_provenance, read_sweep
 from tune_app.sweep.sweep import Sweep
@@ -19,9 +19,7 @@ from tune_app.sweep.yaml_source import SpecError
 from tune_app.tracking.connection import (
     TrackingError,
     artifact_root,
-    is_server,
     tracking_uri,
-    way_to,
 )
 from tune_app.tracking.tracker import Tracker
 from tune_app.words import plural
@@ -44,8 +42,7 @@ def _run(run_dir: Path, store: str | None, sync: bool, show: bool) -> int:
         if show and not webbrowser.open((run_dir / "report.html").resolve().as_uri()):
             print(f"no browser found; the page is {run_dir / 'report.html'}", file=sys.stderr)
     except (RunError, SpecError, OSError, TrackingError) as error:
-        print(f"error: {'; '.join(str(error).splitlines())}", file=sys.stderr)
-        return BAD_INPUT
+        return refused(error)
     return OK
 
 
@@ -61,7 +58,7 @@ def _sync(run_dir: Path) -> None:
     tracker.log_report(run_dir)
     for sentence in sentences:
         print(sentence)
-    print(f"MLflow: {tracker.url() if is_server(uri) else way_to(uri, run_dir)}")
+    print(f"MLflow: {tracker.way(run_dir)}")
 
 
 def _results(run_dir: Path, sweep: Sweep) -> Results:
@@ -84,7 +81,7 @@ COMMAND = click.Command(
         "lottery report runs/lr_grid --store s3://bucket/folder",
     ),
     params=[
-        click.Argument(["run_dir"], type=click.Path(path_type=Path)),
+        path_argument("run_dir"),
         click.Option(
             ["--store"],
             metavar="PLACE",

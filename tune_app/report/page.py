@@ -32,7 +32,13 @@ class Report:
     """One sentence for each thing that is missing, left out or not drawn."""
 
     paths: tuple[Path, ...]
-    """The files written, report.md last; of each figure its PNG, beside which lie PDF and SVG."""
+    """The files written, report.html and report.md last; of each figure its PNG, beside which lie
+    PDF and SVG."""
+
+    @property
+    def page(self) -> Path:
+        """report.html."""
+        return self.paths[-2]
 
 
 @dataclass(frozen=True)

@@ -117,9 +117,10 @@ def show_plan(
 
 def show_missing(sweep: Sweep, missing: Sequence[Mapping[str, Any]], run_dir: Path) -> None:
     """Print the trainings without a result, by reason."""
+    varied = varied_fields(sweep)
     by_reason: dict[str, list[str]] = defaultdict(list)
     for failure in missing:
-        by_reason[failure["reason"]].append(f"{_named(sweep, failure)} ({failure['id']})")
+        by_reason[failure["reason"]].append(f"{_named(failure, varied)} ({failure['id']})")
     have = "has" if len(missing) == 1 else "have"
     print(f"\n{plural(len(missing), 'training')} {have} no result:", file=sys.stderr)
     for reason, ids in by_reason.items():
@@ -127,9 +128,8 @@ def show_missing(sweep: Sweep, missing: Sequence[Mapping[str, Any]], run_dir: Pa
     print(f"all of them in {run_dir / 'failures.jsonl'}", file=sys.stderr)
 
 
-def _named(sweep: Sweep, failure: Mapping[str, Any]) -> str:
+def _named(failure: Mapping[str, Any], varied: Sequence[str]) -> str:
     """A training by what the sweep varies; `failure` is a line of failures.jsonl."""
-    varied = varied_fields(sweep)
     parts = [kind_name(failure["kind"])]
     for stage in ("find", "eval"):
         if (recipe := failure[stage]) is not None:

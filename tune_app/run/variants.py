@@ -77,16 +77,17 @@ def variant_of(sweep: Sweep, out: Path) -> tuple[Sweep, str | None]:
         out: holds the run directories.
     """
     variants = list(_variants(sweep.name, out))
-    ours = [variant for variant in variants if variant.sweep is not None]
-    for variant in ours:
-        if variant.sweep is not None and asked_by(variant.sweep) == asked_by(sweep):
-            return _named(sweep, variant.name), None
+    asked, last = asked_by(sweep), None
+    for variant in variants:
+        if variant.sweep is not None:
+            if asked_by(variant.sweep) == asked:
+                return _named(sweep, variant.name), None
+            last = variant
     if not (out / sweep.name / "sweep.yaml").exists():
         return sweep, None
     name = _name(sweep.name, 1 + variants[-1].number)
-    last = ours[-1] if ours else variants[0]
-    sentence = f"{out / name}: kept apart from {out / last.name}"
-    if last.sweep is not None:
+    sentence = f"{out / name}: kept apart from {out / (last or variants[0]).name}"
+    if last is not None and last.sweep is not None:
         sentence += f", where {first_few(differences(last.sweep, sweep), 6)}"
     return _named(sweep, name), sentence
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tune_app.sweep.schema import JsonSchema, json_schema
+from tune_app.sweep.schema import JsonSchema, alternatives, json_schema, referred
 
 
 def keys(start: str) -> Iterator[tuple[str, str]]:
@@ -19,7 +19,9 @@ def values(key: str, start: str) -> Iterator[str]:
     for name, mapping in _below(schema, schema):
         if name == key:
             # As alternatives it also has those of a list of values.
-            options = dict.fromkeys(each for leaf in _leaves(mapping) for each in _options(leaf))
+            options = dict.fromkeys(
+                each for leaf in alternatives(mapping) for each in _options(leaf)
+            )
             yield from (option for option in options if option.startswith(start))
 
 
@@ -30,24 +32,11 @@ def _below(
     for name, field in mapping.get("properties", {}).items():
         if name == "extends":  # of a file alone
             continue
-        inner = [
-            schema["$defs"][leaf["$ref"].rpartition("/")[2]]
-            for leaf in _leaves(field)
-            if "$ref" in leaf
-        ]
+        inner = [schema["$defs"][type_] for type_ in referred(field)]
         if not inner:
             yield before + name, field
         for below in inner:
             yield from _below(schema, below, f"{before}{name}.")
-
-
-def _leaves(field: JsonSchema) -> Iterator[JsonSchema]:
-    """A type, or its alternatives."""
-    alternatives = [each for kind in ("anyOf", "oneOf", "allOf") for each in field.get(kind, ())]
-    for each in alternatives:
-        yield from _leaves(each)
-    if not alternatives:
-        yield field
 
 
 def _options(leaf: JsonSchema) -> list[str]:

@@ -5,9 +5,8 @@ python -m tune_app.sweep.keys_page > sweeps/KEYS.md
 
 import json
 from collections import deque
-from collections.abc import Iterator
 
-from tune_app.sweep.schema import EXTENDS, JsonSchema, documented
+from tune_app.sweep.schema import EXTENDS, JsonSchema, documented, referred
 
 HEAD = """# Keys of a sweep file
 
@@ -46,17 +45,10 @@ def _places(schema: JsonSchema, mappings: JsonSchema) -> dict[str, list[str]]:
     while ahead:
         path, mapping = ahead.popleft()
         for key, value in mapping["properties"].items():
-            for name in _referred(value):
+            for name in [each for each in referred(value) if each not in OF_TRAIN]:
                 places.setdefault(name, []).append(path + key)
                 ahead.append((f"{path}{key}.", mappings[name]))
     return places
-
-
-def _referred(value: JsonSchema) -> Iterator[str]:
-    for option in (value, *value.get("anyOf", ()), *value.get("oneOf", ())):
-        name = option.get("$ref", "").rpartition("/")[2]
-        if name and name not in OF_TRAIN:
-            yield name
 
 
 def _table(title: str, mapping: JsonSchema, types: dict[str, str] | None = None) -> str:

@@ -5,6 +5,7 @@ import inspect
 import itertools
 import json
 import textwrap
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -123,3 +124,19 @@ def _with_items(value: JsonSchema) -> JsonSchema:
             if f"{end}Length" in value:
                 value[f"{end}Items"] = value.pop(f"{end}Length")
     return value
+
+
+def alternatives(field: JsonSchema) -> Iterator[JsonSchema]:
+    """The types of a key; one or more."""
+    found = [each for kind in ("anyOf", "oneOf", "allOf") for each in field.get(kind, ())]
+    for each in found:
+        yield from alternatives(each)
+    if not found:
+        yield field
+
+
+def referred(field: JsonSchema) -> Iterator[str]:
+    """The mappings that a key takes, by their names in `$defs`."""
+    for each in alternatives(field):
+        if "$ref" in each:
+            yield each["$ref"].rpartition("/")[2]

@@ -10,7 +10,7 @@ from tune_app.results.curves import Curve, curves
 from tune_app.results.result import Result
 from tune_app.sweep.sweep import Sweep
 from tune_app.time_limit import TookTooLong, within
-from tune_app.tracking.connection import TrackingError, is_server, way_to
+from tune_app.tracking.connection import TrackingError
 from tune_app.tracking.tracker import Tracker
 
 INTERVAL_S = 60.0
@@ -90,7 +90,7 @@ class LiveTracking:
                 f"MLflow took no files ({error}); curves and views are there. They lie in "
                 f"{run_dir}, and `python -m tune_app.report {run_dir} --sync` sends them"
             )
-        return sentences, tracker.url() if is_server(self.uri) else way_to(self.uri, run_dir)
+        return sentences, tracker.way(run_dir)
 
     def _keep_logging(self) -> None:
         has_views = False  # those of the end have the ranges of all results

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from tune_app.results.curves import Curve
 from tune_app.results.result import CurveKey
 from tune_app.sweep.sweep import Sweep
-from tune_app.tracking.connection import connect, is_server, page_of, tracking_errors
+from tune_app.tracking.connection import connect, is_server, page_of, tracking_errors, way_to
 from tune_app.tracking.note import note_with_links
 from tune_app.tracking.runs import (
     curve_tag,
@@ -199,6 +199,10 @@ class Tracker:
         views, _ = saved_views(self._sweep, {})
         query = views[0].query if views else "workflowType=machine_learning"
         return f"{server}/#/experiments/{self._experiment_id}/runs?{query}"
+
+    def way(self, run_dir: Path) -> str:
+        """What opens the main view: its address on a server, else a shell command."""
+        return self.url() if is_server(self.uri) else way_to(self.uri, run_dir)
 
     def _open_experiment(self, artifact_root: Path) -> str:
         name = self._sweep.name

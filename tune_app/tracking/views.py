@@ -126,7 +126,6 @@ def saved_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], l
 
 def _search_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View], list[str]]:
     """Each of its curves has an H_find and an H_eval of its own: there are no common ones."""
-    assert sweep.search is not None  # the caller saw to that
     varied = {"find": sweep.find.varied, "eval": sweep.eval.varied}
     axes = tuple(f"{stage}.{name}" for stage, names in varied.items() for name in names)
     # What one stage varies, coupled samples have at the other too.
@@ -137,7 +136,7 @@ def _search_views(sweep: Sweep, setting: Mapping[str, str]) -> tuple[list[View],
         "Coupled samples": {"coupled": "yes"},
         "Decoupled samples": {"coupled": "no"},
     }
-    num_lines = sweep.search.num_samples or MAX_CURVES + 1
+    num_lines = sweep.search_block.num_samples or MAX_CURVES + 1
     views = [
         View(f"{name}, best first", where | which, (), num_lines, axes)
         for name, which in kinds.items()
