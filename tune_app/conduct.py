@@ -23,7 +23,6 @@ from tune_app.results.table import write_csv
 from tune_app.run import ray_settings
 from tune_app.run.about import about_in_words
 from tune_app.run.agenda import Agenda
-from tune_app.run.console import Progress, show_plan
 from tune_app.run.estimate import Estimate
 from tune_app.run.estimate_words import show_estimate
 from tune_app.run.events import Event, Finished, Found, Listener, Listeners
@@ -31,6 +30,8 @@ from tune_app.run.given_masks import keep_masks
 from tune_app.run.grid import GridAgenda
 from tune_app.run.identity import Identified, identify, remember
 from tune_app.run.older_results import with_costs
+from tune_app.run.plan_words import show_plan
+from tune_app.run.progress import Progress
 from tune_app.run.race import RaceAgenda
 from tune_app.run.record import Record
 from tune_app.run.variants import check_free, kept_apart

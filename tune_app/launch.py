@@ -20,9 +20,9 @@ from tune_app.results.racing import still_needed
 from tune_app.results.result import parser
 from tune_app.run import ray_settings
 from tune_app.run.about import about_in_words
-from tune_app.run.console import search_text, show_missing, show_plan
 from tune_app.run.estimate_words import show_estimate
 from tune_app.run.identity import Identified, identify, load_data
+from tune_app.run.plan_words import search_text, show_missing, show_plan
 from tune_app.run.variants import kept_apart
 from tune_app.store.store import Store, StoreError, store_place
 from tune_app.supervised import supervised

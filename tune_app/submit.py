@@ -27,11 +27,11 @@ from tune_app import exit_codes
 from tune_app.command import called, examples
 from tune_app.credentials import hide_credentials
 from tune_app.results.run_directory import resolved
-from tune_app.run.console import duration
 from tune_app.sweep.own_files import own_files
 from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import printable
 from tune_app.time_limit import TookTooLong, within
+from tune_app.words import duration
 
 if TYPE_CHECKING:
     from ray.job_submission import JobDetails, JobSubmissionClient

@@ -29,7 +29,7 @@ from tiny_sweep import TINY
 from lt_core.config import Recipe
 from lt_core.names import DATA_SETS, MODELS
 from tune_app import launch, signals
-from tune_app.run import console, estimate
+from tune_app.run import estimate, plan_words
 from tune_app.sweep import sweep
 
 SWEEPS = Path(__file__).parents[2] / "sweeps"
@@ -100,9 +100,9 @@ def check(*arguments: str) -> None:
         planned.append(parts)
         return shown(*parts)
 
-    shown = console.plan_text
+    shown = plan_words.plan_text
     with (
-        patch.object(console, "plan_text", plan_text),
+        patch.object(plan_words, "plan_text", plan_text),
         patch.object(estimate, "_probed", side_effect=estimate.NotKnown("no time")),
         redirect_stdout(stdout),
         redirect_stderr(stderr),

@@ -12,9 +12,9 @@ from tune_app.report.figures.not_drawn import NotDrawn
 from tune_app.report.html_page import html_page
 from tune_app.results.method import method
 from tune_app.results.run_directory import Provenance
-from tune_app.run.console import duration
 from tune_app.store.files import write_atomically
 from tune_app.sweep.sweep import Sweep
+from tune_app.words import duration
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from typing import Any
 from tune_app.report.search_words import counts, points
 from tune_app.report.tables import Rows, as_text
 from tune_app.results.words import field_name, text, varied_fields
-from tune_app.run.console import duration
 from tune_app.search.ranking import rank
 from tune_app.search.samples import Sample, Samples
 from tune_app.sweep.sweep import Sweep
+from tune_app.words import duration
 
 _SPENT = ("trainings", "training_seconds", "seconds")
 _IN_TERMINAL = 5  # samples

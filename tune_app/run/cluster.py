@@ -12,10 +12,9 @@ import ray
 from ray.autoscaler.v2.sdk import get_cluster_status
 from ray.exceptions import RayError
 
-from tune_app.run.console import duration
 from tune_app.run.head import Head
 from tune_app.sweep.resources import Resources
-from tune_app.words import plural
+from tune_app.words import duration, plural
 
 INTERVAL_S = 5.0
 

@@ -13,7 +13,6 @@ import ray
 from lt_core.data import DataSet
 from tune_app.plan.trainings import Chain
 from tune_app.run.agenda import Agenda
-from tune_app.run.console import duration
 from tune_app.run.events import Listeners
 from tune_app.run.proven_nodes import ProvenNodes
 from tune_app.run.ray_session import ClusterError, num_slots, ray_session
@@ -31,7 +30,7 @@ from tune_app.trial.report import Work
 from tune_app.trial.store_keys import keys_here
 from tune_app.trial.ticket_store import start_holder
 from tune_app.trial.worker import Setting
-from tune_app.words import plural
+from tune_app.words import duration, plural
 
 PATIENCE_S = 120.0
 """How long storage may be full or away while a sweep runs."""

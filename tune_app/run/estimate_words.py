@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING
 
 from tune_app.plan.left import ToDo
 from tune_app.plan.plan import Plan
-from tune_app.run.console import duration
 from tune_app.run.estimate import Estimate, NotKnown, estimate
 from tune_app.run.ray_settings import cluster_address
 from tune_app.store.inventory import Stored
 from tune_app.store.store import Store
 from tune_app.sweep.sweep import Sweep
 from tune_app.sweep.yaml_source import printable
-from tune_app.words import plural
+from tune_app.words import duration, plural
 
 if TYPE_CHECKING:
     from lt_core.data import DataSet

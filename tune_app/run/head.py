@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Collection
 
-from tune_app.run.console import duration
+from tune_app.words import duration
 
 PATIENCE_S = 30.0
 """How long it may be away: less than Ray's own gcs_rpc_server_reconnect_timeout_s of 60."""

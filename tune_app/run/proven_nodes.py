@@ -9,13 +9,12 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from tune_app.run.console import duration
 from tune_app.run.crashes import in_a_line
 from tune_app.sweep.resources import Resources
 from tune_app.sweep.yaml_source import SpecError
 from tune_app.trial.proof import Proof
 from tune_app.trial.store_keys import take_up
-from tune_app.words import plural
+from tune_app.words import duration, plural
 
 PROOF_S = 60.0
 """How long a node may take for its proof; the first trial on it proves it too."""

@@ -7,8 +7,8 @@ from tune_app.plan.trainings import Training
 from tune_app.results.result import Result, described
 from tune_app.results.run_directory import NOT_RUN, RunDirectory
 from tune_app.run.agenda import Agenda
-from tune_app.run.console import how_far
 from tune_app.run.events import Event, Failed, Finished, Found, Stopped
+from tune_app.run.progress import how_far
 from tune_app.trial.report import first_lacking
 
 

@@ -6,8 +6,8 @@ from contextlib import suppress
 from ray.exceptions import RayError
 
 from tune_app.run.cluster import look
-from tune_app.run.console import duration
 from tune_app.run.events import Listener, Said
+from tune_app.words import duration
 
 SAID_AFTER_S = 15.0
 """A worker takes seconds to start."""

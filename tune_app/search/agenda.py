@@ -9,8 +9,8 @@ from tune_app.plan.left import ToDo, what_is_whole, without
 from tune_app.plan.trainings import Chain
 from tune_app.results.result import Result, parser, read_stored
 from tune_app.results.words import short, varied_fields
-from tune_app.run.console import how_far
 from tune_app.run.events import Ended, Event, Failed, Finished, Found, Listener, Said, Stopped
+from tune_app.run.progress import how_far
 from tune_app.search.bilevel import Bilevel
 from tune_app.search.chooser import Configuration
 from tune_app.search.gaussian import Gaussian

@@ -18,8 +18,8 @@ from tiny_sweep import (
     wait_until,
 )
 
-from tune_app.run.console import search_text
 from tune_app.run.events import Failed
+from tune_app.run.plan_words import search_text
 from tune_app.search import agenda
 from tune_app.store.store import Store
 
