@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 for folder in ("tune_app", "cluster"):  # their helpers
     sys.path.insert(0, str(Path(__file__).parent / folder))
@@ -24,6 +25,10 @@ os.environ["RAY_TMPDIR"] = tempfile.mkdtemp(prefix="lt", dir="/tmp")
 os.mkdir(os.path.join(os.environ["RAY_TMPDIR"], "ray"))  # a cluster elsewhere is noted here too
 atexit.register(shutil.rmtree, os.environ["RAY_TMPDIR"], ignore_errors=True)
 
+# A second thread of torch or numpy, kept from its core by another process of pytest, has the first
+# spin until it comes: half of a report's tests took ten times as long.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 # Beside other work Ray's workers, of niceness 15, would hardly come to train.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
@@ -32,6 +37,10 @@ import outside  # noqa: E402  takes note of the environment before Ray's setting
 from tune_app.run import ray_settings  # noqa: E402  as above
 
 ray_settings.apply()  # with a token of its own, before a test module imports ray
+
+settings.register_profile("few", derandomize=True, deadline=None, database=None, max_examples=100)
+settings.register_profile("many", settings.get_profile("few"), max_examples=700)
+settings.load_profile("few")  # `--hypothesis-profile many` comes later, and holds
 
 Launch = Callable[..., subprocess.CompletedProcess[str]]
 

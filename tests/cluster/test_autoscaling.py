@@ -50,6 +50,7 @@ def error_output(launch: subprocess.Popen[str], cluster: AutoscalingCluster) -> 
     return launch.communicate()[1]
 
 
+@pytest.mark.nightly
 def test_gpu_nodes_come_for_the_trials_and_go_after_the_last(tiny, undisturbed, tmp_path, gate):
     with launched(tiny, tmp_path / "runs", gate) as (cluster, launch):
         wait_until(lambda: cluster.num_workers() == len(gate.notes()) == 2, launch)

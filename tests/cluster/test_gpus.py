@@ -45,6 +45,7 @@ def test_trials_of_half_a_gpu_share_it_in_pairs(gate, tiny, undisturbed, tmp_pat
     assert same_results(tmp_path / "runs", undisturbed)
 
 
+@pytest.mark.nightly
 def test_chains_on_gpus_and_evaluations_on_cores_run_side_by_side(gate, tiny, tmp_path):
     overrides = ("find.resources={cpu: 2, gpu: 1}", "eval.resources={cpu: 1}")
     overrides += ("seeds=[0]", "baselines=[global_random]")

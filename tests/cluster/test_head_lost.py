@@ -46,6 +46,7 @@ def test_it_is_said_at_once_and_the_launch_ends_with_a_code_of_its_own(cluster, 
     assert num_stored(runs) >= 1
 
 
+@pytest.mark.nightly
 def test_where_rays_core_ends_the_process_it_is_said_too(cluster, tiny, tmp_path):
     runs = tmp_path / "runs"
     longer = ["train.duration=6ep", "seeds=[0, 1, 2, 3]"]

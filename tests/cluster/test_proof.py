@@ -96,6 +96,7 @@ def test_nodes_that_lack_something_are_named_and_get_no_trials(place, tiny, undi
     assert not [*store.glob("proofs/*"), *place.another.glob("results/*")]
 
 
+@pytest.mark.nightly
 def test_a_worker_proves_its_node_too_and_what_it_refuses_is_done_elsewhere(
     place, tiny, undisturbed, tmp_path, monkeypatch
 ):
@@ -109,6 +110,7 @@ def test_a_worker_proves_its_node_too_and_what_it_refuses_is_done_elsewhere(
     assert same_results(runs, undisturbed)
 
 
+@pytest.mark.nightly
 def test_a_node_that_comes_with_code_from_before_there_were_proofs_is_named(
     tiny, undisturbed, tmp_path, monkeypatch, mlflow_database
 ):

@@ -9,6 +9,7 @@ from tiny_sweep import started, wait_for, wait_until
 SMALL = ("max_concurrent=1", "resources_per_trial={cpu: 0.5}")
 
 
+@pytest.mark.nightly
 def test_each_has_its_share_and_what_a_killed_one_held_goes_with_it(tiny, tmp_path):
     gate = Gate(tmp_path / "gate")
     with pytest.MonkeyPatch.context() as patch:

@@ -150,6 +150,7 @@ def test_it_is_stopped_tidily_and_the_same_command_goes_on(address, tiny, tmp_pa
     assert same_results(runs, alone)
 
 
+@pytest.mark.nightly
 def test_sweeps_are_listed_with_their_exit_codes_and_other_jobs_are_left_alone(
     address, tiny, tmp_path
 ):
@@ -216,6 +217,7 @@ def test_a_wrong_port_or_token_is_told_in_a_line_before_anything_is_made(
         assert not done.stdout and not out.exists()
 
 
+@pytest.mark.nightly
 def test_own_modules_beside_the_sweep_are_sent_and_where_mlflow_is(address, tiny, tmp_path):
     (tmp_path / "sent_nets.py").write_text(
         "from sent_blocks import nn\n\n\ndef net(channels, classes, image_size):\n"

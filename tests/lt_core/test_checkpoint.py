@@ -70,8 +70,15 @@ def digest(model: nn.Module) -> str:
     return hashlib.sha256(b"".join(t.contiguous().numpy().tobytes() for t in tensors)).hexdigest()
 
 
-@pytest.mark.parametrize("begin", ["0ep", "20it"])
-@pytest.mark.parametrize("kill_at", [30, 45])
+@pytest.mark.parametrize(
+    ("begin", "kill_at"),
+    [
+        ("20it", 30),
+        ("20it", 45),
+        pytest.param("0ep", 30, marks=pytest.mark.nightly),
+        pytest.param("0ep", 45, marks=pytest.mark.nightly),
+    ],
+)
 @pytest.mark.parametrize(
     "changes",
     [

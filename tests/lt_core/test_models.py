@@ -189,9 +189,12 @@ def noise(channels: int, classes: int, size: int) -> DataSet:
 @pytest.mark.parametrize(
     ("name", "channels", "classes", "size"),
     [
-        *((name, 1, 10, 8) for name in ("small_resnet", "resnet20", "resnet32", "resnet56")),
+        ("small_resnet", 1, 10, 8),
+        ("resnet20", 1, 10, 8),
+        pytest.param("resnet32", 1, 10, 8, marks=pytest.mark.nightly),
+        pytest.param("resnet56", 1, 10, 8, marks=pytest.mark.nightly),
         ("resnet18", 3, 200, 64),
-        ("resnet50", 3, 200, 16),  # 64 pixels take 10 s
+        pytest.param("resnet50", 3, 200, 16, marks=pytest.mark.nightly),  # 64 pixels take 10 s
         ("vgg16", 3, 10, 32),
         ("lenet_300_100", 1, 10, 28),
     ],

@@ -100,6 +100,7 @@ def test_a_store_that_is_gone_for_a_while_is_waited_for(tiny, finished, on_warm_
     assert same_results(runs, finished[1])
 
 
+@pytest.mark.nightly
 def test_a_store_that_stays_away_stops_the_sweep_which_then_goes_on(
     tiny, finished, launch, on_warm_ray, tmp_path
 ):
@@ -119,6 +120,7 @@ def test_a_store_that_stays_away_stops_the_sweep_which_then_goes_on(
     assert same_results(runs, finished[1])
 
 
+@pytest.mark.nightly
 def test_two_launches_on_one_store_share_the_work(tiny, on_warm_ray, tmp_path):
     runs, gate = tmp_path / "runs", Gate(tmp_path / "gate")
     small = ("baselines=[]",)
@@ -142,6 +144,7 @@ def test_two_launches_on_one_store_share_the_work(tiny, on_warm_ray, tmp_path):
     assert len(read_results(runs, "more")) == num_stored(runs) == 32
 
 
+@pytest.mark.nightly
 def test_a_launch_takes_over_from_one_that_is_killed(tiny, on_warm_ray, tmp_path):
     runs, gate = tmp_path / "runs", Gate(tmp_path / "gate")
     env = environment(**gate.environment())
@@ -194,11 +197,8 @@ def launch_own(tiny, launch, tmp_path, monkeypatch):
     sys.modules.pop("own_net", None)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [pytest.param(OUT_OF_MEMORY, marks=pytest.mark.nightly), KILLED],
-    ids=["raised", "killed"],
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("fault", [OUT_OF_MEMORY, KILLED], ids=["raised", "killed"])
 def test_a_trial_that_runs_out_of_memory_once_is_tried_again(launch_own, tmp_path, fault):
     done = launch_own(ONCE + fault)
     assert done.returncode == 0, done.stderr
@@ -221,6 +221,7 @@ def test_what_always_runs_out_of_memory_is_given_up_and_listed(launch_own, tmp_p
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.nightly
 def test_no_key_of_the_environment_is_in_a_file_that_a_launch_makes(tiny, tmp_path):
     """Ray's own too, where Tune would have its agents log them."""
     runs, gate = tmp_path / "runs", Gate(tmp_path / "gate")
@@ -240,6 +241,7 @@ def test_no_key_of_the_environment_is_in_a_file_that_a_launch_makes(tiny, tmp_pa
     assert not any(b"SECRET" in path.read_bytes() for path in runs.rglob("*") if path.is_file())
 
 
+@pytest.mark.nightly
 def test_a_second_signal_stops_it_now(tiny, on_warm_ray, tmp_path):
     runs = tmp_path / "runs"
     with started(tiny, "--out", runs, env=on_warm_ray) as process:

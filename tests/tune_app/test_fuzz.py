@@ -183,13 +183,8 @@ def write(name: str, text: str) -> None:
     Path(name).write_bytes(text.encode("utf-8", "surrogatepass"))
 
 
-def fuzz(max_examples: int) -> settings:
-    return settings(
-        max_examples=max_examples,
-        derandomize=True,
-        deadline=None,
-        suppress_health_check=[HealthCheck.too_slow],
-    )
+pytestmark = pytest.mark.fuzz
+FUZZ = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 # ---- what nobody should write
@@ -614,32 +609,32 @@ COMMAND_LINE = st.builds(
 # ---- the promise
 
 
-@fuzz(600)
+@FUZZ
 @given(edited())
 def test_any_edit_of_a_sweep_file_is_a_plan_or_told_with_its_place(text):
     check_text(text)
 
 
-@fuzz(600)
+@FUZZ
 @given(mutated())
 def test_any_key_and_value_is_a_plan_or_told_with_its_place(text):
     check_text(text)
 
 
-@fuzz(500)
+@FUZZ
 @given(BY_SCHEMA.map(flow))
 def test_any_sweep_of_the_schema_is_a_plan_or_told_with_its_place(text):
     check_text(text)
 
 
-@fuzz(300)
+@FUZZ
 @given(damaged() | st.binary(max_size=30))
 def test_any_bytes_are_a_plan_or_told_with_their_place(content):
     Path("case.yaml").write_bytes(content)
     check("case.yaml")
 
 
-@fuzz(300)
+@FUZZ
 @given(st.tuples(EXTENDING, *[EXTENDING | st.sampled_from(TEXTS)] * 3))
 def test_any_files_that_extend_each_other_are_a_plan_or_told_with_their_place(texts):
     for name, text in zip(FILES, texts, strict=True):
@@ -647,7 +642,7 @@ def test_any_files_that_extend_each_other_are_a_plan_or_told_with_their_place(te
     check(FILES[0])
 
 
-@fuzz(700)
+@FUZZ
 @given(COMMAND_LINE)
 def test_any_command_line_is_a_plan_or_told(arguments):
     check(*arguments)
@@ -660,7 +655,7 @@ NAMES = st.one_of(
 )
 
 
-@fuzz(300)
+@FUZZ
 @given(NAMES)
 def test_no_name_leads_out_of_the_directory_or_into_what_lies_there(name):
     check("tiny.yaml", f"name={json.dumps(name)}")

@@ -163,6 +163,7 @@ def test_after_a_killed_launch_the_same_command_goes_on(
     assert same_results(runs, finished[1])
 
 
+@pytest.mark.nightly
 def test_after_a_killed_worker_its_trial_goes_on(tiny, finished, tmp_path):
     runs = tmp_path / "runs"
     with started(tiny, "--out", runs) as process:
@@ -174,6 +175,7 @@ def test_after_a_killed_worker_its_trial_goes_on(tiny, finished, tmp_path):
     assert same_results(runs, finished[1])
 
 
+@pytest.mark.nightly
 def test_a_training_goes_on_from_its_last_checkpoint(tiny, launch, tmp_path):
     short = ["seeds=[0]", "baselines=[]", "prune.rounds=1", "find.parameters.lr.values=[0.05]"]
     short += ["eval.parameters.lr=null", "train.duration=3ep", "checkpoint_every=1ep"]

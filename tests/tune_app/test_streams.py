@@ -103,6 +103,7 @@ def test_a_dry_run_is_seen_in_the_stream_that_is_whole():
         assert run(how, *dry_run).stdout == whole.stdout != ""
 
 
+@pytest.mark.nightly
 def test_a_sweep_that_nobody_can_see_is_trained(tiny, tmp_path):
     one_chain = ["seeds=[0]", "find.parameters.lr=null", "eval.parameters.lr=null", "baselines=[]"]
     done = run(">&9 2>&-", *command(tiny, *one_chain, "--out", tmp_path / "runs"))

@@ -47,17 +47,8 @@ FIGURES = {
     "wd_grid": GRID,
 }
 
-LIKE_OTHERS = {
-    "lr_grid",
-    "lr_rewinding",
-    "no_weight_decay",
-    "other_data",
-    "structured_bs",
-    "structured_wd",
-    "warmup",
-    "wd_grid",
-}
-"""Of each of these the others have one that differs in numbers, in one field, or in its data."""
+AT_ONCE = {"given_masks", "lpr_constrained", "n_of_m", "tabular", "text", "two_rewindings"}
+"""One of each kind of network, data, mask and starting point."""
 
 
 def in_seconds(path: Path) -> Sweep:
@@ -69,7 +60,7 @@ def in_seconds(path: Path) -> Sweep:
 
 
 def test_every_shipped_grid_is_a_plan():
-    assert {path.stem for path in GRIDS} == FIGURES.keys() > LIKE_OTHERS
+    assert {path.stem for path in GRIDS} == FIGURES.keys() > AT_ONCE
     for path in GRIDS:
         plan = make_plan(in_seconds(path))
         assert plan.chains or plan.evaluations, path
@@ -78,7 +69,7 @@ def test_every_shipped_grid_is_a_plan():
 @pytest.mark.parametrize(
     "path",
     [
-        pytest.param(path, marks=pytest.mark.nightly if path.stem in LIKE_OTHERS else ())
+        pytest.param(path, marks=() if path.stem in AT_ONCE else pytest.mark.nightly)
         for path in GRIDS
     ],
     ids=lambda path: path.stem,

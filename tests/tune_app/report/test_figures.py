@@ -513,33 +513,25 @@ FEW = ["conv", "blocks.0.conv1", "fc"]
 MANY = [f"blocks.{i}.{name}" for i in range(9) for name in ("conv1", "conv2", "shortcut.0")]
 
 
+ONE_POINT = SWEEP.replace(LR, "lr: {values: [0.1]}")
+DEEP = SWEEP.replace("rounds: 4", "rounds: 14").replace("at_sparsity: [0.75, 0.94]", "")
+EARLY_AND_LATE = EARLY.replace(LR, "lr: {values: [0.1]}") + "rewind: {to: 1it}\n"
+
+
 @pytest.mark.parametrize(
     ("text", "layers"),
     [
-        (SWEEP, FEW),
-        (SWEEP, MANY),
-        (SWEEP.replace(LR, FINDS, 1), FEW),
-        (SWEEP.replace(LR, THREE, 1), FEW),
-        (SWEEP.replace(LR, TWO, 1), FEW),
-        (SWEEP.replace(LR, "lr: {values: [0.1]}"), FEW),
-        (SWEEP.replace("rounds: 4", "rounds: 14").replace("at_sparsity: [0.75, 0.94]", ""), FEW),
-        (SWEEP.replace(LR, FOUR), FEW),
-        (LPR_FROM.replace(LR, FOUR, 1), FEW),
-        (EARLY.replace(LR, "lr: {values: [0.1]}") + "rewind: {to: 1it}\n", FEW),
-        (ONE_SHOT, FEW),
-    ],
-    ids=[
-        "grid",
-        "many layers",
-        "six finds",
-        "three fields",
-        "two long fields",
-        "one point",
-        "deep",
-        "four by four",
-        "whose LPR",
-        "early and late",
-        "one-shot",
+        pytest.param(SWEEP, FEW, id="grid", marks=pytest.mark.nightly),
+        pytest.param(SWEEP, MANY, id="many layers"),
+        pytest.param(SWEEP.replace(LR, FINDS, 1), FEW, id="six finds", marks=pytest.mark.nightly),
+        pytest.param(SWEEP.replace(LR, THREE, 1), FEW, id="three fields"),
+        pytest.param(SWEEP.replace(LR, TWO, 1), FEW, id="two fields", marks=pytest.mark.nightly),
+        pytest.param(ONE_POINT, FEW, id="one point"),
+        pytest.param(DEEP, FEW, id="deep", marks=pytest.mark.nightly),
+        pytest.param(SWEEP.replace(LR, FOUR), FEW, id="four by four"),
+        pytest.param(LPR_FROM.replace(LR, FOUR, 1), FEW, id="whose LPR", marks=pytest.mark.nightly),
+        pytest.param(EARLY_AND_LATE, FEW, id="early and late"),
+        pytest.param(ONE_SHOT, FEW, id="one-shot", marks=pytest.mark.nightly),
     ],
 )
 def test_nothing_overlaps_or_leaves_the_page(run_of, text, layers):

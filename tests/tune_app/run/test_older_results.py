@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,20 +18,21 @@ from tune_app.trial.worker import Setting, Worker
 PATH = Path("tiny.yaml")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def sweep(tiny):
     return load_sweep(tiny, ["seeds=[0]", "baselines=[global_random, preserve_lpr, reinit]"])
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def plan(sweep):
     return make_plan(sweep)
 
 
-@pytest.fixture
-def store(sweep, plan, tmp_path):
-    """All that the sweep trains, as an early version left it."""
-    store = Store(str(tmp_path))
+@pytest.fixture(scope="module")
+def trained(sweep, plan, tmp_path_factory):
+    """The place of a store with all that the sweep trains."""
+    place = tmp_path_factory.mktemp("store")
+    store = Store(str(place))
     store.create()
     setting = Setting(sweep.model, sweep.prune, "1ep", store, "c0ffee")
     worker = Worker(setting, data.load(sweep.dataset), Files(store), "cpu")
@@ -38,7 +40,13 @@ def store(sweep, plan, tmp_path):
         list(worker.find(chain, needed=chain.tickets))
     for training in plan.evaluations:
         list(worker.evaluate(training))
-    return store
+    return place
+
+
+@pytest.fixture
+def store(trained, tmp_path):
+    """A copy of it."""
+    return Store(str(shutil.copytree(trained, tmp_path / "store")))
 
 
 def results(store, plan):

@@ -177,6 +177,7 @@ def test_hopeless_evaluations_are_stopped_and_the_rest_is_as_unwatched(
     assert checkpoints(store) == []
 
 
+@pytest.mark.nightly
 def test_a_chain_whose_tickets_are_bad_is_stopped(tiny, store, tmp_path, one_core):
     sweep = load_sweep(
         tiny,

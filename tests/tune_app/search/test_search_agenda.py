@@ -110,6 +110,7 @@ def test_of_another_sweep_file_samples_do_not_count(found, path, launch, tmp_pat
     assert len(samples(tmp_path / "runs")) == 2
 
 
+@pytest.mark.nightly
 def test_a_search_that_was_killed_finishes_what_it_had_begun(path, launch, on_warm_ray, tmp_path):
     runs = tmp_path / "runs"
     with started(path, "--out", runs, env=on_warm_ray) as process:
@@ -173,6 +174,7 @@ def test_what_a_grid_has_trained_may_be_the_best(path, finished, launch, tmp_pat
     assert len(read_results(runs, name)) > 0
 
 
+@pytest.mark.nightly
 def test_a_budget_of_trainings_ends_it(path, launch, tmp_path):
     runs = tmp_path / "runs"
     overrides = ("search.num_samples=null", "search.trainings=13", "search.max_concurrent=1")
@@ -186,6 +188,7 @@ def test_a_budget_of_trainings_ends_it(path, launch, tmp_path):
     )
 
 
+@pytest.mark.nightly
 def test_what_diverges_is_worth_nothing_and_the_search_goes_on(path, launch, tmp_path):
     lr = "find.parameters.lr"
     values = (f"{lr}.min=null", f"{lr}.max=null", f"{lr}.log=false", f"{lr}.values=[0.1, 1.0e+9]")
@@ -199,6 +202,7 @@ def test_what_diverges_is_worth_nothing_and_the_search_goes_on(path, launch, tmp
     assert any(sample["state"] == "complete" for sample in tried)
 
 
+@pytest.mark.nightly
 def test_chains_whose_tickets_are_worse_are_stopped_and_said_to_be(path, launch, tmp_path):
     """Of six H_find three train nothing, so that their masks are those of random weights."""
     lr = "find.parameters.lr"

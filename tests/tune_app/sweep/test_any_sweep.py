@@ -4,7 +4,8 @@ import copy
 import json
 import re
 
-from hypothesis import given, settings
+import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 from lr_grid import TEXT, load
@@ -13,9 +14,10 @@ from ruamel.yaml import YAML
 from tune_app.sweep.schema import json_schema
 from tune_app.sweep.yaml_source import SpecError
 
+pytestmark = pytest.mark.fuzz
+
 LOCATED = re.compile(r"(sweep\.yaml:[1-9]\d*|sweep\.yaml|command line \(.*\)): \S")
 SCHEMA = Draft7Validator(json_schema())
-FUZZ = settings(max_examples=700, derandomize=True, deadline=None, database=None)
 
 
 def check(text: str, *overrides: str) -> None:
@@ -167,19 +169,16 @@ OVERRIDE = st.one_of(
 )
 
 
-@FUZZ
 @given(mutated_data())
 def test_any_data_is_a_sweep_or_told_mistakes(text):
     check(text)
 
 
-@FUZZ
 @given(mutated_text())
 def test_any_text_is_a_sweep_or_told_mistakes(text):
     check(text)
 
 
-@FUZZ
 @given(st.lists(OVERRIDE, min_size=1, max_size=3))
 def test_any_overrides_are_a_sweep_or_told_mistakes(overrides):
     check(TEXT, *overrides)

@@ -51,6 +51,7 @@ def main_view(server, tmp_path, all_formats):
     return tracker.url()
 
 
+@pytest.mark.nightly
 def test_a_person_sees_curves_and_the_report(main_view, tmp_path):
     asyncio.run(look(main_view, tmp_path / "profile"))
 
