@@ -16,9 +16,10 @@ def read_results(run_dir: str | Path) -> pd.DataFrame:
     """The results of a grid or a search, a row for each training.
 
     The columns are `id`, `kind`, `seed`, `round`, `sparsity`, `val_accuracy`, `test_accuracy`,
-    `train_loss`, `macs`, `live`, `bitmask_bytes`, `distance`, `sign_changes`, `seconds`, and one
-    for each field of a recipe: `find.lr`, `eval.lr`, ...; `find.*` is missing for masks that no
-    training found. Accuracies and sparsities are in [0, 1].
+    `train_loss`, `macs`, `live`, `bitmask_bytes`, `distance`, `sign_changes`, `precision`,
+    `seconds`, `finished_at` (seconds since 1970), `commit`, one for each field of a recipe
+    (`find.lr`, `eval.lr`, ...; `find.*` is missing for masks that no training found), and one for
+    the fraction pruned of each layer (`lpr.fc`, ...). Accuracies and fractions are in [0, 1].
 
     Raises:
         RunError: `results.jsonl` is missing or damaged.
@@ -52,7 +53,11 @@ def _row(result: Result) -> dict[str, Any]:
         **_cost(result),
         "distance": result.distance,
         "sign_changes": result.sign_changes,
+        "precision": result.precision,
         "seconds": result.seconds,
+        "finished_at": result.finished_at,
+        "commit": result.commit,
+        **{f"lpr.{layer}": pruned for layer, pruned in result.lpr.items()},
     }
 
 

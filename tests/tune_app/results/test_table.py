@@ -25,6 +25,8 @@ def test_a_run_is_a_table_with_a_row_for_each_training(tmp_path):
     random = table[table["kind"] == "global_random"]
     assert random["find.lr"].isna().all() and set(random["eval.lr"]) == {0.1, 0.5}
     assert table["id"].is_unique
+    assert set(table["precision"]) == {"fp32"} and set(table["commit"]) == {"c0ffee"}
+    assert {"lpr.conv", "lpr.fc", "lpr.blocks.0.conv2"} <= set(table)
 
 
 def test_a_line_that_is_none_is_told_by_its_number(tmp_path):
