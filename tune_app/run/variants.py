@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tune_app.plan.plan import make_plan
 from tune_app.results.reading import RunError, read_sweep
 from tune_app.results.run_directory import RunDirectory
 from tune_app.run.identity import Identified
@@ -55,7 +56,7 @@ def check_free(sweep: Sweep, run_dir: Path) -> None:
         there = read_sweep(run_dir) if (run_dir / "sweep.yaml").exists() else sweep
     except (RunError, SpecError):
         return
-    if asked_by(there) == asked_by(sweep):
+    if asked_by(there) == asked_by(sweep) or _train_alike(there, sweep):
         return
     if there.description == sweep.description and sweep.name.endswith("-best"):
         return
@@ -80,7 +81,7 @@ def variant_of(sweep: Sweep, out: Path) -> tuple[Sweep, str | None]:
     asked, last = asked_by(sweep), None
     for variant in variants:
         if variant.sweep is not None:
-            if asked_by(variant.sweep) == asked:
+            if asked_by(variant.sweep) == asked or _train_alike(variant.sweep, sweep):
                 return _named(sweep, variant.name), None
             last = variant
     if not (out / sweep.name / "sweep.yaml").exists():
@@ -97,6 +98,23 @@ def asked_by(sweep: Sweep) -> dict[str, str]:
     leaves = _leaves(sweep.model_dump(mode="json", exclude_none=True))
     how = tuple(f"{key}." for key in _HOW)
     return {key: str(value) for key, value in leaves if not f"{key}.".startswith(how)}
+
+
+_TRAINED = ("seeds", "train", "find", "eval")
+"""Keys that say nothing more than what a grid trains: they may say it in another way."""
+
+
+def _train_alike(one: Sweep, other: Sweep) -> bool:
+    """Whether two grids are of the same trainings, and ask the same of them."""
+    if one.search or other.search:
+        return False
+    more = [
+        {key: text for key, text in asked_by(sweep).items() if key.split(".")[0] not in _TRAINED}
+        for sweep in (one, other)
+    ]
+    return more[0] == more[1] and (
+        make_plan(one).trainings.keys() == make_plan(other).trainings.keys()
+    )
 
 
 def differences(before: Sweep, after: Sweep) -> list[str]:

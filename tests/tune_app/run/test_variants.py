@@ -12,6 +12,7 @@ from tune_app.store.store import StoreError
 from tune_app.sweep.load import load_sweep
 
 ROOT = Path(__file__).parents[3]
+WD = "train.weight_decay=0.3"
 
 
 @pytest.fixture
@@ -50,8 +51,17 @@ def test_what_asks_something_else_has_a_directory_of_its_own(launched):
 
 
 def test_the_same_sweep_finds_its_directory_again(launched):
-    names = [launched(f"train.lr={lr}")[0] for lr in ("0.1", "0.3", "0.5", "0.3", "0.1")]
+    names = [launched(f"train.weight_decay={wd}")[0] for wd in ("0.1", "0.3", "0.5", "0.3", "0.1")]
     assert names == ["tiny", "tiny-2", "tiny-3", "tiny-2", "tiny"]
+
+
+def test_what_trains_the_same_is_the_same_however_it_is_written(launched):
+    assert launched() == ("tiny", None)
+    assert launched("seeds=[1, 0]", "train.lr=0.3") == ("tiny", None)  # both stages have their LR
+    find = "find.parameters={lr: {values: [0.2, 0.05]}}"
+    assert launched(find, "train.lr=0.1") == ("tiny", None)
+    # The same trainings, of which other things are asked.
+    assert launched("select_on=test")[0] == "tiny-2"
 
 
 def test_how_a_sweep_runs_is_not_what_it_asks(launched):
@@ -72,34 +82,34 @@ def test_a_name_that_looks_like_a_variant_is_a_name(launched):
     other = TINY.replace("name: tiny", "name: tiny-2")
     assert launched(text=other) == ("tiny-2", None)
     assert launched() == ("tiny", None)
-    assert launched("train.lr=0.3")[0] == "tiny-3"
-    assert launched("train.lr=0.3", text=other)[0] == "tiny-2-2"
+    assert launched(WD)[0] == "tiny-3"
+    assert launched(WD, text=other)[0] == "tiny-2-2"
 
 
 def test_a_variant_is_found_where_the_first_is_gone(launched, tmp_path):
     launched()
-    launched("train.lr=0.3")
+    launched(WD)
     shutil.rmtree(tmp_path / "runs" / "tiny")
-    assert launched("train.lr=0.3") == ("tiny-2", None)
+    assert launched(WD) == ("tiny-2", None)
     assert launched() == ("tiny", None)
 
 
 def test_what_another_launch_took_meanwhile_is_left_alone(launched, tmp_path):
-    name, _ = launched("train.lr=0.3")  # of two launches at a time, the one that was first
+    name, _ = launched(WD)  # of two launches at a time, the one that was first
     run_dir = tmp_path / "runs" / name
     mine = load_sweep(tmp_path / "tiny.yaml")
     with pytest.raises(
-        StoreError, match=r"taken by another sweep, where train\.lr was 0\.1, now 0\.3"
+        StoreError, match=r"taken by another sweep, where train\.weight_decay was 0\.0005, now 0\.3"
     ):
         check_free(mine, run_dir)
-    check_free(load_sweep(tmp_path / "tiny.yaml", ["train.lr=0.3", "max_concurrent=1"]), run_dir)
+    check_free(load_sweep(tmp_path / "tiny.yaml", [WD, "max_concurrent=1"]), run_dir)
     check_free(mine, tmp_path / "runs" / "other")
 
 
 def test_only_a_comparison_of_the_same_search_is_replaced(launched, tmp_path):
     grid = TINY.replace("name: tiny", "name: best-best")
     launched(text=grid)
-    mine = load_sweep(tmp_path / "tiny.yaml", ["train.lr=0.3"])
+    mine = load_sweep(tmp_path / "tiny.yaml", [WD])
     check_free(mine, tmp_path / "runs" / "best-best")
     other = mine.model_copy(update={"description": "the best of a search"})
     with pytest.raises(StoreError, match="A search needs NAME-best"):
@@ -115,10 +125,10 @@ def test_a_directory_that_cannot_be_read_is_left_alone(launched, tmp_path):
 def test_the_longest_name_has_variants_that_can_be_read(launched, tmp_path):
     long = TINY.replace("name: tiny", f"name: {'a' * 100}")
     assert launched(text=long)[0] == "a" * 100
-    name, _ = launched("train.lr=0.3", text=long)
+    name, _ = launched(WD, text=long)
     assert name == "a" * 90 + "-2"
     assert load_sweep(tmp_path / "runs" / name / "sweep.yaml").name == name
-    assert launched("train.lr=0.3", text=long)[0] == name
+    assert launched(WD, text=long)[0] == name
 
 
 @pytest.mark.parametrize(
