@@ -19,6 +19,7 @@ from tune_app.results.curves import Results
 from tune_app.results.racing import still_needed
 from tune_app.results.result import Result, parser
 from tune_app.results.run_directory import RunDirectory, provenance
+from tune_app.results.store_of_run import elsewhere
 from tune_app.results.table import write_csv
 from tune_app.run import ray_settings
 from tune_app.run.about import about_in_words
@@ -257,7 +258,9 @@ class _Session:
         run_dir = RunDirectory(site.out / sweep.name)
         before = run_dir.provenance()
         variant_of = self.identified.variant_of or (before.variant_of if before else "")
-        made = provenance(site.command) | about | ({"variant_of": variant_of} if variant_of else {})
+        where = {"variant_of": variant_of, "store": elsewhere(site.store.place, site.out)}
+        said = {name: text for name, text in where.items() if text}
+        made = provenance(site.command) | about | said
         _create(run_dir, sweep, made, is_new=scheduler is not None or before is None)
         with Progress(sweep, lambda: self.agenda.total, sys.stderr, self.estimate) as progress:
             record = Record(self.agenda, run_dir, self.failures, progress.say)

@@ -99,7 +99,7 @@ COMMAND = click.Command(
         click.Option(
             ["--store"],
             metavar="PLACE",
-            help="The store of the launch; RUN_DIR/../_store if not given.",
+            help="The store of the launch; that of run.json if not given, else RUN_DIR/../_store.",
         ),
     ],
 )

@@ -7,6 +7,7 @@ from tune_app.exit_codes import OK, SOME_FAILED
 from tune_app.export.choice import choose
 from tune_app.export.mlflow_log import log_export
 from tune_app.export.recipe import compared, read_recipe
+from tune_app.results.store_of_run import store_of
 from tune_app.store.store import Store
 from tune_app.tracking.connection import TrackingError, tracking_uri, way_to
 
@@ -52,7 +53,7 @@ def export(
         from tune_app.export.retraining import train_again
 
         out.parent.mkdir(parents=True, exist_ok=True)
-        trained = train_again(choice, Store(store or str(run_dir.resolve().parent / "_store")))
+        trained = train_again(choice, Store(store_of(run_dir, store)))
         recipe = write_files(out, choice, trained, command)
 
     print(compared(recipe))

@@ -85,8 +85,8 @@ COMMAND = click.Command(
         click.Option(
             ["--store"],
             metavar="PLACE",
-            help="The store of the launch, for the masks of a grid; RUN_DIR/../_store if not "
-            "given.",
+            help="The store of the launch, for the masks of a grid; that of run.json if not given, "
+            "else RUN_DIR/../_store.",
         ),
         click.Option(
             ["--sync"], is_flag=True, help="Log in MLflow what it does not have of the run."

@@ -5,8 +5,9 @@ from pathlib import Path
 from tune_app.report.grid import report_grid
 from tune_app.report.page import Report
 from tune_app.results.reading import read_grid, read_sweep
+from tune_app.results.store_of_run import store_of
 from tune_app.results.table import write_csv
-from tune_app.store.store import Store, StoreError, store_place
+from tune_app.store.store import Store, StoreError
 
 
 def write_report(run_dir: Path, store: str | None = None) -> Report:
@@ -15,7 +16,8 @@ def write_report(run_dir: Path, store: str | None = None) -> Report:
 
     Args:
         run_dir: the directory.
-        store: the store of the launch, a directory or a URL; by default beside `run_dir`.
+        store: the store of the launch, a directory or a URL; by default where run.json says,
+            else beside `run_dir`.
 
     Raises:
         RunError: a file of the run is missing or damaged, or it has no results.
@@ -27,7 +29,7 @@ def write_report(run_dir: Path, store: str | None = None) -> Report:
         plan, results, notes = read_grid(run_dir, sweep)
         write_csv(run_dir, results)
         try:
-            opened = Store(store_place(run_dir.resolve().parent, store))
+            opened = Store(store_of(run_dir, store))
         except StoreError as error:
             opened = None
             notes.append(f"The masks are not compared: {error}.")

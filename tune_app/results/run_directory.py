@@ -60,6 +60,9 @@ class Provenance(BaseModel):
     variant_of: str = ""
     """The name in the sweep file, of a run that is kept apart from another of that name."""
 
+    store: str = ""
+    """The place of its store, where that is not beside it."""
+
 
 class RunDirectory:
     """The directory of one sweep's run."""

@@ -1,8 +1,10 @@
 """The masks of a grid compared, with overlaps worked out by hand."""
 
+import json
 import subprocess
 import sys
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from tune_app.report.figures.overlap import draw_overlap
 from tune_app.report.masks import compare_masks, spread
 from tune_app.report.masks_tables import overlap_csv, overlap_lines, overlap_rows
 from tune_app.report.write import write_report
+from tune_app.results.store_of_run import elsewhere
 from tune_app.store.store import Store
 from tune_app.sweep.load import load_sweep
 
@@ -341,6 +344,33 @@ def test_a_report_reads_the_store_that_it_is_given(run_dir, capsys):
     assert f"{run_dir}/figures/overlap.png" in capsys.readouterr().out.splitlines()
 
 
+def test_a_report_reads_the_store_that_run_json_names(run_dir, tmp_path):
+    moved = run_dir.parent / "moved"
+    (run_dir.parent / "_store").rename(moved)
+    said = json.loads((run_dir / "run.json").read_text())
+    (run_dir / "run.json").write_text(json.dumps(said | {"store": str(moved)}))
+    assert write_report(run_dir).notes == ()
+    # A place that is given is another.
+    assert write_report(run_dir, str(tmp_path / "no")).notes == (
+        f"The masks are not compared: there is no store at {tmp_path}/no.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("runs/_store", ""),
+        ("./runs/_store/", ""),
+        ("_store", "{here}/_store"),
+        ("s3://bucket/folder", "s3://bucket/folder"),
+        ("s3://key:secret@bucket/folder", ""),
+    ],
+)
+def test_a_run_names_its_store_where_it_is_not_beside_it(monkeypatch, tmp_path, place, said):
+    monkeypatch.chdir(tmp_path)
+    assert elsewhere(place, Path("runs")) == said.format(here=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("place", "why"),
     [
@@ -362,6 +392,7 @@ import sys
 from pathlib import Path
 from tune_app.report.masks import compare_masks
 from tune_app.results.reading import read_grid, read_sweep
+from tune_app.results.store_of_run import elsewhere
 from tune_app.store.store import Store
 run_dir = Path({str(run_dir)!r})
 sweep = read_sweep(run_dir)
