@@ -66,6 +66,7 @@ def test_chains_on_gpus_and_evaluations_on_cores_run_side_by_side(gate, tiny, tm
     assert len(read_results(tmp_path / "runs")) == 2 * 3 + 4 + 4
 
 
+@pytest.mark.nightly
 def test_trials_without_a_gpu_see_none_where_there_is_one(gate, tiny, tmp_path):
     with (
         nodes(1, num_cpus=1, num_gpus=1) as cluster,

@@ -20,6 +20,7 @@ def cluster():
         yield cluster
 
 
+@pytest.mark.nightly
 def test_it_is_said_at_once_and_the_launch_ends_with_a_code_of_its_own(cluster, tiny, tmp_path):
     runs = tmp_path / "runs"
     arguments = [sys.executable, "-c", IMPATIENT, str(tiny), "--out", str(runs)]

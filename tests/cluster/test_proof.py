@@ -81,6 +81,7 @@ ITS_CODE = (
 )
 
 
+@pytest.mark.nightly
 def test_nodes_that_lack_something_are_named_and_get_no_trials(place, tiny, undisturbed):
     store = place.runs / "_store"
     done = place.launch(tiny, "--out", place.runs)

@@ -84,6 +84,7 @@ def id_from(stderr: str) -> str:
     return re.match(r"(\S+) is on the cluster", stderr)[1]
 
 
+@pytest.mark.nightly
 def test_a_sweep_is_followed_to_results_as_of_one_machine(
     head, address, tiny, undisturbed, tmp_path
 ):

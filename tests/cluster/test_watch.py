@@ -14,14 +14,24 @@ from tune_app.run.cluster import Nodes, Watch, has_idle_gpu, look
 from tune_app.sweep.resources import Resources
 
 
-@pytest.fixture
-def connected(monkeypatch):
-    """A head and a worker of one core, and this process connected to them."""
-    monkeypatch.setattr(watched, "INTERVAL_S", 0.1)
+@pytest.fixture(scope="module")
+def cluster():
+    """A head and a worker of one core."""
     with nodes(1) as cluster:
-        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
         yield cluster
-        ray.shutdown()
+
+
+@pytest.fixture
+def connected(cluster, monkeypatch):
+    """It, with this process connected; what a test adds to it goes with the test."""
+    monkeypatch.setattr(watched, "INTERVAL_S", 0.1)
+    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+    [worker] = cluster.worker_nodes
+    yield cluster
+    for node in cluster.worker_nodes - {worker}:
+        cluster.remove_node(node)
+    wait_for(lambda: look([]).number == 2)
+    ray.shutdown()
 
 
 def test_nodes_are_said_as_they_come(connected):

@@ -271,6 +271,7 @@ def exports_in_mlflow(runs):
     return client, experiment, found
 
 
+@pytest.mark.nightly
 def test_the_model_is_in_the_experiment_of_the_sweep(exported, tmp_path):
     runs, _, said = exported
     client, experiment, [run] = exports_in_mlflow(runs)

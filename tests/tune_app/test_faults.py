@@ -209,6 +209,7 @@ def test_a_trial_that_runs_out_of_memory_once_is_tried_again(launch_own, tmp_pat
     assert len(read_results(tmp_path / "runs")) == 3
 
 
+@pytest.mark.nightly
 def test_what_always_runs_out_of_memory_is_given_up_and_listed(launch_own, tmp_path):
     done = launch_own(OUT_OF_MEMORY, "max_failures=1")
     assert done.returncode == 3

@@ -38,6 +38,7 @@ def to_do(*arguments) -> int:
     return int(total)
 
 
+@pytest.mark.nightly
 def test_their_content_is_part_of_the_ids(place, launch):
     first = launch("tiny.yaml", *ONE_CHAIN)
     assert first.returncode == 0, first.stderr

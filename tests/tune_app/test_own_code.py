@@ -147,6 +147,7 @@ def test_an_edited_network_is_trained_anew_and_the_old_one_is_kept(place, launch
     assert "`fingerprints.model`: must be " in exported.stderr
 
 
+@pytest.mark.nightly
 def test_what_fails_twice_alike_in_a_trial_is_told_with_its_line_and_what_it_printed(place):
     edit(
         place / "own_nets.py",

@@ -42,6 +42,7 @@ def test_packed_it_comes_to_the_same_in_fewer_trials(tiny, finished, launch, siz
     assert sizes[0] == 4  # all chains
 
 
+@pytest.mark.nightly
 def test_a_training_of_a_pack_that_diverges_is_its_own_failure(tiny, launch, sizes, tmp_path):
     own = ("eval.parameters.lr.values=[0.05, 1e30]", "baselines=[global_random]")
     done = launch(tiny, PACKED, *own, "--out", tmp_path / "runs")
@@ -74,6 +75,7 @@ def build(channels, classes, image_size):
 """
 
 
+@pytest.mark.nightly
 def test_a_worker_that_dies_with_a_pack_loses_no_finished_training(
     tiny, launch, tmp_path, monkeypatch
 ):

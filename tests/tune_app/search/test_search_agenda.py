@@ -100,6 +100,7 @@ def provenance_in_report(runs):
     return provenance
 
 
+@pytest.mark.nightly
 def test_of_another_sweep_file_samples_do_not_count(found, path, launch, tmp_path):
     (tmp_path / "runs" / "best").mkdir(parents=True)
     shutil.copy(found[1] / "best" / "search.json", tmp_path / "runs" / "best")
@@ -158,6 +159,7 @@ def test_it_begins_with_what_a_grid_has_trained(path, finished, launch, tmp_path
     assert not {(f, e) for f in known for e in known}.intersection(configurations)
 
 
+@pytest.mark.nightly
 def test_what_a_grid_has_trained_may_be_the_best(path, finished, launch, tmp_path):
     runs = tmp_path / "runs"
     shutil.copytree(finished[1], runs)
