@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 
+import numpy as np
 import optuna
 import pytest
 from optuna.trial import TrialState
@@ -173,6 +174,29 @@ def test_the_heat_map_has_every_sample_and_the_diagonal(searched):
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     assert axes.get_xlabel() == r"LR$_\mathrm{find}$"
     assert "Below 85.0% all look alike." in caption(figure)
+
+
+def test_behind_the_samples_is_what_to_expect_and_beside_it_how_surely(searched):
+    _, sweep, samples = searched
+    figure = heat_map(sweep, samples, None)
+    expected, deviation = (axes.collections[0] for axes in figure.axes[:2])
+    x, y = np.moveaxis(expected.get_coordinates(), -1, 0)
+    assert expected.get_array().shape == deviation.get_array().shape == (33, 33)
+    ranking = rank(sweep, samples.all)
+    top = ranking.samples[0].configuration
+    assert (top.find.lr, top.eval.lr) == (0.05, 0.5)
+    for row, column in ((0, 0), (20, 7), (32, 32)):
+        # The middle of a cell, on log scales.
+        lr_find = (x[row, column] * x[row, column + 1]) ** 0.5
+        lr_eval = (y[row, column] * y[row + 1, column]) ** 0.5
+        pair = Configuration(
+            top.find.model_copy(update={"lr": lr_find}), top.eval.model_copy(update={"lr": lr_eval})
+        )
+        [there] = ranking.expected([pair])
+        assert expected.get_array()[row, column] == pytest.approx(100 * there.mean)
+        assert deviation.get_array()[row, column] == pytest.approx(100 * there.deviation)
+    said = caption(figure)
+    assert "other fields as in the best: found at LR 0.05 and trained at LR 0.5. Dots" in said
 
 
 def test_values_that_are_no_numbers_have_ticks(tmp_path):

@@ -18,13 +18,16 @@ _TITLE = 29  # letters in the width of a panel
 
 
 def new_page(
-    families: Sequence[int], width: float = WIDTH, max_columns: int = _MAX_COLUMNS
+    families: Sequence[int],
+    width: float = WIDTH,
+    max_columns: int = _MAX_COLUMNS,
+    height: float = _HEIGHT,
 ) -> tuple[Figure, list[tuple[list[Axes], Axes]]]:
     """A figure of panels that share their axes; each family has its own rows and legend corner."""
     rows = [math.ceil(size / max_columns) for size in families]
     across = [math.ceil(size / deep) for size, deep in zip(families, rows, strict=True)]
     size = 1.8 if sum(families) == 1 else 1  # one panel has the page for itself
-    inches = (max(across) * width * size + 1.4, sum(rows) * _HEIGHT * size)
+    inches = (max(across) * width * size + 1.4, sum(rows) * height * size)
     figure = Figure(figsize=inches, layout="constrained")
     ratios = [1.0] * max(across) + [0.01]
     grid = figure.add_gridspec(sum(rows), len(ratios), width_ratios=ratios)

@@ -1,8 +1,5 @@
 """Slices of a search's posterior: what to expect along each searched field, and how surely."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -79,7 +76,7 @@ def _draw_slice(
     axes: Axes, axis: RecipeAxis, ranking: Ranking, top: Configuration, along: tuple[str, str]
 ) -> None:
     stage, field = along
-    values = _values(axis, getattr(getattr(top, stage), field))
+    values = axis.evenly(_NUM_PLACES, getattr(getattr(top, stage), field))
     recipe = getattr(top, stage)
     pairs = []
     for value in values:
@@ -108,14 +105,3 @@ def _draw_slice(
         color=colour,
         markersize=4,
     )
-
-
-def _values(axis: RecipeAxis, value: Any) -> Sequence[Any]:
-    """Values along an axis, of the type of one of them."""
-    if axis.places is not None:
-        return list(axis.places)
-    space = np.geomspace if axis.log else np.linspace
-    places = space(*axis.ends, _NUM_PLACES)
-    if isinstance(value, int):
-        return sorted({max(1, round(float(x))) for x in places})
-    return [float(x) for x in places]

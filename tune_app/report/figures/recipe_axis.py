@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.axis import XAxis, YAxis
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
@@ -27,6 +28,26 @@ class RecipeAxis:
     def place(self, value: Any) -> float:
         """The coordinate of a value."""
         return float(value) if self.places is None else self.places[value]
+
+    def evenly(self, number: int, like: Any) -> list[Any]:
+        """So many values from end to end, or all that are no numbers; of the type of `like`."""
+        if self.places is not None:
+            return list(self.places)
+        values = (np.geomspace if self.log else np.linspace)(*self.ends, number)
+        if isinstance(like, int):
+            return [max(1, round(float(x))) for x in values]
+        return [float(x) for x in values]
+
+    def edges(self, number: int) -> list[float]:
+        """The edges of cells around the middles of `evenly`."""
+        if self.places is not None:
+            return [i - 0.5 for i in range(len(self.places) + 1)]
+        low, high = self.ends
+        if self.log:
+            half = (high / low) ** (0.5 / (number - 1))
+            return [float(x) for x in np.geomspace(low / half, high * half, number + 1)]
+        half = 0.5 * (high - low) / (number - 1)
+        return [float(x) for x in np.linspace(low - half, high + half, number + 1)]
 
     def apply(self, axis: XAxis | YAxis, set_limits: Callable[[float, float], Any]) -> None:
         """Scale, limits and ticks for `axis`; `set_limits` is its `set_xlim` or `set_ylim`."""
