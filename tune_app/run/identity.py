@@ -8,11 +8,8 @@ alone in an id: another content than the store's is refused.
 import hashlib
 import json
 import os
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +18,7 @@ from lt_core import pretrained
 from tune_app.run.about import data_in_words, pruned_in_words, shared_in_words
 from tune_app.run.given_masks import read_masks
 from tune_app.run.own_code import fingerprint_of
+from tune_app.run.second_look import look_again
 from tune_app.store.store import Store
 from tune_app.sweep.fingerprints import Fingerprints
 from tune_app.sweep.initial_weights import InitialWeights
@@ -30,7 +28,6 @@ from tune_app.sweep.yaml_source import SpecError
 if TYPE_CHECKING:
     from lt_core.data import DataSet
     from lt_core.data.shapes import AnyShape
-    from lt_core.own_network import NetworkContent
     from lt_core.packed_mask import PackedMask
 
 # Of names with a published content nothing is loaded here, so that a dry run of them is quick.
@@ -101,6 +98,15 @@ def identify(sweep: Sweep, store: Store, path: Path, *, is_needed: bool = True) 
         return Identified(sweep, notes=[f"{note}: {error}"])
 
 
+class _Look(NamedTuple):
+    """What another process is to find too."""
+
+    arguments: tuple[str, ...]
+    is_alike: Callable[[Any], bool]
+    otherwise: str
+    """What it means where it is not alike, and what to do."""
+
+
 class _Part(NamedTuple):
     """What is found of own data, or of an own network."""
 
@@ -110,6 +116,7 @@ class _Part(NamedTuple):
 
     contents: Sequence[Mapping[str, Any]]
     notes: Sequence[str]
+    look: _Look | None = None
 
 
 def _identified(sweep: Sweep, store: Store, path: Path) -> Identified:
@@ -130,6 +137,7 @@ def _identified(sweep: Sweep, store: Store, path: Path) -> Identified:
             shape = loaded[0].shape if loaded else _published_shape(sweep)
             parts["model"] = part = _of_network(sweep, shape, known)
             _check_given("model", given.model, part.fingerprint, sweep.model)
+        _check_alike({key: part.look for key, part in parts.items() if part.look is not None})
         score = _of_score(sweep.prune.strategy) if sweep.has_own_score else None
         if score is not None:
             _check_given("score", given.score, score, sweep.prune.strategy)
@@ -260,13 +268,19 @@ def _of_data(sweep: Sweep, loaded: "DataSet", known: Sequence[Mapping[str, Any]]
     before = _named(known, "dataset", sweep.dataset)
     if here in before:
         return _Part(here, about, (), before[here].get("shared", ()))
+    look = None
     if ":" in sweep.dataset:
-        _check_loaded_alike(sweep, here)
+        look = _Look(
+            (sweep.dataset, sweep.data_dir),
+            lambda there: bool(there == here),
+            "loaded twice, in two processes, it gives other data: each launch would train and test "
+            "on others. Split by a fixed seed, and sort what comes from a set or a folder",
+        )
     shared = shared_in_words(loaded)
     place = os.fsencode(sweep.data_dir).decode(errors="backslashreplace")
     content = _content("dataset", sweep.dataset, here, data_dir=place, shared=shared)
     others = [_others("data", sweep.dataset, before)] if before else []
-    return _Part(here, about, (content,), (*others, *shared))
+    return _Part(here, about, (content,), (*others, *shared), look)
 
 
 def _others(what: str, name: str, before: Mapping[str, Mapping[str, Any]]) -> str:
@@ -279,56 +293,11 @@ def _others(what: str, name: str, before: Mapping[str, Mapping[str, Any]]) -> st
     )
 
 
-def _check_loaded_alike(sweep: Sweep, here: str) -> None:
-    """Load the data once more, in another process."""
-    code = (
-        "from lt_core import data; from lt_core.data.contents import fingerprint; "
-        "found = fingerprint(data.load(*sys.argv[2:]))"
-    )
-    there = _elsewhere("dataset", sweep.dataset, code, sweep.dataset, sweep.data_dir)
-    if there != here:
-        raise ValueError(
-            f"`dataset`: {sweep.dataset}: loaded twice, in two processes, it gives other data: "
-            "each launch would train and test on others. Split by a fixed seed, and sort what "
-            "comes from a set or a folder"
-        )
-
-
-def _check_built_alike(sweep: Sweep, shape: "AnyShape", here: "NetworkContent") -> None:
-    """Build the network once more, in another process, as each trial does."""
-    code = (
-        "from lt_core.data.shapes import shape_of; from lt_core.own_network import content; "
-        "found = content(sys.argv[2], shape_of(json.loads(sys.argv[3]))).to_json()"
-    )
-    sizes = json.dumps(vars(shape))
-    there = type(here).from_json(_elsewhere("model", sweep.model, code, sweep.model, sizes))
-    if not here.is_like(there):
-        raise ValueError(
-            f"`model`: {sweep.model}: built in two processes from one seed, it is two networks: "
-            "each trial would have another. Seed by nothing that a process has of its own, such as "
-            "hash(), and sort what comes from a set"
-        )
-
-
-def _elsewhere(key: str, name: str, code: str, *arguments: str) -> Any:
-    """What `code` finds in another process, where generators and the order of sets are others."""
-    write = "pathlib.Path(sys.argv[1]).write_text(json.dumps(found))"
-    script = f"import json, pathlib, sys; {code}; {write}"
-    paths = os.pathsep.join(filter(None, sys.path))
-    with tempfile.TemporaryDirectory() as folder:
-        found = Path(folder, "found.json")
-        done = subprocess.run(
-            [sys.executable, "-c", script, str(found), *arguments],
-            capture_output=True,
-            text=True,
-            errors="backslashreplace",
-            env=os.environ | {"PYTHONPATH": paths, "PYTHONHASHSEED": "random"},
-            check=False,
-        )
-        if found.exists():
-            return json.loads(found.read_text())
-    last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-    raise ValueError(f"`{key}`: {name}: in another process, it fails: {last}")
+def _check_alike(looks: Mapping[str, _Look]) -> None:
+    found = look_again({key: look.arguments for key, look in looks.items()}) if looks else {}
+    for key, look in looks.items():
+        if not look.is_alike(found[key]):
+            raise ValueError(f"`{key}`: {look.arguments[0]}: {look.otherwise}")
 
 
 def _of_network(sweep: Sweep, shape: "AnyShape", known: Sequence[Mapping[str, Any]]) -> _Part:
@@ -358,12 +327,18 @@ def _of_network(sweep: Sweep, shape: "AnyShape", known: Sequence[Mapping[str, An
             "is used"
         )
         return _Part(fingerprint, about, ({**record, "content": here.to_json()},), notes)
-    _check_built_alike(sweep, shape, here)
+    look = _Look(
+        (sweep.model, json.dumps(vars(shape))),
+        lambda there: here.is_like(NetworkContent.from_json(there)),
+        "built in two processes from one seed, it is two networks: each trial would have another. "
+        "Seed by nothing that a process has of its own, such as hash(), and sort what comes from a "
+        "set",
+    )
     if before:
         notes.append(_others("layers or weights", sweep.model, before))
     of_network = {"shape": sizes, "content": here.to_json()}
     new = _content("model", sweep.model, here.fingerprint, **of_network)
-    return _Part(here.fingerprint, about, (new,), notes)
+    return _Part(here.fingerprint, about, (new,), notes, look)
 
 
 def _sizes(shape: "AnyShape") -> list[int] | dict[str, int]:
