@@ -58,12 +58,18 @@ def check_free(sweep: Sweep, run_dir: Path) -> None:
         return
     if asked_by(there) == asked_by(sweep) or _train_alike(there, sweep):
         return
-    if there.description == sweep.description and sweep.name.endswith("-best"):
+    is_comparison = sweep.name.endswith("-best")
+    if there.description == sweep.description and is_comparison:
         return
+    what_differs = first_few(differences(sweep, there), 3)
+    if is_comparison:
+        raise StoreError(
+            f"{run_dir}: is another sweep's, where {what_differs}. A search has its comparison under "
+            "NAME-best: give one of the two another name"
+        )
     raise StoreError(
-        f"{run_dir}: has just been taken by another sweep, where "
-        f"{first_few(differences(sweep, there), 3)}; the same command again has a directory of its "
-        "own. A search needs NAME-best for its comparison: give that sweep another name"
+        f"{run_dir}: has just been taken by another launch, where {what_differs}; the same command "
+        "again has a directory of its own"
     )
 
 

@@ -99,7 +99,7 @@ def test_what_another_launch_took_meanwhile_is_left_alone(launched, tmp_path):
     run_dir = tmp_path / "runs" / name
     mine = load_sweep(tmp_path / "tiny.yaml")
     with pytest.raises(
-        StoreError, match=r"taken by another sweep, where train\.weight_decay was 0\.0005, now 0\.3"
+        StoreError, match=r"taken by another launch, where train\.weight_decay was 0\.0005, now 0\.3"
     ):
         check_free(mine, run_dir)
     check_free(load_sweep(tmp_path / "tiny.yaml", [WD, "max_concurrent=1"]), run_dir)
@@ -112,7 +112,7 @@ def test_only_a_comparison_of_the_same_search_is_replaced(launched, tmp_path):
     mine = load_sweep(tmp_path / "tiny.yaml", [WD])
     check_free(mine, tmp_path / "runs" / "best-best")
     other = mine.model_copy(update={"description": "the best of a search"})
-    with pytest.raises(StoreError, match="A search needs NAME-best"):
+    with pytest.raises(StoreError, match="is another sweep.s, where .*under NAME-best: give"):
         check_free(other, tmp_path / "runs" / "best-best")
 
 
