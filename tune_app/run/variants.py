@@ -64,8 +64,8 @@ def check_free(sweep: Sweep, run_dir: Path) -> None:
     what_differs = first_few(differences(sweep, there), 3)
     if is_comparison:
         raise StoreError(
-            f"{run_dir}: is another sweep's, where {what_differs}. A search has its comparison under "
-            "NAME-best: give one of the two another name"
+            f"{run_dir}: is another sweep's, where {what_differs}. A search has its comparison "
+            "under NAME-best: give one of the two another name"
         )
     raise StoreError(
         f"{run_dir}: has just been taken by another launch, where {what_differs}; the same command "

@@ -98,9 +98,8 @@ def test_what_another_launch_took_meanwhile_is_left_alone(launched, tmp_path):
     name, _ = launched(WD)  # of two launches at a time, the one that was first
     run_dir = tmp_path / "runs" / name
     mine = load_sweep(tmp_path / "tiny.yaml")
-    with pytest.raises(
-        StoreError, match=r"taken by another launch, where train\.weight_decay was 0\.0005, now 0\.3"
-    ):
+    what = r"taken by another launch, where train\.weight_decay was 0\.0005, now 0\.3"
+    with pytest.raises(StoreError, match=what):
         check_free(mine, run_dir)
     check_free(load_sweep(tmp_path / "tiny.yaml", [WD, "max_concurrent=1"]), run_dir)
     check_free(mine, tmp_path / "runs" / "other")
@@ -112,7 +111,7 @@ def test_only_a_comparison_of_the_same_search_is_replaced(launched, tmp_path):
     mine = load_sweep(tmp_path / "tiny.yaml", [WD])
     check_free(mine, tmp_path / "runs" / "best-best")
     other = mine.model_copy(update={"description": "the best of a search"})
-    with pytest.raises(StoreError, match="is another sweep.s, where .*under NAME-best: give"):
+    with pytest.raises(StoreError, match=r"is another sweep.s, where .*under NAME-best: give"):
         check_free(other, tmp_path / "runs" / "best-best")
 
 
