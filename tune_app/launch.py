@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tune_app import exit_codes, signals, submit
@@ -27,6 +28,7 @@ from tune_app.run.variants import kept_apart
 from tune_app.store.store import Store, StoreError, store_place
 from tune_app.supervised import supervised
 from tune_app.sweep.load import load_sweep
+from tune_app.sweep.located import located
 from tune_app.sweep.yaml_source import SpecError, printable
 
 if TYPE_CHECKING:
@@ -80,7 +82,8 @@ def _answered(options: Options, command: str) -> int:
             return submit.submit(options.submit, sweep, options.out, options.store, command)
         return _launch(options, command)
     except SpecError as error:
-        print(f"error: {error}", file=sys.stderr)
+        told = located(str(error), options.sweep, options.overrides)
+        print(f"error: {told}", file=sys.stderr)
         return exit_codes.BAD_INPUT
     except (StoreError, submit.SubmitError) as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
@@ -101,6 +104,8 @@ def _launch(options: Options, command: str) -> int:
         check_cluster()
     identified = identify(sweep, store, options.sweep, is_needed=is_needed)
     identified = kept_apart(identified, options.out)
+    notes = [located(note, options.sweep, options.overrides) for note in identified.notes]
+    identified = replace(identified, notes=notes)
     if sweep.search is not None:
         return _search(identified, options, store, command)
     if options.dry_run:

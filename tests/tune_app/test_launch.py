@@ -247,13 +247,15 @@ BAD = {
     "unknown model": ([GRID, "model=resnet21"], "`model`: must be one of"),
     "model that is not there": (
         [GRID, "model=no_such_package:net"],
-        "lr_grid.yaml: `model`: no_such_package:net: cannot import no_such_package",
+        "error: command line (model=no_such_package:net): `model`: no_such_package:net: cannot "
+        "import no_such_package",
     ),
     "model for larger images": ([GRID, "model=vgg16"], "needs 16x16 pixels or more, got 8x8"),
     "unknown data set": ([GRID, "dataset=digit"], "did you mean digits?"),
     "data set that is not there": (
         [GRID, "dataset=miniplaces", "data_dir=elsewhere"],
-        "lr_grid.yaml: `dataset`: miniplaces: elsewhere/miniplaces must hold images/",
+        "error: command line (dataset=miniplaces): `dataset`: miniplaces: elsewhere/miniplaces "
+        "must hold images/",
     ),
     "batch too large": ([GRID, "train.batch_size=2000"], "at most the 1,000 training images"),
     "milestone after the end": ([GRID, "train.duration=100it"], "milestone 7ep is not before"),

@@ -209,7 +209,7 @@ def test_a_network_that_cannot_be_trained_is_refused_before_ray_starts(place, ol
     edit(place / "own_nets.py", old, new)
     launched = run_here(launch_command.main, "own.yaml")
     assert launched.returncode == 2
-    assert launched.stderr.startswith("error: own.yaml: ")
+    assert launched.stderr.startswith("error: own.yaml:2: `model`: ")
     assert problem in launched.stderr
     assert not (place / "runs" / "own").exists() and "starting Ray" not in launched.stderr
 
@@ -218,7 +218,7 @@ def test_a_check_refuses_what_a_launch_does(place):
     edit(place / "own_nets.py", "x.flatten(1)", "x.detach().flatten(1)[:, :0]")
     checked = run_here(launch_command.main, "own.yaml", "--check")
     assert checked.returncode == 2
-    assert checked.stderr.startswith("error: own.yaml: `model`: own_nets:make: the network fails")
+    assert checked.stderr.startswith("error: own.yaml:2: `model`: own_nets:make: the network fails")
 
 
 def test_a_check_says_what_is_read_and_pruned_and_writes_nothing(place):
@@ -295,7 +295,7 @@ def test_whatever_a_loader_raises_is_one_line(place):
     done = run_here(launch_command.main, "own.yaml", "--check")
     assert done.returncode == 2
     assert done.stderr == (
-        "error: own.yaml: `dataset`: own_data:load(data_dir=data) fails: "
+        "error: own.yaml:3: `dataset`: own_data:load(data_dir=data) fails: "
         "KeyError: 'no key' (own_data.py:7, in load)\n"
     )
 

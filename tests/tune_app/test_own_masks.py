@@ -169,7 +169,7 @@ def test_one_mask_in_two_files_is_refused(place):
     refused = run_here(launching.main, "given.yaml", "--check")
     assert refused.returncode == 2
     assert refused.stderr == (
-        "error: given.yaml: `masks`: copy.safetensors holds the same mask as "
+        "error: given.yaml:10: `masks`: copy.safetensors holds the same mask as "
         "tickets/1.safetensors; give one of them\n"
     )
 
@@ -198,10 +198,10 @@ def test_all_that_is_wrong_with_given_masks_is_told_at_once(place):
     assert refused.returncode == 2
     said = refused.stderr.splitlines()
     assert [re.sub(r"(file of a mask: |no_such_module) ?.*", r"\1", line) for line in said] == [
-        "error: given.yaml: `masks`: bad.safetensors: layer fc must hold 0 and 1, got 2",
-        "given.yaml: `masks`: cut.safetensors: no safetensors file of a mask: ",
-        "given.yaml: `masks`: none.safetensors: No such file or directory",
-        "given.yaml: `masks`: no_such_module",
+        "error: given.yaml:10: `masks`: bad.safetensors: layer fc must hold 0 and 1, got 2",
+        "given.yaml:10: `masks`: cut.safetensors: no safetensors file of a mask: ",
+        "given.yaml:10: `masks`: none.safetensors: No such file or directory",
+        "given.yaml:10: `masks`: no_such_module",
     ]
 
     Path("bad.safetensors").write_bytes(safetensors.numpy.save({"fc": np.ones((10, 3), bool)}))
@@ -210,7 +210,7 @@ def test_all_that_is_wrong_with_given_masks_is_told_at_once(place):
     refused = run_here(launching.main, "given.yaml", "--check")
     assert refused.returncode == 2
     first = (
-        "error: given.yaml: `masks`: bad.safetensors: it has no layers conv, blocks.0.conv1, "
+        "error: given.yaml:10: `masks`: bad.safetensors: it has no layers conv, blocks.0.conv1, "
         "blocks.0.conv2 and "
     )
     said = refused.stderr.splitlines()
