@@ -56,7 +56,7 @@ def check_free(sweep: Sweep, run_dir: Path) -> None:
         there = read_sweep(run_dir) if (run_dir / "sweep.yaml").exists() else sweep
     except (RunError, SpecError):
         return
-    if asked_by(there) == asked_by(sweep) or _train_alike(there, sweep):
+    if _ask_alike(there, sweep):
         return
     is_comparison = sweep.name.endswith("-best")
     if there.description == sweep.description and is_comparison:
@@ -84,10 +84,10 @@ def variant_of(sweep: Sweep, out: Path) -> tuple[Sweep, str | None]:
         out: holds the run directories.
     """
     variants = list(_variants(sweep.name, out))
-    asked, last = asked_by(sweep), None
+    last = None
     for variant in variants:
         if variant.sweep is not None:
-            if asked_by(variant.sweep) == asked or _train_alike(variant.sweep, sweep):
+            if _ask_alike(variant.sweep, sweep):
                 return _named(sweep, variant.name), None
             last = variant
     if not (out / sweep.name / "sweep.yaml").exists():
@@ -110,15 +110,18 @@ _TRAINED = ("seeds", "train", "find", "eval")
 """Keys that say nothing more than what a grid trains: they may say it in another way."""
 
 
-def _train_alike(one: Sweep, other: Sweep) -> bool:
-    """Whether two grids are of the same trainings, and ask the same of them."""
+def _ask_alike(one: Sweep, other: Sweep) -> bool:
+    """Whether two sweeps ask the same: grids of the same trainings may be written in two ways."""
+    asked = [asked_by(sweep) for sweep in (one, other)]
+    if asked[0] == asked[1]:
+        return True
     if one.search or other.search:
         return False
-    more = [
-        {key: text for key, text in asked_by(sweep).items() if key.split(".")[0] not in _TRAINED}
-        for sweep in (one, other)
-    ]
-    return more[0] == more[1] and (
+    first, second = (
+        {key: text for key, text in each.items() if key.split(".")[0] not in _TRAINED}
+        for each in asked
+    )
+    return first == second and (
         make_plan(one).trainings.keys() == make_plan(other).trainings.keys()
     )
 

@@ -16,6 +16,9 @@ def located(text: str, path: Path, overrides: Sequence[str]) -> str:
         path: the sweep file, as the text has it.
         overrides: of the command line.
     """
+    beginning = re.compile(rf"(?<!\S){re.escape(printable(str(path)))}: `([^`\n]+)`")
+    if not beginning.search(text):
+        return text
     try:
         source = read_yaml(path)
         for assignment in overrides:
@@ -27,4 +30,4 @@ def located(text: str, path: Path, overrides: Sequence[str]) -> str:
         key = match[1]
         return f"{source.origin(tuple(key.split('.')))}: `{key}`"
 
-    return re.sub(rf"(?<!\S){re.escape(printable(str(path)))}: `([^`\n]+)`", with_line, text)
+    return beginning.sub(with_line, text)
