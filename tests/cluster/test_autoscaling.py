@@ -23,6 +23,8 @@ from tiny_sweep import (
     wait_until,
 )
 
+pytestmark = pytest.mark.nightly
+
 WORKER = {"CPU": 1, "GPU": 1}
 ON_A_GPU = "resources_per_trial.gpu=1"
 
@@ -50,7 +52,6 @@ def error_output(launch: subprocess.Popen[str], cluster: AutoscalingCluster) -> 
     return launch.communicate()[1]
 
 
-@pytest.mark.nightly
 def test_gpu_nodes_come_for_the_trials_and_go_after_the_last(tiny, undisturbed, tmp_path, gate):
     with launched(tiny, tmp_path / "runs", gate) as (cluster, launch):
         wait_until(lambda: cluster.num_workers() == len(gate.notes()) == 2, launch)
@@ -66,7 +67,6 @@ def test_gpu_nodes_come_for_the_trials_and_go_after_the_last(tiny, undisturbed, 
     assert same_results(tmp_path / "runs", undisturbed)
 
 
-@pytest.mark.nightly
 def test_a_node_that_is_preempted_is_replaced_and_changes_no_result(
     tiny, undisturbed, tmp_path, gate
 ):
@@ -88,7 +88,6 @@ def test_a_node_that_is_preempted_is_replaced_and_changes_no_result(
     assert same_results(tmp_path / "runs", undisturbed)
 
 
-@pytest.mark.nightly
 def test_masks_are_held_on_the_head_and_a_launch_that_is_killed_keeps_no_node(tiny, tmp_path, gate):
     with autoscaled(WORKER, 2, gate.environment()) as cluster:
         # Workers that the holder could go to, as another sweep may have.

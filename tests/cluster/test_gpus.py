@@ -10,6 +10,8 @@ from ray.cluster_utils import Cluster
 from several_nodes import nodes, outside
 from tiny_sweep import read_results, same_results, started, wait_until
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.fixture
 def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Gate:
@@ -26,7 +28,6 @@ def idle_cores_while_trials_wait(cluster: Cluster) -> float | None:
     return status.available_resources()["CPU"] if waiting else None
 
 
-@pytest.mark.nightly
 def test_trials_of_half_a_gpu_share_it_in_pairs(gate, tiny, undisturbed, tmp_path):
     overrides = ("resources_per_trial.cpu=1", "resources_per_trial.gpu=0.5")
     with (
@@ -45,7 +46,6 @@ def test_trials_of_half_a_gpu_share_it_in_pairs(gate, tiny, undisturbed, tmp_pat
     assert same_results(tmp_path / "runs", undisturbed)
 
 
-@pytest.mark.nightly
 def test_chains_on_gpus_and_evaluations_on_cores_run_side_by_side(gate, tiny, tmp_path):
     overrides = ("find.resources={cpu: 2, gpu: 1}", "eval.resources={cpu: 1}")
     overrides += ("seeds=[0]", "baselines=[global_random]")
@@ -66,7 +66,6 @@ def test_chains_on_gpus_and_evaluations_on_cores_run_side_by_side(gate, tiny, tm
     assert len(read_results(tmp_path / "runs")) == 2 * 3 + 4 + 4
 
 
-@pytest.mark.nightly
 def test_trials_without_a_gpu_see_none_where_there_is_one(gate, tiny, tmp_path):
     with (
         nodes(1, num_cpus=1, num_gpus=1) as cluster,

@@ -7,6 +7,8 @@ import pytest
 from several_nodes import kill_node, nodes, outside
 from tiny_sweep import num_stored, started, wait_until
 
+pytestmark = pytest.mark.nightly
+
 IMPATIENT = (
     "import sys; from tune_app.run import ray_settings; ray_settings.apply(); "
     "from tune_app import launch; from tune_app.run import cluster, head; "
@@ -20,7 +22,6 @@ def cluster():
         yield cluster
 
 
-@pytest.mark.nightly
 def test_it_is_said_at_once_and_the_launch_ends_with_a_code_of_its_own(cluster, tiny, tmp_path):
     runs = tmp_path / "runs"
     arguments = [sys.executable, "-c", IMPATIENT, str(tiny), "--out", str(runs)]
@@ -47,7 +48,6 @@ def test_it_is_said_at_once_and_the_launch_ends_with_a_code_of_its_own(cluster, 
     assert num_stored(runs) >= 1
 
 
-@pytest.mark.nightly
 def test_where_rays_core_ends_the_process_it_is_said_too(cluster, tiny, tmp_path):
     runs = tmp_path / "runs"
     longer = ["train.duration=6ep", "seeds=[0, 1, 2, 3]"]
