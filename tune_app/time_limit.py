@@ -1,6 +1,7 @@
 """A limit for the whole of what may never end."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import TypeVar
@@ -12,8 +13,13 @@ class TookTooLong(Exception):
     """It had not ended when its time was over."""
 
 
-def within(seconds: float, do: Callable[[], T]) -> T:
+def within(seconds: float, do: Callable[[], T], since: Callable[[], float] | None = None) -> T:
     """What `do` gives or raises, in a thread of its own.
+
+    Args:
+        seconds: that it may take.
+        since: from when they count, on the clock of `time.monotonic`; a later answer gives more
+            time. By default from now.
 
     Raises:
         TookTooLong: when it takes longer. It may go on, and nobody waits for it.
@@ -27,6 +33,10 @@ def within(seconds: float, do: Callable[[], T]) -> T:
             future.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    if wait([future], seconds).not_done:
-        raise TookTooLong
+    begin = time.monotonic()
+    left = seconds
+    while wait([future], left).not_done:
+        left = (begin if since is None else since()) + seconds - time.monotonic()
+        if left <= 0:
+            raise TookTooLong
     return future.result()

@@ -1,13 +1,15 @@
 """Logs to MLflow while a sweep runs, from a thread of its own; the sweep never waits for it."""
 
+import math
 import queue
 import threading
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tune_app.credentials import hide_credentials
 from tune_app.results.curves import Curve, curves
-from tune_app.results.result import Result
+from tune_app.results.result import CurveKey, Result
 from tune_app.sweep.sweep import Sweep
 from tune_app.time_limit import TookTooLong, within
 from tune_app.tracking.connection import TrackingError
@@ -15,8 +17,16 @@ from tune_app.tracking.tracker import Tracker
 
 INTERVAL_S = 60.0
 
+REST = 3
+"""Times as long as it logged it rests, for it takes the interpreter from what hands out trials."""
+
 LIMIT_S = 300.0
-"""How long the end may wait for MLflow in all, whatever a server does with each request."""
+"""How long MLflow may take for curves at a time, whatever a server does with each request."""
+
+AT_A_TIME = 100
+
+MANY = 500
+"""Curves that the end does not log without a word, since they may take ten seconds and more."""
 
 
 class LiveTracking:
@@ -47,6 +57,9 @@ class LiveTracking:
 
         self.tracker: Tracker | None = None
         self.is_away = False
+        self.heard = -math.inf
+        """When MLflow took something last."""
+
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._keep_logging, daemon=True)
 
@@ -65,8 +78,11 @@ class LiveTracking:
             What shows the main view, as an address or a command; None when MLflow is away.
         """
         self.over.set()
-        try:  # as a whole: a server that drips its answer keeps any limit of a single request
-            sentences, page = within(LIMIT_S, lambda: self._finish(run_dir, results))
+        begin = time.monotonic()
+        try:  # a server that drips its answer keeps any limit of a single request
+            sentences, page = within(
+                LIMIT_S, lambda: self._finish(run_dir, results), lambda: max(begin, self.heard)
+            )
         except TrackingError as error:
             sentences, page = [_away(str(error))], None
         except TookTooLong:
@@ -81,6 +97,8 @@ class LiveTracking:
         if self.thread.is_alive():
             self.thread.join()
         found = curves(results)
+        if len(found) > MANY:
+            self.say(f"logging to MLflow what it lacks of {len(found):,} curves")
         tracker = self._log(found)
         sentences = [*tracker.notes, *tracker.save_views(found)]
         try:
@@ -95,13 +113,18 @@ class LiveTracking:
     def _keep_logging(self) -> None:
         has_views = False  # those of the end have the ranges of all results
         results: dict[str, Result] = {}
-        while not self.over.wait(INTERVAL_S):
+        logged: dict[tuple[CurveKey, int], int] = {}  # how many results of a curve
+        rest = INTERVAL_S
+        while not self.over.wait(rest):
+            begin = time.monotonic()
             for _ in range(self.news.qsize()):
                 result = self.news.get()
                 results[result.id] = result
+            found = curves(results.values())
+            new = [c for c in found if len(c.results) > logged.get((c.key, c.seed), 0)]
             try:
-                found = curves(results.values())
-                tracker = self._log(found)
+                tracker = self._log(new)
+                logged |= {(c.key, c.seed): len(c.results) for c in new}
                 if not has_views:
                     tracker.save_views(found)
                     has_views = True
@@ -110,11 +133,14 @@ class LiveTracking:
                 if not self.is_away:
                     self.say(f"MLflow is away ({error}); the sweep goes on without.")
                 self.is_away = True
+            rest = max(INTERVAL_S, REST * (time.monotonic() - begin))
 
-    def _log(self, found: list[Curve]) -> Tracker:
+    def _log(self, found: Sequence[Curve]) -> Tracker:
         if self.tracker is None:
             self.tracker = self.open()
-        self.tracker.log_curves(found)
+        for start in range(0, len(found), AT_A_TIME):
+            self.tracker.log_curves(found[start : start + AT_A_TIME])
+            self.heard = time.monotonic()
         return self.tracker
 
 

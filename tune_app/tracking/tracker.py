@@ -5,10 +5,10 @@ a server was away is logged by the next call.
 """
 
 import contextlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tune_app.results.curves import Curve
 from tune_app.results.result import CurveKey
@@ -27,9 +27,6 @@ from tune_app.tracking.runs import (
 )
 from tune_app.tracking.views import TAG_PREFIX, saved_views, view_tags
 
-if TYPE_CHECKING:
-    pass
-
 RUNS_PER_PAGE = 1000
 
 _NOTE = "mlflow.note.content"  # the tag that MLflow's page shows as an experiment's description
@@ -45,7 +42,6 @@ class _Run:
     id: str
     running: bool = True
     rounds: set[int] = field(default_factory=set)
-    params: dict[str, str] = field(default_factory=dict)
 
 
 class Tracker:
@@ -67,6 +63,9 @@ class Tracker:
         self._sweep = sweep
         self._tags = {"sweep": sweep.name} | ({} if commit is None else {"commit": commit})
         self._runs: dict[str, _Run] | None = None
+        self._values: dict[str, set[str]] = defaultdict(set)
+        """What runs have, by parameter."""
+
         self.notes: list[str] = []
         """Messages for the user."""
 
@@ -166,7 +165,7 @@ class Tracker:
             TrackingError: if MLflow cannot be reached.
         """
         with self._known_runs() as runs:
-            views, left_out = saved_views(self._sweep, self._setting(runs.values()))
+            views, left_out = saved_views(self._sweep, self._setting())
             curves = [evaluated(self._sweep, curve) for curve in curves]
             params = [run_params(self._sweep, curve) for curve in curves]
             shown = [
@@ -252,7 +251,8 @@ class Tracker:
                 # A create that is sent again after a timeout may leave a second, empty run.
                 if curve is not None and (curve not in runs or rounds > runs[curve].rounds):
                     running = found.info.status == "RUNNING"
-                    runs[curve] = _Run(found.info.run_id, running, rounds, found.data.params)
+                    runs[curve] = _Run(found.info.run_id, running, rounds)
+                    self._note_params(found.data.params)
             if not (token := page.token):
                 return runs
 
@@ -270,12 +270,13 @@ class Tracker:
         run = runs[tag]
         new = [result for result in curve.results if result.round not in run.rounds]
         if new:
-            run.params = run_params(self._sweep, curve)
+            params = run_params(self._sweep, curve)
             self._client.log_batch(
                 run.id,
                 list(points(self._sweep, new)),
-                [Param(name, value) for name, value in run.params.items()],
+                [Param(name, value) for name, value in params.items()],
             )
+            self._note_params(params)
             # Only now, for a long batch goes in parts; MLflow drops a point that it has already.
             run.rounds |= {result.round for result in new}
             self._client.set_tag(run.id, "rounds", " ".join(map(str, sorted(run.rounds))))
@@ -284,7 +285,11 @@ class Tracker:
             run.running = False
         return bool(new)
 
-    def _setting(self, runs: Collection[_Run]) -> dict[str, str]:
+    def _note_params(self, params: Mapping[str, str]) -> None:
+        for name, value in params.items():
+            self._values[name].add(value)
+
+    def _setting(self) -> dict[str, str]:
         """What tells this sweep's runs from those of an earlier sweep of its name."""
         train = self._sweep.train
         params = run_params(self._sweep, Curve(CurveKey("lottery", train, train), 0, ()))
@@ -292,5 +297,5 @@ class Tracker:
         return {
             name: value
             for name, value in params.items()
-            if name not in vary and any(run.params.get(name, value) != value for run in runs)
+            if name not in vary and self._values[name] - {value}
         }

@@ -1,5 +1,7 @@
 """Logging while a sweep runs: to a real database, and to one that is not there yet."""
 
+import queue
+import shutil
 import sqlite3
 import threading
 
@@ -27,6 +29,12 @@ def sweep(run_dir):
     return load_sweep(run_dir / "sweep.yaml")
 
 
+@pytest.fixture
+def database(tmp_path, mlflow_database):
+    """With MLflow's tables, which take seconds to make."""
+    return shutil.copy(mlflow_database, tmp_path / "m.db")
+
+
 def tracking_of(database, sweep, results, said):
     root = database.parent / "artifacts"
     tracking = LiveTracking(f"sqlite:///{database}", sweep, root, None, said)
@@ -41,35 +49,37 @@ def num_runs(database) -> dict[str, int]:
     return dict(found)
 
 
-def test_the_end_logs_everything_and_gives_the_page(tmp_path, run_dir, sweep):
+def test_the_end_logs_everything_and_gives_the_page(database, run_dir, sweep):
     said = []
     results = synthetic_results(sweep, flat)
-    page = tracking_of(tmp_path / "m.db", sweep, [], said.append).finish(run_dir, results)
+    page = tracking_of(database, sweep, [], said.append).finish(run_dir, results)
     assert page == f"python -m tune_app ui {run_dir}"
     assert said == []
     # 3 seeds: 4 lottery curves, 2 random ones, 4 of preserve LPR; and the report.
-    assert num_runs(tmp_path / "m.db") == {"FINISHED": 31}
+    assert num_runs(database) == {"FINISHED": 31}
 
 
-def test_a_place_for_files_that_is_out_of_reach_costs_the_files_alone(tmp_path, run_dir, sweep):
+def test_a_place_for_files_that_is_out_of_reach_costs_the_files_alone(
+    database, tmp_path, run_dir, sweep
+):
     said = []
     (tmp_path / "artifacts").write_text("no folder")
     results = synthetic_results(sweep, flat)
-    page = tracking_of(tmp_path / "m.db", sweep, [], said.append).finish(run_dir, results)
+    page = tracking_of(database, sweep, [], said.append).finish(run_dir, results)
     assert page == f"python -m tune_app ui {run_dir}"
     [sentence] = said
     assert sentence.startswith("MLflow took no files (sqlite:///")
     assert sentence.endswith(f"`python -m tune_app.report {run_dir} --sync` sends them")
-    with sqlite3.connect(tmp_path / "m.db") as connection:
+    with sqlite3.connect(database) as connection:
         tags = connection.execute("select key from experiment_tags").fetchall()
     connection.close()
     assert [key for (key,) in tags if key.startswith(TAG_PREFIX)]  # the saved views
 
 
-def test_results_are_logged_while_the_sweep_runs(tmp_path, run_dir, sweep, monkeypatch):
+def test_results_are_logged_while_the_sweep_runs(database, run_dir, sweep, monkeypatch):
     monkeypatch.setattr(live_tracking, "INTERVAL_S", 0.01)
     results, logged = synthetic_results(sweep, flat), threading.Event()
-    tracking = tracking_of(tmp_path / "m.db", sweep, [], pytest.fail)
+    tracking = tracking_of(database, sweep, [], pytest.fail)
     tracking.add(results)
     log = tracking._log
 
@@ -82,16 +92,48 @@ def test_results_are_logged_while_the_sweep_runs(tmp_path, run_dir, sweep, monke
     tracking.start()
     assert logged.wait(timeout=60)
     monkeypatch.setattr(tracking, "_log", log)
-    assert num_runs(tmp_path / "m.db") == {"FINISHED": 30}
+    assert num_runs(database) == {"FINISHED": 30}
     tracking.finish(run_dir, results)
 
 
-def test_mlflow_away_is_said_once_and_caught_up_with(tmp_path, run_dir, sweep, monkeypatch):
+def test_a_curve_is_logged_again_only_with_something_new(database, run_dir, sweep, monkeypatch):
+    monkeypatch.setattr(live_tracking, "INTERVAL_S", 0.01)
+    results, logged = synthetic_results(sweep, flat), queue.SimpleQueue()
+    tracking = tracking_of(database, sweep, [], pytest.fail)
+    log = tracking._log
+
+    def log_and_tell(found):
+        tracker = log(found)
+        if found:
+            logged.put({curve.seed for curve in found})
+        return tracker
+
+    monkeypatch.setattr(tracking, "_log", log_and_tell)
+    tracking.add(result for result in results if result.seed == 0)
+    tracking.start()
+    assert logged.get(timeout=60) == {0}
+    tracking.add(result for result in results if result.seed > 0)
+    assert 0 not in logged.get(timeout=60)
+    monkeypatch.setattr(tracking, "_log", log)
+    tracking.finish(run_dir, results)
+    assert num_runs(database) == {"FINISHED": 31}
+
+
+def test_many_curves_are_said_before_they_are_logged(database, run_dir, sweep, monkeypatch):
+    monkeypatch.setattr(live_tracking, "MANY", 29)
+    said = []
+    tracking_of(database, sweep, [], said.append).finish(run_dir, synthetic_results(sweep, flat))
+    assert said == ["logging to MLflow what it lacks of 30 curves"]
+
+
+def test_mlflow_away_is_said_once_and_caught_up_with(
+    tmp_path, mlflow_database, run_dir, sweep, monkeypatch
+):
     monkeypatch.setattr(live_tracking, "INTERVAL_S", 0.01)
     said, away = [], threading.Semaphore(0)
-    database = tmp_path / "later" / "m.db"
+    later = tmp_path / "later" / "m.db"
     results = synthetic_results(sweep, flat)
-    tracking = tracking_of(database, sweep, results, said.append)
+    tracking = tracking_of(later, sweep, results, said.append)
     log = tracking._log
 
     def count(found):
@@ -102,10 +144,13 @@ def test_mlflow_away_is_said_once_and_caught_up_with(tmp_path, run_dir, sweep, m
     tracking.start()
     for _ in range(3):
         assert away.acquire(timeout=60)
-    database.parent.mkdir()
+    ready = tmp_path / "ready"
+    ready.mkdir()
+    shutil.copy(mlflow_database, ready / later.name)
+    ready.rename(later.parent)
     assert tracking.finish(run_dir, results) is not None
     assert len([text for text in said if "MLflow is away" in text]) == 1
-    assert num_runs(database) == {"FINISHED": 31}
+    assert num_runs(later) == {"FINISHED": 31}
 
 
 def test_mlflow_away_at_the_end_is_said(tmp_path, run_dir, sweep):
