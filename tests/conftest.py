@@ -1,6 +1,7 @@
 """What tests of several folders share: Rays of their own, the tiny sweep, and launches of it."""
 
 import atexit
+import base64
 import contextlib
 import os
 import pickle
@@ -31,6 +32,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 # Beside other work Ray's workers, of niceness 15, would hardly come to train.
 os.environ.setdefault("RAY_worker_niceness", "0")
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
+)
+"""A PNG."""
 
 import outside  # noqa: E402  takes note of the environment before Ray's settings are in it
 
@@ -73,27 +79,29 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def png_only() -> Iterator[tuple[tuple[str, ...], int]]:
-    """Figures as PNG alone and of few pixels: the others double what a report costs. All formats
-    that there are, and the pixels of an inch."""
-    from tune_app.report import page  # has its own name for them, which stays
+def not_rendered() -> Iterator[Callable[..., dict[str, bytes]]]:
+    """Figures are drawn, but their files are a pixel: to render them is most of what a report
+    costs. What renders them."""
+    from tune_app.report import page  # has its own name for it
     from tune_app.report.figures import image_files
 
-    usual = page.FORMATS, image_files.DPI
+    render = image_files.image_files
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(image_files, "FORMATS", ("png",))
-        patch.setattr(image_files, "DPI", 50)
-        yield usual
+        for module in (page, image_files):
+            patch.setattr(module, "image_files", lambda figure, title: {"png": PIXEL})
+        yield render
 
 
 @pytest.fixture
-def all_formats(png_only: tuple[tuple[str, ...], int], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures in every format and as sharp as users get them."""
+def rendered(
+    not_rendered: Callable[..., dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Figures as users get them: in every format and as sharp."""
+    from tune_app.report import page
     from tune_app.report.figures import image_files
 
-    formats, dpi = png_only
-    monkeypatch.setattr(image_files, "FORMATS", formats)
-    monkeypatch.setattr(image_files, "DPI", dpi)
+    for module in (page, image_files):
+        monkeypatch.setattr(module, "image_files", not_rendered)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from tune_app.__main__ import main as lottery
 T = 12.7062
 
 
-def test_differences_are_by_seed_with_their_intervals(variants, tmp_path, all_formats):
+def test_differences_are_by_seed_with_their_intervals(variants, tmp_path, rendered):
     runs = variants / "tiny", variants / "tiny-2"
     figure = tmp_path / "both.svg"
     done = run_here(lottery, "compare", *runs, "--out", figure)

@@ -12,7 +12,7 @@ from tune_app.sweep.load import load_sweep
 
 
 @pytest.fixture
-def files(tmp_path, all_formats):
+def files(tmp_path, rendered):
     """A figure drawn twice from the same results, as files by format."""
     (tmp_path / "sweep.yaml").write_text(SWEEP)
     sweep = load_sweep(tmp_path / "sweep.yaml")

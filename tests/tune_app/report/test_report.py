@@ -214,7 +214,7 @@ def test_results_of_no_training_of_the_sweep_are_left_out(run_dir):
     )
 
 
-def test_the_files(run_dir, all_formats):
+def test_the_files(run_dir, rendered):
     report = write_report(run_dir)
     assert [str(path.relative_to(run_dir)) for path in report.paths] == [
         "figures/fig1.png",
@@ -285,7 +285,8 @@ def test_tables_are_tidy(run_dir):
     ]
 
 
-def test_drawing_again_changes_nothing_but_what_the_results_change(run_dir, all_formats):
+@pytest.mark.nightly
+def test_drawing_again_changes_nothing_but_what_the_results_change(run_dir, rendered):
     report = write_report(run_dir)
     first = [path.read_bytes() for path in report.paths]
     assert write_report(run_dir) == report

@@ -37,7 +37,7 @@ def accuracy(kind, find, eval_, round):
 
 
 @pytest.fixture
-def main_view(server, tmp_path, all_formats):
+def main_view(server, tmp_path, rendered):
     """The address of the main view of a finished run."""
     start, _ = server
     run_dir = write_run(tmp_path / "tiny", SWEEP, lambda sweep: synthetic_results(sweep, accuracy))
