@@ -11,6 +11,8 @@ from tiny_sweep import (
     wait_until,
 )
 
+pytestmark = pytest.mark.nightly
+
 
 def test_a_node_that_dies_costs_only_what_ran_on_it(tiny, undisturbed, tmp_path):
     runs = tmp_path / "runs"
@@ -28,7 +30,6 @@ def test_a_node_that_dies_costs_only_what_ran_on_it(tiny, undisturbed, tmp_path)
     assert same_results(runs, undisturbed)
 
 
-@pytest.mark.nightly
 def test_after_the_whole_cluster_died_the_same_command_goes_on(tiny, undisturbed, tmp_path):
     runs = tmp_path / "runs"
     with nodes(2) as cluster, started(tiny, "--out", runs, env=outside(cluster)) as launch:

@@ -127,6 +127,7 @@ def test_a_node_that_comes_with_code_from_before_there_were_proofs_is_named(
     assert same_results(runs, undisturbed)
 
 
+@pytest.mark.nightly
 def test_where_no_node_is_left_nothing_is_started(place, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(place.mine)
     sweep, runs = tmp_path / "own.yaml", tmp_path / "runs"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import torch
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -23,8 +23,6 @@ from lt_core.mask import (
     unflatten,
     unpack,
 )
-
-FUZZ = settings(max_examples=300, derandomize=True, deadline=None, database=None)
 
 YES, NO = True, False
 MASK = {  # deliberately not in alphabetical order
@@ -123,8 +121,8 @@ shapes = st.dictionaries(
 )
 
 
+@pytest.mark.fuzz
 @given(shapes, st.randoms(use_true_random=False))
-@FUZZ
 def test_packing_loses_nothing_at_any_size(shapes, random):
     mask = {
         name: torch.tensor([random.random() < 0.5 for _ in range(int(np.prod(shape)))]).view(shape)
@@ -239,9 +237,9 @@ foreign = st.builds(
 )
 
 
+@pytest.mark.fuzz
 @given(st.binary(max_size=200) | damaged | foreign)
 @example(WHOLE)
-@FUZZ
 def test_whatever_the_bytes_they_are_refused_or_unpack(data):
     try:
         packed = PackedMask.from_bytes(data)

@@ -3,14 +3,12 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from lt_core import models, prune, seeds
 from lt_core.mask import alive_by_layer, dense, flatten, num_alive, prunable_weights
-
-FUZZ = settings(max_examples=300, derandomize=True, deadline=None, database=None)
 
 
 def ones(**sizes: int | tuple) -> dict[str, torch.Tensor]:
@@ -50,8 +48,8 @@ def test_number_pruned_is_the_ceiling_of_the_decimal_product(alive, fraction, pr
     assert prune.num_pruned(alive, fraction) == pruned
 
 
+@pytest.mark.fuzz
 @given(st.integers(0, 10**9), st.integers(1, 999))
-@FUZZ
 def test_number_pruned_in_thousandths(alive, thousandths):
     expected = -(-thousandths * alive // 1000)
     assert prune.num_pruned(alive, thousandths / 1000) == expected
@@ -137,6 +135,7 @@ def test_the_network_order_is_that_of_the_mask():
     assert list(mask) == ["first", "second"]
 
 
+@pytest.mark.fuzz
 @given(
     st.lists(
         st.tuples(st.sampled_from([-2.0, -1.0, -0.5, -0.0, 0.0, 0.5, 1.0, 1e-30]), st.booleans()),
@@ -146,7 +145,6 @@ def test_the_network_order_is_that_of_the_mask():
     st.integers(1, 99),
     st.integers(1, 39),
 )
-@FUZZ
 def test_magnitude_pruning_against_sorting_a_list(weights, percent, cut):
     cut = min(cut, len(weights) - 1)
     values, alive = map(list, zip(*weights, strict=True))

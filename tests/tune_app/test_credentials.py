@@ -5,12 +5,10 @@ import json
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tune_app.credentials import hide_credentials
-
-FUZZ = settings(max_examples=200, derandomize=True, deadline=None, database=None)
 
 
 @pytest.mark.parametrize(
@@ -172,10 +170,10 @@ BEFORE = st.sampled_from(["", "at ", "error: ", "(", "'", '"', "url=", "no\n", "
 BEHIND = st.sampled_from(["", " failed", "'", '"', ")", ", mail me@work", ": no", "\nno", " & no"])
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("texts", TEXTS_WITH_SECRETS.values(), ids=TEXTS_WITH_SECRETS)
 def test_no_character_of_a_secret_is_shown(texts):
     @given(BEFORE, texts, BEHIND)
-    @FUZZ
     def check(before, text, behind):
         shown = hide_credentials(before + text + behind)
         assert "***" in shown
@@ -185,8 +183,8 @@ def test_no_character_of_a_secret_is_shown(texts):
     check()
 
 
+@pytest.mark.fuzz
 @given(BEFORE, secrets(), BEHIND)
-@FUZZ
 def test_no_user_and_password_in_base_64_are_shown(before, secret, behind):
     encoded = base64.b64encode(f"me:{secret}".encode()).decode()
     shown = hide_credentials(f"{before}Basic {encoded}{behind}")
@@ -206,8 +204,8 @@ RAY_AUTH_MODE=token Basic training design=2 bypass=1 monkey=1 5% 100%25 a&b ?a=b
 WORDS = [*PROSE.split(), "Bearer tokens", "the bearer of", "a cookie: it"]
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.sampled_from(WORDS), max_size=12))
-@FUZZ
 def test_a_text_without_a_secret_is_left_as_it_is(words):
     text = " ".join(words)
     assert hide_credentials(text) == text
@@ -217,8 +215,8 @@ BETWEEN = "\"':=&@/%?\\{} \t\n"
 PIECES = [*WORDS, *BETWEEN, "***", "me", "Bearer ", "password=", "%40", "://u:p@"]
 
 
+@pytest.mark.fuzz
 @given(st.lists(st.sampled_from(PIECES), max_size=20).map("".join))
-@FUZZ
 def test_what_is_hidden_stays_as_it_is(text):
     shown = hide_credentials(text)
     assert hide_credentials(shown) == shown

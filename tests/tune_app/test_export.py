@@ -384,7 +384,8 @@ ONE = TINY.replace("[0, 1]", "[0]").replace("[0.05, 0.2]", "[0.2]")
 ONE = ONE.replace("baselines: [global_random, preserve_lpr]\n", "")
 
 
-@pytest.mark.parametrize("shrink", ["true", pytest.param("false", marks=pytest.mark.nightly)])
+@pytest.mark.nightly
+@pytest.mark.parametrize("shrink", ["true", "false"])
 def test_whole_filters_are_gone_from_the_programs(tmp_path, shrink):
     structured = f"{{strategy: filter_l1, one_shot: [0.25, 0.5], shrink: {shrink}}}"
     run = run_of(tmp_path / "runs", ONE.replace("{fraction: 0.5, rounds: 2}", structured))

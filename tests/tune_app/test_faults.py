@@ -87,6 +87,7 @@ def test_a_store_on_s3_is_shared_and_its_keys_are_never_shown(tiny, finished, la
     assert not (tmp_path / "one" / "_store").exists()
 
 
+@pytest.mark.nightly
 def test_a_store_that_is_gone_for_a_while_is_waited_for(tiny, finished, on_warm_ray, tmp_path):
     runs = tmp_path / "runs"
     with started(tiny, "--out", runs, env=on_warm_ray) as process:

@@ -311,6 +311,7 @@ def image_folder(folder: Path, bright: int) -> Path:
     return folder
 
 
+@pytest.mark.nightly
 def test_images_of_another_folder_are_never_mixed_with_those_of_the_first(launch, tmp_path):
     sweep, out = tmp_path / "own.yaml", tmp_path / "runs"
     sweep.write_text(SWEEP.format(model="lenet_300_100", dataset="image_folder"))

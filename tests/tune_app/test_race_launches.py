@@ -99,6 +99,7 @@ def test_the_same_command_trains_nothing_more(raced, launch, tmp_path, monkeypat
     assert "trials          nothing to do" in dry.stdout
 
 
+@pytest.mark.nightly
 def test_a_race_that_was_stopped_goes_on_to_the_same_end(raced, launch, tmp_path):
     race, _, before = raced
     runs = tmp_path / "runs"

@@ -2,7 +2,7 @@ import re
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
@@ -15,8 +15,6 @@ from lt_core.prune import num_pruned
 from lt_core.structured.channels import channel_groups
 from lt_core.structured.filters import filter_l1, live_channels, random_filters, with_dependents
 from lt_core.structured.shrinking import shrink
-
-FUZZ = settings(max_examples=100, derandomize=True, deadline=None, database=None)
 
 
 def bits(mask) -> dict[str, list]:
@@ -117,8 +115,8 @@ def test_the_norm_is_of_magnitudes_not_of_squares_and_not_of_sums():
     assert filters(mask)["1"] == [1, 0, 1]
 
 
+@pytest.mark.fuzz
 @given(st.integers(1, 87))
-@FUZZ
 def test_each_group_loses_the_same_share_in_all_layers_that_write_or_read_it(percent):
     network, groups = SMALL
     mask = filter_l1(network, groups, percent / 100)
@@ -237,8 +235,8 @@ def test_of_one_channel_none_can_be_pruned():
     assert filters(filter_l1(network, groups, 0.1, skip=("0",)))["2"].count(False) == 1
 
 
+@pytest.mark.fuzz
 @given(st.integers(2, 3000))
-@FUZZ
 def test_the_fraction_told_is_the_largest_to_four_decimals(size):
     most = (size - 1) * 10_000 // size / 10_000
     assert num_pruned(size, most) < size
@@ -270,8 +268,8 @@ def test_only_masks_of_whole_filters_have_channels(residual):
 # ---- which: at random
 
 
+@pytest.mark.fuzz
 @given(st.integers(1, 87), st.integers(0, 1000), st.booleans())
-@FUZZ
 def test_random_filters_keep_the_ratio_of_each_layer(percent, seed, skip):
     network, groups = SMALL
     mask = filter_l1(network, groups, percent / 100, skip=("blocks.2.conv1",) if skip else ())

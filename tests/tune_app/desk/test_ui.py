@@ -16,6 +16,7 @@ from tiny_sweep import run_here
 from tune_app.__main__ import main as lottery
 
 
+@pytest.mark.nightly
 def test_a_page_opens_on_the_view_of_a_sweep_that_has_just_begun(
     variants, mlflow_database, tmp_path
 ):

@@ -147,6 +147,7 @@ def test_a_search_whose_store_goes_away_is_not_over(path, launch, tmp_path):
     assert [sample["state"] for sample in samples(runs)] == ["complete"] * 5
 
 
+@pytest.mark.nightly
 def test_it_begins_with_what_a_grid_has_trained(path, finished, launch, tmp_path):
     shutil.copytree(finished[1], tmp_path / "runs")
     done = launch(path, "--out", tmp_path / "runs", "search.num_samples=3")

@@ -349,7 +349,14 @@ tracker.log_curves(curves(results(sweep)))
 """
 
 
-@pytest.mark.parametrize("step", ["log_batch", "set_tag", "set_terminated"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "log_batch",
+        pytest.param("set_tag", marks=pytest.mark.nightly),
+        pytest.param("set_terminated", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_killed_run_is_completed(uri, sweep, tmp_path, step):
     command = [sys.executable, "-c", KILLED_BEFORE, str(tmp_path), step, str(Path(__file__).parent)]
     assert subprocess.run(command).returncode == -signal.SIGKILL
@@ -526,6 +533,7 @@ Tracker(tracking_uri(directory), load_sweep(directory / "sweep.yaml"), directory
 """
 
 
+@pytest.mark.nightly
 def test_processes_may_create_a_store_at_once(sweep, tmp_path):
     processes = [
         subprocess.Popen(
