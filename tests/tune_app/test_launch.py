@@ -1,5 +1,6 @@
 """The command line from end to end: real Ray, real MLflow, real kills."""
 
+import gc
 import json
 import re
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from gate import Gate
+from ray.tune.experiment import Trial
 from synthetic_run import result_of
 from tiny_sweep import (
     NUM_TRAININGS,
@@ -28,6 +30,7 @@ from tiny_sweep import (
 
 from lt_core.config import Recipe
 from tune_app.plan.plan import make_plan
+from tune_app.run import trial_queue, tuner
 from tune_app.store.store import Store
 from tune_app.sweep.load import load_sweep
 
@@ -138,6 +141,24 @@ def test_an_edited_file_trains_only_what_is_new(tiny, finished, launch, tmp_path
     assert num_stored(runs) == NUM_TRAININGS + 8
     before, after = (what_was_computed(read_results(r)) for r in (finished[1], runs))
     assert all(before[id] == after[id] for id in before.keys() & after.keys())
+
+
+def test_of_a_tuner_that_is_over_no_trial_is_kept(launch, tmp_path, monkeypatch):
+    """Thousands of them are a hundred megabytes, and a large sweep has a Tuner after another."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(TINY)
+    monkeypatch.setattr(trial_queue, "MAX_TRIALS", 3)
+    run, kept = tuner.Trials.run, []
+
+    def count(trials, *arguments):
+        kept.append(sum(type(each) is Trial for each in gc.get_objects()))
+        run(trials, *arguments)
+
+    monkeypatch.setattr(tuner.Trials, "run", count)
+    done = launch(path, "--out", tmp_path / "runs", "seeds=[0]", "baselines=[]")
+    assert done.returncode == 0, done.stderr
+    # 2 chains, and 4 evaluations: at 2 rounds each, 2 decoupled pairs.
+    assert kept[1:] == [0, 0]
 
 
 def test_a_dense_network_that_is_stored_is_pruned_in_another_way(tiny, finished, launch, tmp_path):

@@ -1,5 +1,6 @@
 """From an agenda to results: starts Ray, runs trials, and tells listeners what happens."""
 
+import gc
 import math
 import shutil
 import time
@@ -146,6 +147,9 @@ class Driver:
             queue.found(tickets)
             trials.run(queue, self.listeners.tell)
             while queue.is_cut_short():
+                # What is left of the last Tuner, a hundred megabytes, refers to itself in circles,
+                # and a launch has its garbage collected seldom.
+                gc.collect()
                 trials.run(queue, self.listeners.tell)
             if queue.stopped_by:
                 raise StoreError(queue.stopped_by)
