@@ -11,19 +11,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tune_app import exit_codes, signals, submit
+from tune_app import dry_run, exit_codes, signals, submit
 from tune_app.arguments import Options, launch_command
 from tune_app.command import called, typed
 from tune_app.credentials import hide_credentials, to_type
-from tune_app.plan.left import what_is_left
-from tune_app.plan.plan import make_plan
-from tune_app.results.racing import still_needed
-from tune_app.results.result import parser
 from tune_app.run import ray_settings
-from tune_app.run.about import about_in_words
-from tune_app.run.estimate_words import show_estimate
-from tune_app.run.identity import Identified, identify, load_data
-from tune_app.run.plan_words import search_text, show_missing, show_plan
+from tune_app.run.identity import Identified, identify
+from tune_app.run.plan_words import search_text, show_missing
 from tune_app.run.variants import kept_apart
 from tune_app.store.store import Store, StoreError, store_place
 from tune_app.supervised import supervised
@@ -32,7 +26,6 @@ from tune_app.sweep.located import located
 from tune_app.sweep.yaml_source import SpecError, printable
 
 if TYPE_CHECKING:
-    from lt_core.data import DataSet
     from tune_app.conduct import Ran
     from tune_app.report.page import Report
     from tune_app.sweep.sweep import Sweep
@@ -109,44 +102,12 @@ def _launch(options: Options, command: str) -> int:
     if sweep.search is not None:
         return _search(identified, options, store, command)
     if options.dry_run:
-        plan, stored = make_plan(identified.sweep), store.stored()
-        failures = store.failures(plan.trainings.keys() - stored.results)
-        sweep = identified.sweep
-        if sweep.race is not None:
-            at_hand = stored.results.intersection(plan.trainings)
-            found = store.peek("results", at_hand, parser(plan.trainings)).values()
-            plan = still_needed(sweep, plan, found, failures)
-        to_do = what_is_left(plan, stored)
-        to_do = show_plan(sweep, plan, to_do, store, stored, failures)
-        lines, data = _checked(identified, options, store)
-        show_estimate(sweep, plan, to_do, store, stored, data)
-        _print(lines)
+        dry_run.show_grid(identified, options, store)
         return exit_codes.OK
     from tune_app.conduct import Site, run_grid
 
     site = Site(options.sweep, options.out, store, command)
     return _say_grid(run_grid(identified, site), identified.sweep)
-
-
-def _checked(
-    identified: Identified, options: Options, store: Store
-) -> "tuple[list[str], DataSet | None]":
-    """Lines on the user's own code; with --check on all, and the data set.
-
-    Raises:
-        SpecError: when a short training fails.
-    """
-    if not options.check:
-        return [*about_in_words(identified.about), *identified.notes], None
-    from tune_app.run.preflight import checked
-
-    data = identified.data[0] if identified.data else load_data(identified.sweep, options.sweep)
-    identified.data[:] = [data]  # which is taken out
-    return [*checked(identified, store, options.sweep), *identified.notes], data
-
-
-def _print(lines: Sequence[str]) -> None:
-    print(*lines, sep="\n", end="\n" if lines else "", flush=True)
 
 
 def _search(identified: Identified, options: Options, store: Store, command: str) -> int:
@@ -158,10 +119,10 @@ def _search(identified: Identified, options: Options, store: Store, command: str
     samples = Samples(options.out / sweep.name / "search.json")
     print(search_text(sweep, len(samples.all)), flush=True)
     if options.dry_run:
-        lines, data = _checked(identified, options, store)
-        _print([*outlook(sweep, samples, store, data), *lines])
+        dry_run.show_search(identified, samples, options, store)
         return exit_codes.OK
-    _print(outlook(sweep, samples, store))
+    if lines := outlook(sweep, samples, store):
+        print(*lines, sep="\n", flush=True)
     from tune_app.conduct import Site, run_grid, run_search
     from tune_app.report.search import report_search
     from tune_app.search.comparison import comparison
