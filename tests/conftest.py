@@ -33,11 +33,6 @@ os.environ["OMP_NUM_THREADS"] = "1"
 # Beside other work Ray's workers, of niceness 15, would hardly come to train.
 os.environ.setdefault("RAY_worker_niceness", "0")
 
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
-)
-"""A PNG."""
-
 import outside  # noqa: E402  takes note of the environment before Ray's settings are in it
 
 from tune_app.run import ray_settings  # noqa: E402  as above
@@ -49,6 +44,11 @@ settings.register_profile("many", settings.get_profile("few"), max_examples=700)
 settings.load_profile("few")  # `--hypothesis-profile many` comes later, and holds
 
 Launch = Callable[..., subprocess.CompletedProcess[str]]
+
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
+)
+"""A PNG."""
 
 
 def pytest_xdist_auto_num_workers() -> int:

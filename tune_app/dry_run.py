@@ -10,7 +10,7 @@ from tune_app.results.result import parser
 from tune_app.run.about import about_in_words
 from tune_app.run.estimate_words import show_estimate
 from tune_app.run.identity import Identified, load_data
-from tune_app.run.plan_words import show_plan
+from tune_app.run.plan_words import show_lines, show_plan
 from tune_app.store.store import Store
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def show_grid(identified: Identified, options: Options, store: Store) -> None:
     to_do = show_plan(sweep, plan, to_do, store, stored, failures)
     lines, data = _checked(identified, options, store)
     show_estimate(sweep, plan, to_do, store, stored, data)
-    print(*lines, sep="\n", end="\n" if lines else "", flush=True)
+    show_lines(lines)
 
 
 def show_search(identified: Identified, samples: "Samples", options: Options, store: Store) -> None:
@@ -49,7 +49,7 @@ def show_search(identified: Identified, samples: "Samples", options: Options, st
     from tune_app.search.outlook import outlook
 
     lines, data = _checked(identified, options, store)
-    print(*outlook(identified.sweep, samples, store, data), *lines, sep="\n", flush=True)
+    show_lines([*outlook(identified.sweep, samples, store, data), *lines])
 
 
 def _checked(

@@ -17,7 +17,7 @@ from tune_app.command import called, typed
 from tune_app.credentials import hide_credentials, to_type
 from tune_app.run import ray_settings
 from tune_app.run.identity import Identified, identify
-from tune_app.run.plan_words import search_text, show_missing
+from tune_app.run.plan_words import search_text, show_lines, show_missing
 from tune_app.run.variants import kept_apart
 from tune_app.store.store import Store, StoreError, store_place
 from tune_app.supervised import supervised
@@ -121,8 +121,7 @@ def _search(identified: Identified, options: Options, store: Store, command: str
     if options.dry_run:
         dry_run.show_search(identified, samples, options, store)
         return exit_codes.OK
-    if lines := outlook(sweep, samples, store):
-        print(*lines, sep="\n", flush=True)
+    show_lines(outlook(sweep, samples, store))
     from tune_app.conduct import Site, run_grid, run_search
     from tune_app.report.search import report_search
     from tune_app.search.comparison import comparison

@@ -154,3 +154,8 @@ def _drawn(stage: Stage) -> str:
     if stage.points:
         dimensions.append(plural(len(stage.points), "point"))
     return f"{stage.method}: {'; '.join(dimensions) or 'as train says'}"
+
+
+def show_lines(lines: Sequence[str]) -> None:
+    """Print lines, if there are any."""
+    print(*lines, sep="\n", end="\n" if lines else "", flush=True)
