@@ -82,13 +82,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def not_rendered() -> Iterator[Callable[..., dict[str, bytes]]]:
     """Figures are drawn, but their files are a pixel: to render them is most of what a report
     costs. What renders them."""
-    from tune_app.report import page  # has its own name for it
     from tune_app.report.figures import image_files
 
     render = image_files.image_files
     with pytest.MonkeyPatch.context() as patch:
-        for module in (page, image_files):
-            patch.setattr(module, "image_files", lambda figure, title: {"png": PIXEL})
+        _render_by(lambda figure, title: {"png": PIXEL}, patch)
         yield render
 
 
@@ -97,11 +95,15 @@ def rendered(
     not_rendered: Callable[..., dict[str, bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Figures as users get them: in every format and as sharp."""
-    from tune_app.report import page
+    _render_by(not_rendered, monkeypatch)
+
+
+def _render_by(render: Callable[..., dict[str, bytes]], patch: pytest.MonkeyPatch) -> None:
+    from tune_app.report import page  # has its own name for it
     from tune_app.report.figures import image_files
 
     for module in (page, image_files):
-        monkeypatch.setattr(module, "image_files", not_rendered)
+        patch.setattr(module, "image_files", render)
 
 
 @pytest.fixture(scope="session")

@@ -92,6 +92,11 @@ def show_plan(
     return rest
 
 
+def show_lines(lines: Sequence[str]) -> None:
+    """Print lines, if there are any."""
+    print(*lines, sep="\n", end="\n" if lines else "", flush=True)
+
+
 def show_missing(sweep: Sweep, missing: Sequence[Mapping[str, Any]], run_dir: Path) -> None:
     """Print the trainings without a result, by reason."""
     varied = varied_fields(sweep)
@@ -154,8 +159,3 @@ def _drawn(stage: Stage) -> str:
     if stage.points:
         dimensions.append(plural(len(stage.points), "point"))
     return f"{stage.method}: {'; '.join(dimensions) or 'as train says'}"
-
-
-def show_lines(lines: Sequence[str]) -> None:
-    """Print lines, if there are any."""
-    print(*lines, sep="\n", end="\n" if lines else "", flush=True)

@@ -1,6 +1,5 @@
 """Logs to MLflow while a sweep runs, from a thread of its own; the sweep never waits for it."""
 
-import math
 import queue
 import threading
 import time
@@ -57,8 +56,8 @@ class LiveTracking:
 
         self.tracker: Tracker | None = None
         self.is_away = False
-        self.heard = -math.inf
-        """When MLflow took something last."""
+        self.heard = time.monotonic()
+        """When MLflow took something last; at the end, from when on it is waited for."""
 
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._keep_logging, daemon=True)
@@ -78,10 +77,10 @@ class LiveTracking:
             What shows the main view, as an address or a command; None when MLflow is away.
         """
         self.over.set()
-        begin = time.monotonic()
+        self.heard = time.monotonic()
         try:  # a server that drips its answer keeps any limit of a single request
             sentences, page = within(
-                LIMIT_S, lambda: self._finish(run_dir, results), lambda: max(begin, self.heard)
+                LIMIT_S, lambda: self._finish(run_dir, results), lambda: self.heard
             )
         except TrackingError as error:
             sentences, page = [_away(str(error))], None
@@ -113,7 +112,8 @@ class LiveTracking:
     def _keep_logging(self) -> None:
         has_views = False  # those of the end have the ranges of all results
         results: dict[str, Result] = {}
-        logged: dict[tuple[CurveKey, int], int] = {}  # how many results of a curve
+        # How many results of each curve: the tracker knows too, but takes twenty times as long.
+        logged: dict[tuple[CurveKey, int], int] = {}
         rest = INTERVAL_S
         while not self.over.wait(rest):
             begin = time.monotonic()

@@ -72,8 +72,10 @@ def small_resnet(seed=0):
 
 small = functools.cache(small_resnet)  # to be traced it imports much of torch
 
-WRITERS = ["conv", "blocks.0.conv1", "blocks.1.conv1", "blocks.1.conv2"]
-WRITERS += ["blocks.2.conv1", "blocks.2.conv2"]
+WRITERS = [
+    "conv",
+    *(f"blocks.{i}" for i in ("0.conv1", "1.conv1", "1.conv2", "2.conv1", "2.conv2")),
+]
 """The first layer that writes each of its groups."""
 
 

@@ -49,6 +49,20 @@ def num_runs(database) -> dict[str, int]:
     return dict(found)
 
 
+def logged_by(tracking, monkeypatch) -> queue.SimpleQueue[set[int]]:
+    """The seeds of the curves that it logs, each time that it logs any."""
+    log, seeds = tracking._log, queue.SimpleQueue()
+
+    def log_and_tell(found):
+        tracker = log(found)
+        if found:
+            seeds.put({curve.seed for curve in found})
+        return tracker
+
+    monkeypatch.setattr(tracking, "_log", log_and_tell)
+    return seeds
+
+
 def test_the_end_logs_everything_and_gives_the_page(database, run_dir, sweep):
     said = []
     results = synthetic_results(sweep, flat)
@@ -78,43 +92,25 @@ def test_a_place_for_files_that_is_out_of_reach_costs_the_files_alone(
 
 def test_results_are_logged_while_the_sweep_runs(database, run_dir, sweep, monkeypatch):
     monkeypatch.setattr(live_tracking, "INTERVAL_S", 0.01)
-    results, logged = synthetic_results(sweep, flat), threading.Event()
-    tracking = tracking_of(database, sweep, [], pytest.fail)
-    tracking.add(results)
-    log = tracking._log
-
-    def log_and_tell(found):
-        tracker = log(found)
-        logged.set()
-        return tracker
-
-    monkeypatch.setattr(tracking, "_log", log_and_tell)
+    results = synthetic_results(sweep, flat)
+    tracking = tracking_of(database, sweep, results, pytest.fail)
+    logged = logged_by(tracking, monkeypatch)
     tracking.start()
-    assert logged.wait(timeout=60)
-    monkeypatch.setattr(tracking, "_log", log)
+    assert logged.get(timeout=60) == {0, 1, 2}
     assert num_runs(database) == {"FINISHED": 30}
     tracking.finish(run_dir, results)
 
 
 def test_a_curve_is_logged_again_only_with_something_new(database, run_dir, sweep, monkeypatch):
     monkeypatch.setattr(live_tracking, "INTERVAL_S", 0.01)
-    results, logged = synthetic_results(sweep, flat), queue.SimpleQueue()
+    results = synthetic_results(sweep, flat)
     tracking = tracking_of(database, sweep, [], pytest.fail)
-    log = tracking._log
-
-    def log_and_tell(found):
-        tracker = log(found)
-        if found:
-            logged.put({curve.seed for curve in found})
-        return tracker
-
-    monkeypatch.setattr(tracking, "_log", log_and_tell)
+    logged = logged_by(tracking, monkeypatch)
     tracking.add(result for result in results if result.seed == 0)
     tracking.start()
     assert logged.get(timeout=60) == {0}
     tracking.add(result for result in results if result.seed > 0)
     assert 0 not in logged.get(timeout=60)
-    monkeypatch.setattr(tracking, "_log", log)
     tracking.finish(run_dir, results)
     assert num_runs(database) == {"FINISHED": 31}
 
